@@ -1,0 +1,69 @@
+"""A binary package as a Packages index or a dpkg status file describes it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """One alternative of a dependency: `name:qualifier (operator version)`."""
+
+    name: str
+    qualifier: str | None = None
+    """`any`, `native` or an architecture; None when not written."""
+    operator: str | None = None
+    """One of << <= = >= >>; None without a version."""
+    version: str | None = None
+
+
+Alternatives = tuple[Relation, ...]
+"""`a | b`: any of these satisfies."""
+
+
+@dataclass(frozen=True, slots=True)
+class BinaryPackage:
+    """One stanza. Relation fields keep the order of the file; a missing field is an empty tuple."""
+
+    name: str
+    version: str
+    architecture: str
+    source: str
+    """Name of the source package; the Source field without its version, or the package's own name."""
+    source_version: str
+    essential: bool
+    important: bool
+    """Important: yes or Protected: yes."""
+    priority: str
+    multi_arch: str
+    """no, same, foreign or allowed."""
+    pre_depends: tuple[Alternatives, ...]
+    depends: tuple[Alternatives, ...]
+    recommends: tuple[Alternatives, ...]
+    suggests: tuple[Alternatives, ...]
+    conflicts: tuple[Alternatives, ...]
+    breaks: tuple[Alternatives, ...]
+    replaces: tuple[Alternatives, ...]
+    provides: tuple[Relation, ...]
+    path: str
+    """The Filename field."""
+    size: int
+    sha256: str
+    """`sha256:…`."""
+    installed_size: int
+    """KiB."""
+    archive: str
+    """Name of the archive in the definition that it comes from."""
+    suite: str
+
+
+@dataclass(frozen=True, slots=True)
+class PackageRequest:
+    """One line of `packages:`, as `name`, `name:arch`, `name=version` or `name/suite`."""
+
+    name: str
+    version: str | None = None
+    suite: str | None = None
+    architecture: str | None = None
+
+    def __str__(self) -> str:
+        text = self.name + (f":{self.architecture}" if self.architecture else "")
+        return text + (f"={self.version}" if self.version else "") + (f"/{self.suite}" if self.suite else "")

@@ -1,0 +1,138 @@
+"""What a formation.yaml says, as frozen values. Every path in the image is absolute and normalised."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from formation.debian.archive import Archive
+from formation.debian.package import PackageRequest
+
+RUNTIME = "runtime"
+"""The name of the variant that the top level of a definition describes; its image tag has no suffix."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group to create."""
+
+    name: str
+    gid: int | None
+    """None: allocated as `groupadd` does (system: the highest free id from 999 down; else from 1000 up)."""
+    system: bool
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """A user to create. The password is locked."""
+
+    name: str
+    uid: int | None
+    """None: allocated as `useradd` does."""
+    group: str
+    """Primary group."""
+    groups: tuple[str, ...]
+    """Supplementary groups."""
+    home: str
+    shell: str
+    system: bool
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Directory:
+    """A directory that exists in the image with this owner and mode."""
+
+    path: str
+    owner: str
+    """User name or decimal uid."""
+    group: str
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that exists in the image. Exactly one of `content` and `source` is set."""
+
+    path: str
+    owner: str
+    group: str
+    mode: int
+    content: bytes | None
+    source: Path | None
+    """An absolute path on this machine, inside the definition's directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageConfig:
+    """The OCI image config that a definition asks for."""
+
+    environment: tuple[tuple[str, str], ...] = ()
+    """In the order written."""
+    volumes: tuple[str, ...] = ()
+    working_directory: str | None = None
+    user: str | None = None
+    entrypoint: tuple[str, ...] | None = None
+    command: tuple[str, ...] | None = None
+    stop_signal: str | None = None
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """What one variant adds to the one it extends."""
+
+    name: str
+    extends: str | None
+    """None for `runtime` only."""
+    description: str
+    packages: tuple[PackageRequest, ...]
+    without: tuple[str, ...]
+    """Package names that must not be installed, although something recommends or provides them."""
+    groups: tuple[Group, ...]
+    users: tuple[User, ...]
+    directories: tuple[Directory, ...]
+    files: tuple[File, ...]
+    config: ImageConfig
+    """Complete: merged with what it extends (volumes, environment and labels added, the rest replaced)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A checked formation.yaml of kind `base`."""
+
+    path: Path
+    """The YAML file, absolute."""
+    name: str
+    """Repository name, such as formation/base."""
+    version: str
+    """Semantic version, such as 1.0.0."""
+    description: str
+    architectures: tuple[str, ...]
+    """Debian names: amd64, arm64."""
+    archives: tuple[Archive, ...]
+    recommends: bool
+    essential: bool
+    """Install every essential package (the default)."""
+    path_excludes: tuple[str, ...]
+    """dpkg path-exclude patterns, from `leave_out:`; the image's /etc/dpkg/dpkg.cfg.d/formation records them."""
+    path_includes: tuple[str, ...]
+    """dpkg path-include patterns, which win over the excludes: /usr/share/doc/*/copyright."""
+    layer_budget: int
+    """How many package layers a variant may add."""
+    compression: str
+    """`gzip` or `zstd`."""
+    variants: tuple[Variant, ...]
+    """`runtime` first, then in an order in which each comes after the one it extends."""
+    digest: str
+    """sha256 of everything above that decides the packages: `formation lock --check` compares it."""
+
+    def lineage(self, name: str) -> tuple[Variant, ...]:
+        """The variant `name` and all that it extends, `runtime` first. Raises KeyError for an unknown name."""
+        by_name = {variant.name: variant for variant in self.variants}
+        chain = [by_name[name]]
+        while chain[0].extends is not None:
+            chain.insert(0, by_name[chain[0].extends])
+        return tuple(chain)
+
+    def tag(self, variant: str) -> str:
+        """The image tag of a variant: `1.0.0`, or `1.0.0-dev`."""
+        return self.version if variant == RUNTIME else f"{self.version}-{variant}"

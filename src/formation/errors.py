@@ -1,0 +1,67 @@
+"""The exceptions that Formation raises, and the exit code of each.
+
+    FormationError              3  the operation failed
+    ├── AnswerIsNo              1  the question was answered, and the answer is no (stale lock, findings)
+    ├── UsageError              2  the command line is wrong
+    │   └── DefinitionError     2  formation.yaml is wrong; knows file and line
+    ├── UnresolvableError       2  the requested packages cannot be installed together
+    ├── IntegrityError          4  a signature, digest or size is not what it must be
+    │   └── MalformedError      4  bytes from outside that do not follow their format
+    └── UnreachableError        5  a server did not answer, or no longer has the file; trying again may help
+
+Errors of lower libraries (urllib3, lzma, pydantic, OSError) are mapped to these at the seam that calls the library.
+`formation.cli.main` is the one place that prints them.
+"""
+
+
+class FormationError(Exception):
+    """An operation failed for a reason that a person can act on.
+
+    `message` is one sentence: what failed, on which object, and why. `hint` is the next command to type or thing to
+    do, or None.
+    """
+
+    exit_code = 3
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class AnswerIsNo(FormationError):
+    """The command worked and its answer is no."""
+
+    exit_code = 1
+
+
+class UsageError(FormationError):
+    """The command line asks for something that does not exist or does not fit together."""
+
+    exit_code = 2
+
+
+class DefinitionError(UsageError):
+    """A definition is wrong. `message` starts with `FILE:LINE: `."""
+
+
+class UnresolvableError(FormationError):
+    """Requested packages cannot be installed together. `message` names the requests and the chain of reasons."""
+
+    exit_code = 2
+
+
+class IntegrityError(FormationError):
+    """Something from outside is not what was promised: signature, digest, size or date."""
+
+    exit_code = 4
+
+
+class MalformedError(IntegrityError):
+    """Bytes from outside do not follow their format, or try to reach where they must not."""
+
+
+class UnreachableError(FormationError):
+    """A server did not answer, answered with an error, or no longer has a file."""
+
+    exit_code = 5

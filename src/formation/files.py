@@ -1,0 +1,45 @@
+"""Writing files so that a reader, or a killed run, sees either the old content or the new, never a part."""
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+@contextmanager
+def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+    """A binary file that becomes `path` when the block ends without an exception, and disappears otherwise.
+
+    The data is synced before the rename. Parent directories are created.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
+    """Replaces `path` by `data` in one step."""
+    with atomic_file(path, mode=mode) as file:
+        file.write(data)
+
+
+def json_bytes(value: Any) -> bytes:
+    """`value` as canonical JSON: sorted keys, no spaces, UTF-8. These are the bytes that digests are taken of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def json_text(value: Any) -> str:
+    """`value` as JSON for people and pipes: two spaces of indentation, keys in the order given, a final newline."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"

@@ -1,0 +1,68 @@
+"""A lock: every byte that a build reads, pinned."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class LockedSuite:
+    """One InRelease file that was verified when the lock was made."""
+
+    archive: str
+    """Name of the archive in the definition."""
+    uri: str
+    suite: str
+    components: tuple[str, ...]
+    sha256: str
+    """Digest of the InRelease file's bytes, `sha256:…`."""
+    date: int
+    """Its Date, in seconds since 1970."""
+    valid_until: int | None
+    signed_by: str
+    """Fingerprint of the key that made the signature: 40 upper-case hexadecimal digits."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedPackage:
+    """One .deb."""
+
+    name: str
+    version: str
+    architecture: str
+    """amd64, arm64, … or all."""
+    source: str
+    source_version: str
+    sha256: str
+    """Digest of the .deb, `sha256:…`."""
+    size: int
+    """Of the .deb, in bytes."""
+    installed_size: int
+    """The Installed-Size field, in KiB; 0 when missing."""
+    archive: str
+    suite: str
+    path: str
+    """Relative to the archive's uri: pool/main/b/bash/bash_5.2.37-2+b10_amd64.deb"""
+    variants: tuple[str, ...]
+    """Variants of the definition that add it; one that extends such a variant has it too. Sorted."""
+    because: str
+    """Why it is here: `requested`, `essential`, or `NAME DEPENDENCY-FIELD` of the package that pulled it in,
+    such as `curl Depends`."""
+    essential: bool
+    """Essential, or needed by an essential package: unpacked and configured before all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """The content of formation.lock."""
+
+    definition: str
+    """`Definition.digest` of the definition that it was made from."""
+    epoch: int
+    """Seconds since 1970: the newest date of its suites. No file in the image is younger."""
+    suites: tuple[LockedSuite, ...]
+    """In the definition's order."""
+    packages: dict[str, tuple[LockedPackage, ...]]
+    """Per architecture of the definition, sorted by name."""
+
+    def of(self, architecture: str, variants: frozenset[str]) -> tuple[LockedPackage, ...]:
+        """The packages that any of `variants` adds on `architecture`, sorted by name."""
+        return tuple(p for p in self.packages[architecture] if not variants.isdisjoint(p.variants))
