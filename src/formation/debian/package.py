@@ -14,6 +14,10 @@ class Relation:
     """One of << <= = >= >>; None without a version."""
     version: str | None = None
 
+    def __str__(self) -> str:
+        text = self.name + (f":{self.qualifier}" if self.qualifier else "")
+        return f"{text} ({self.operator} {self.version})" if self.operator else text
+
 
 Alternatives = tuple[Relation, ...]
 """`a | b`: any of these satisfies."""

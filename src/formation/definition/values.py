@@ -1,6 +1,7 @@
 """What a formation.yaml says, as frozen values. Every path in the image is absolute and normalised."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from formation.debian.archive import Archive
@@ -123,7 +124,13 @@ class Definition:
     variants: tuple[Variant, ...]
     """`runtime` first, then in an order in which each comes after the one it extends."""
     digest: str
-    """sha256 of everything above that decides the packages: `formation lock --check` compares it."""
+    """sha256 of what decides the packages (`identity.lock_digest`): `formation lock --check` compares it."""
+    tags: tuple[str, ...] = ()
+    """More tags of the runtime image in the local store, such as trixie-slim."""
+    shown_path: str = field(default="formation.yaml", compare=False)
+    """The YAML file as the person named it, for messages."""
+    package_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    """Package name → the line, from 1, that first mentions it."""
 
     def lineage(self, name: str) -> tuple[Variant, ...]:
         """The variant `name` and all that it extends, `runtime` first. Raises KeyError for an unknown name."""
@@ -136,3 +143,12 @@ class Definition:
     def tag(self, variant: str) -> str:
         """The image tag of a variant: `1.0.0`, or `1.0.0-dev`."""
         return self.version if variant == RUNTIME else f"{self.version}-{variant}"
+
+    def all_tags(self, variant: str) -> tuple[str, ...]:
+        """`tag(variant)`, then `tags` in the form that they have for it: `trixie-slim`, or `trixie-slim-dev`."""
+        more = self.tags if variant == RUNTIME else tuple(f"{tag}-{variant}" for tag in self.tags)
+        return tuple(dict.fromkeys((self.tag(variant), *more)))
+
+    def place_of_package(self, name: str) -> str:
+        """`FILE:LINE` where the definition first mentions the package; `FILE:1` when it does not."""
+        return f"{self.shown_path}:{self.package_lines.get(name, 1)}"

@@ -45,7 +45,7 @@ class LockedPackage:
     """Variants of the definition that add it; one that extends such a variant has it too. Sorted."""
     because: str
     """Why it is here: `requested`, `essential`, or `NAME DEPENDENCY-FIELD` of the package that pulled it in,
-    such as `curl Depends`."""
+    such as `curl Depends`. Where several variants add it, why the first of them in the definition's order does."""
     essential: bool
     """Essential, or needed by an essential package: unpacked and configured before all others."""
 
@@ -61,7 +61,7 @@ class Lock:
     suites: tuple[LockedSuite, ...]
     """In the definition's order."""
     packages: dict[str, tuple[LockedPackage, ...]]
-    """Per architecture of the definition, sorted by name."""
+    """Per architecture of the definition, in its order; sorted by name."""
 
     def of(self, architecture: str, variants: frozenset[str]) -> tuple[LockedPackage, ...]:
         """The packages that any of `variants` adds on `architecture`, sorted by name."""

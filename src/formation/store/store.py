@@ -6,16 +6,24 @@ Layout, below `$XDG_CACHE_HOME/formation` (or `FORMATION_STORE`):
     metadata/                   InRelease files and parsed indexes
     segments/KEY.*              a package as part of a layer, and what is in it
     trees/KEY/                  a package unpacked, for the sandbox; read only
-    effects/KEY.*               what the maintainer scripts of a stage changed
+    effects/KEY/                what the maintainer scripts of a stage changed
+    layers/KEY.json             which blob the layer of some segments is
+    builds/KEY.json             which image came of a lock and a definition
     blobs/sha256/HEX            layers, configs and manifests, named by their digest
-    images/                     reference → manifest digest
-    work/                       of running builds; each holds a lock file, and is removed when its owner is gone
+    images/HEX.json             reference → manifest digest, named by the reference's sha256 (see images.py)
+    work/NAME/, work/NAME.lock  of a running build, removed when its owner is gone (see locking.py)
+    lock                        held shared by those who use the store, exclusively by those who prune it
 
-A name appears only when its content is complete, so a killed run leaves nothing that a later run could mistake.
+A name appears only when its content is complete, so a killed run leaves nothing that a later run could mistake: what
+it leaves begins with a dot or is below work/. Prune removes it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+
+from formation.errors import UsageError
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +31,27 @@ class Store:
     """Where things are. It holds no open files; two processes may use one store at once."""
 
     root: Path
+    """Absolute. It need not exist yet."""
+
+    @classmethod
+    def open(cls, environment: Mapping[str, str], directory: Path | None = None) -> Self:
+        """The store that `environment` names: FORMATION_STORE, $XDG_CACHE_HOME/formation or ~/.cache/formation.
+
+        A relative FORMATION_STORE is below `directory`; None makes it an error. An XDG_CACHE_HOME that is relative
+        does not count, as the XDG base directory specification demands. Raises UsageError when nothing says where.
+        """
+        chosen = environment.get("FORMATION_STORE")
+        if chosen:
+            root = Path(chosen) if directory is None else directory / chosen
+            if not root.is_absolute():
+                raise UsageError(f"FORMATION_STORE is not an absolute path: {chosen}")
+            return cls(root)
+        cache, home = environment.get("XDG_CACHE_HOME", ""), environment.get("HOME", "")
+        if cache.startswith("/"):
+            return cls(Path(cache) / "formation")
+        if home.startswith("/"):
+            return cls(Path(home) / ".cache" / "formation")
+        raise UsageError("no place for the store: HOME is not set", hint="name one: --store DIR or FORMATION_STORE=DIR")
 
     @property
     def downloads(self) -> Path:
@@ -45,6 +74,14 @@ class Store:
         return self.root / "effects"
 
     @property
+    def layers(self) -> Path:
+        return self.root / "layers"
+
+    @property
+    def builds(self) -> Path:
+        return self.root / "builds"
+
+    @property
     def blobs(self) -> Path:
         return self.root / "blobs" / "sha256"
 
@@ -55,6 +92,10 @@ class Store:
     @property
     def work(self) -> Path:
         return self.root / "work"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "lock"
 
     def download(self, digest: str) -> Path:
         """Where the .deb with this sha256 digest is, or would be."""

@@ -1,0 +1,215 @@
+#!/usr/bin/env python3
+"""Measures Formation and its peers in turn (A B A B …) on this machine, and prints a Markdown table of the medians.
+
+    .venv/bin/python benchmarks/run.py [CASE …] [--runs N] [--definition DIR] [--peers-only]
+
+stdout is the table; progress goes to stderr; every single run is kept in benchmarks/results/.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
+
+from contestants import (  # noqa: E402 - found through the path above
+    DockerBuild,
+    Formation,
+    Mmdebstrap,
+    lock,
+    one_package_changes,
+    provide_starting_image,
+    requests,
+)
+from measure import Cost  # noqa: E402
+
+from engines import Docker  # noqa: E402
+
+MEBIBYTE = 1 << 20
+Contestants = dict[str, Callable[[], Cost]]
+
+
+class Bench:
+    """Where a run of the benchmarks keeps its scratch files, its Docker daemon and its warm store."""
+
+    def __init__(self, definition: Path, scratch: Path, stack: ExitStack, *, peers: bool, ours: bool) -> None:
+        self.definition, self.scratch, self.peers, self.ours = definition, scratch, peers, ours
+        self._stack = stack
+        self._docker: Docker | None = None
+        self.warm_store = scratch / "warm-store"
+
+    def docker(self) -> Docker:
+        """A private daemon that has the starting image; started by the first case that needs one."""
+        if self._docker is None:
+            say("starting a private dockerd and making its starting image")
+            self._docker = Docker(self.scratch / "docker")
+            self._stack.callback(self._docker.stop)
+            provide_starting_image(self._docker, self.scratch)
+        return self._docker
+
+    def cold(self, variant: str) -> Contestants:
+        """From nothing, downloads included."""
+        packages = requests(self.definition, variant)
+        found: Contestants = {}
+        if self.ours:
+            lock(self.definition, self.warm_store)
+            found["formation"] = Formation(self.definition, variant, self.scratch).cold
+        if self.peers:
+            found["mmdebstrap"] = Mmdebstrap(packages, self.scratch).build
+            found["docker build"] = DockerBuild(self.docker(), packages, self.scratch).build
+        return found
+
+    def one_package(self, variant: str) -> Contestants:
+        """Again with a warm store, after one package changed. Docker builds everything again."""
+        found: Contestants = {}
+        if self.ours:
+            change = one_package_changes(self.definition, self.scratch, self.warm_store)
+            Formation(change(), variant, self.scratch).build(self.warm_store)
+            found["formation"] = lambda: Formation(change(), variant, self.scratch).build(self.warm_store)
+        if self.peers:
+            packages = requests(self.definition, variant)
+            found["docker build"] = DockerBuild(self.docker(), packages, self.scratch).build
+        return found
+
+    def nothing(self, variant: str) -> Contestants:
+        """Again with a warm store; the start of the command is included."""
+        if not self.ours:
+            return {}
+        lock(self.definition, self.warm_store)
+        formation = Formation(self.definition, variant, self.scratch)
+        formation.build(self.warm_store)
+        return {"formation": lambda: formation.build(self.warm_store)}
+
+    def memory(self, variant: str) -> Contestants:
+        """From nothing, with the memory of the process tree sampled. Docker's work is done by daemons: not compared."""
+        found: Contestants = {}
+        if self.ours:
+            lock(self.definition, self.warm_store)
+            found["formation"] = Formation(self.definition, variant, self.scratch, sample_tree=True).cold
+        if self.peers:
+            packages = requests(self.definition, variant)
+            found["mmdebstrap"] = Mmdebstrap(packages, self.scratch, sample_tree=True).build
+        return found
+
+
+CASES: dict[str, tuple[Callable[[Bench], Contestants], int]] = {
+    "cold-runtime": (lambda bench: bench.cold("runtime"), 3),
+    "cold-dev": (lambda bench: bench.cold("dev"), 3),
+    "rebuild-one-package-runtime": (lambda bench: bench.one_package("runtime"), 3),
+    "rebuild-one-package-dev": (lambda bench: bench.one_package("dev"), 3),
+    "rebuild-nothing": (lambda bench: bench.nothing("runtime"), 10),
+    "memory-dev": (lambda bench: bench.memory("dev"), 1),
+}
+"""Each case, and how often it is run when --runs does not say."""
+
+
+def say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+def in_turn(case: str, contestants: Contestants, runs: int) -> dict[str, list[Cost]]:
+    """The costs of `runs` runs of each contestant, taken in turn so that a slow minute of the machine hits all."""
+    costs: dict[str, list[Cost]] = {name: [] for name in contestants}
+    for number in range(1, runs + 1):
+        for name, run in contestants.items():
+            cost = run()
+            costs[name].append(cost)
+            say(f"{case} {number}/{runs} {name}: {cost.seconds:.2f} s, {_megabytes(cost)} MiB")
+    return costs
+
+
+def _megabytes(cost: Cost) -> int:
+    return (cost.largest_process if cost.tree is None else cost.tree) // MEBIBYTE
+
+
+def rows(case: str, costs: dict[str, list[Cost]]) -> Iterator[str]:
+    """One table row per contestant: medians, range, and how ours compares."""
+    medians = {name: statistics.median(cost.seconds for cost in runs) for name, runs in costs.items() if runs}
+    ours = medians.get("formation")
+    for name, runs in costs.items():
+        seconds = [cost.seconds for cost in runs]
+        ratio = "" if ours is None or name == "formation" else f"{ours / medians[name]:.2f}"
+        memory = round(statistics.median(map(_megabytes, runs)))
+        kind = "largest process" if runs[0].tree is None else "tree"
+        yield (
+            f"| {case} | {name} | {medians[name]:.2f} | {min(seconds):.2f}–{max(seconds):.2f} | {ratio} "
+            f"| {memory} ({kind}) |"
+        )
+
+
+def machine() -> dict[str, str | int]:
+    """What the numbers were measured on."""
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, cwd=HERE)
+    model = next((line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")), "")
+    return {
+        "cpu": model.partition(":")[2].strip(),
+        "cores": len(os.sched_getaffinity(0)),
+        "kernel": platform.release(),
+        "commit": commit.stdout.strip(),
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+@contextmanager
+def scratch_directory() -> Iterator[Path]:
+    """A scratch directory on disk, removed at the end."""
+    directory = Path(tempfile.mkdtemp(prefix="formation-bench-", dir="/var/tmp"))
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"all when none is named: {', '.join(CASES)}")
+    parser.add_argument("--runs", type=int, help="runs of each contestant, instead of each case's own number")
+    parser.add_argument("--definition", type=Path, default=HERE.parent / "docker" / "base")
+    parser.add_argument("--peers-only", action="store_true", help="leave ours out")
+    parser.add_argument("--ours-only", action="store_true", help="leave the peers out")
+    options = parser.parse_args(arguments)
+    if unknown := set(options.cases) - set(CASES):
+        parser.error(f"no such case: {', '.join(sorted(unknown))}; there is {', '.join(CASES)}")
+
+    results: dict[str, dict[str, list[Cost]]] = {}
+    with scratch_directory() as scratch, ExitStack() as stack:
+        # A copy, so that a lock that is made here does not land in the checkout.
+        definition = Path(shutil.copytree(options.definition.resolve(), scratch / "definition"))
+        bench = Bench(definition, scratch, stack, peers=not options.ours_only, ours=not options.peers_only)
+        for case in options.cases or CASES:
+            prepare, runs = CASES[case]
+            results[case] = in_turn(case, prepare(bench), options.runs or runs)
+
+    print("| work | who | median s | range s | ours ÷ theirs | peak MiB |")
+    print("|---|---|---:|---:|---:|---:|")
+    for case, costs in results.items():
+        for row in rows(case, costs):
+            print(row)
+    record = {
+        "machine": machine(),
+        "cases": {
+            case: {name: [asdict(cost) for cost in runs] for name, runs in costs.items()}
+            for case, costs in results.items()
+        },
+    }
+    file = HERE / "results" / f"{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.json"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(json.dumps(record, indent=2) + "\n")
+    say(f"every run is in {file.relative_to(HERE.parent)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

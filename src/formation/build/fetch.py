@@ -1,0 +1,113 @@
+"""Bringing the .debs of a build into the store while the installer unpacks those that are there."""
+
+import os
+import shutil
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from formation.definition.values import Definition
+from formation.errors import FormationError, UnreachableError
+from formation.lock.model import Lock, LockedPackage
+from formation.lock.vendor import package_sources, vendor_directory, vendored_path
+from formation.network import Download, Downloader, GoneError
+from formation.store.store import Store
+
+
+class PackageGoneError(UnreachableError):
+    """Neither the archive nor its snapshot has some packages of the lock any more."""
+
+
+class Fetching:
+    """Downloads in the background; `arrived` hears of each .deb that is in the store, `failed` of the first failure."""
+
+    def __init__(
+        self,
+        definition: Definition,
+        lock: Lock,
+        packages: Sequence[LockedPackage],
+        store: Store,
+        downloader: Downloader,
+        arrived: Callable[[str], None],
+        failed: Callable[[], None],
+    ) -> None:
+        self._definition = definition
+        self._lock = lock
+        self._packages: Mapping[str, LockedPackage] = {package.sha256: package for package in packages}
+        self._store = store
+        self._downloader = downloader
+        self._arrived = arrived
+        self._failed = failed
+        self._thread: threading.Thread | None = None
+        self.error: BaseException | None = None
+        """Why fetching ended early."""
+
+    def start(self, digests: Sequence[str]) -> None:
+        """Begins to bring these packages, in this order."""
+        self._thread = threading.Thread(target=self._run, args=(tuple(digests),), daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Waits until nothing more comes."""
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, digests: Sequence[str]) -> None:
+        try:
+            missing = [digest for digest in digests if not self._have(digest)]
+            jobs = [self._download(self._packages[digest]) for digest in missing]
+            for job in self._downloader.fetch_all(jobs) if jobs else ():
+                self._arrived(job.sha256)
+        except GoneError as error:
+            self.error = self._gone(error)
+            self._failed()
+        except BaseException as error:
+            self.error = error
+            self._failed()
+
+    def _have(self, digest: str) -> bool:
+        """Whether the package is in the store, or could be put there from the vendor directory."""
+        path = self._store.download(digest)
+        package = self._packages[digest]
+        try:
+            if path.stat().st_size == package.size:
+                self._arrived(digest)
+                return True
+        except FileNotFoundError:
+            pass
+        vendored = vendored_path(vendor_directory(self._definition), package)
+        if vendored is None:
+            return False
+        _copy(vendored, path)
+        self._arrived(digest)
+        return True
+
+    def _download(self, package: LockedPackage) -> Download:
+        return Download(
+            package_sources(self._definition, self._lock, package),
+            self._store.download(package.sha256),
+            package.sha256,
+            package.size,
+        )
+
+    def _gone(self, error: GoneError) -> FormationError:
+        digests = {download.sha256 for download in error.missing}
+        gone = [package for digest, package in self._packages.items() if digest in digests]
+        names = ", ".join(sorted(f"{package.name} {package.version}" for package in gone))
+        return PackageGoneError(
+            f"the archive and its snapshot no longer have {names or error.message}", hint="formation lock"
+        )
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a file so that `target` appears complete. The installer checks its digest."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=".", dir=target.parent)
+    try:
+        with source.open("rb") as file, os.fdopen(descriptor, "wb") as copy:
+            shutil.copyfileobj(file, copy, 1 << 20)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,102 @@
+"""From layers to an image in the store: config, manifest, and the tags of the definition."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from formation.build.plan import Plan
+from formation.definition.values import ImageConfig
+from formation.install.job import BuiltLayer, BuiltVariant
+from formation.oci.annotations import LAYER_KIND, LAYER_PACKAGES, LOCK_DIGEST, packages_text
+from formation.oci.config import Config, Execution, History, config_bytes
+from formation.oci.descriptor import Descriptor, Platform
+from formation.oci.manifest import Manifest, manifest_bytes
+from formation.oci.media_types import OCI_CONFIG, OCI_MANIFEST, layer_media_type
+from formation.store.blobs import add_bytes
+from formation.store.store import Store
+
+_GO_ARCHITECTURES = {
+    "amd64": Platform("linux", "amd64"),
+    "arm64": Platform("linux", "arm64", "v8"),
+    "armhf": Platform("linux", "arm", "v7"),
+    "armel": Platform("linux", "arm", "v5"),
+    "i386": Platform("linux", "386"),
+    "ppc64el": Platform("linux", "ppc64le"),
+    "riscv64": Platform("linux", "riscv64"),
+    "s390x": Platform("linux", "s390x"),
+}
+_SHOWN = 6
+
+
+def platform_of(architecture: str) -> Platform:
+    """What OCI calls a Debian architecture."""
+    return _GO_ARCHITECTURES.get(architecture, Platform("linux", architecture))
+
+
+def assemble_image(store: Store, plan: Plan, variants: Sequence[BuiltVariant]) -> Descriptor:
+    """Writes config and manifest of the image whose layers are in the store. Gives the manifest's descriptor."""
+    layers = [layer for variant in variants for layer in variant.layers]
+    created = _time(variants[-1].epoch)
+    platform = platform_of(plan.architecture)
+    config = Config(
+        platform=platform,
+        diff_ids=tuple(layer.diff_id for layer in layers),
+        execution=_execution(plan),
+        history=tuple(
+            History(created=_time(variant.epoch), created_by=_created_by(variant.name, layer), comment="formation")
+            for variant in variants
+            for layer in variant.layers
+        ),
+        created=created,
+    )
+    config_data = config_bytes(config)
+    manifest = Manifest(
+        config=Descriptor(OCI_CONFIG, add_bytes(store, config_data), len(config_data)),
+        layers=tuple(_descriptor(layer) for layer in layers),
+        annotations={**_labels(plan), LOCK_DIGEST: add_bytes(store, plan.lock_text.encode())},
+    )
+    data = manifest_bytes(manifest)
+    return Descriptor(OCI_MANIFEST, add_bytes(store, data), len(data), platform=platform)
+
+
+def _execution(plan: Plan) -> Execution:
+    config: ImageConfig = plan.lineage[-1].config
+    return Execution(
+        environment=tuple(f"{name}={value}" for name, value in config.environment),
+        user=config.user or "",
+        working_directory=config.working_directory or "",
+        entrypoint=config.entrypoint,
+        command=config.command,
+        volumes=tuple(sorted(config.volumes)),
+        labels=_labels(plan),
+        stop_signal=config.stop_signal or "",
+    )
+
+
+def _labels(plan: Plan) -> dict[str, str]:
+    """The definition's labels, and those that every image has. Source: OCI image-spec 1.1, annotations.md."""
+    variant = plan.lineage[-1]
+    standard = {
+        "org.opencontainers.image.title": plan.definition.name,
+        "org.opencontainers.image.version": plan.definition.tag(plan.variant),
+        "org.opencontainers.image.description": variant.description or plan.definition.description,
+    }
+    return {**{name: text for name, text in standard.items() if text}, **dict(variant.config.labels)}
+
+
+def _descriptor(layer: BuiltLayer) -> Descriptor:
+    annotations = {LAYER_KIND: layer.kind}
+    if layer.packages:
+        annotations[LAYER_PACKAGES] = packages_text(layer.packages)
+    return Descriptor(layer_media_type(layer.compression), layer.digest, layer.size, annotations)
+
+
+def _created_by(variant: str, layer: BuiltLayer) -> str:
+    if layer.kind == "effects":
+        return f"formation: configuration of {variant}"
+    names = [f"{name}={version}" for name, version in layer.packages]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"formation: {' '.join(names[:_SHOWN])}{more}"
+
+
+def _time(epoch: int) -> str:
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,114 @@
+"""From a definition and its lock to the installer's job, and the name under which the store remembers the result."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from formation import __version__
+from formation.build.layers import PLAN_FORMAT, plan_layers
+from formation.build.system_files import system_files
+from formation.definition.values import RUNTIME, Definition, Variant
+from formation.install.additions import Additions
+from formation.install.job import Job, PackageJob, VariantJob
+from formation.install.placement import SegmentSpec
+from formation.install.stages import STAGE_FORMAT
+from formation.lock.model import Lock, LockedPackage
+from formation.oci.compression import FORMAT
+from formation.oci.media_types import Compression
+
+IMAGE_FORMAT = 1
+"""Part of a build's key: a change of what an image looks like must raise it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that decides an image."""
+
+    definition: Definition
+    variant: str
+    architecture: str
+    lock: Lock
+    lock_text: str
+    packages: tuple[LockedPackage, ...]
+    """Of the whole lineage, sorted by name."""
+    additions: tuple[Additions, ...]
+    """For each variant of the lineage."""
+
+    @property
+    def lineage(self) -> tuple[Variant, ...]:
+        """The variant and those it extends, `runtime` first."""
+        return self.definition.lineage(self.variant)
+
+    @property
+    def compression(self) -> Compression:
+        """Of the layers."""
+        return "zstd" if self.definition.compression == "zstd" else "gzip"
+
+
+def make_plan(definition: Definition, lock: Lock, lock_text: str, variant: str, architecture: str) -> Plan:
+    """The plan for one image. The lock must be fresh; variant and architecture must exist."""
+    lineage = definition.lineage(variant)
+    packages = lock.of(architecture, frozenset(v.name for v in lineage))
+    additions = tuple(
+        Additions(
+            v.groups, v.users, v.directories, (*(system_files(definition) if v.name == RUNTIME else ()), *v.files)
+        )
+        for v in lineage
+    )
+    return Plan(definition, variant, architecture, lock, lock_text, packages, additions)
+
+
+def plan_key(plan: Plan) -> str:
+    """The name of a build: equal keys, equal images. Reads the files that the definition adds."""
+    digest = hashlib.sha256()
+    facts = (
+        __version__,
+        str((IMAGE_FORMAT, PLAN_FORMAT, STAGE_FORMAT)),
+        FORMAT[plan.compression],
+        plan.lock_text,
+        plan.architecture,
+        plan.variant,
+        repr((plan.definition.name, plan.definition.version, plan.definition.description)),
+        repr((plan.definition.path_excludes, plan.definition.path_includes, plan.definition.layer_budget)),
+        repr([(v.name, v.config) for v in plan.lineage]),
+    )
+    for fact in facts:
+        digest.update(f"{len(fact)} {fact}".encode())
+    for additions in plan.additions:
+        digest.update(repr((additions.groups, additions.users, additions.directories)).encode())
+        for file in additions.files:
+            content = file.source.read_bytes() if file.source is not None else file.content or b""
+            head = (file.path, file.owner, file.group, file.mode, hashlib.sha256(content).hexdigest())
+            digest.update(repr(head).encode())
+    return digest.hexdigest()
+
+
+def make_job(plan: Plan, store: Path, *, workers: int, overlay: bool) -> Job:
+    """The installer's job for a plan."""
+    variants = []
+    seen: set[str] = set()
+    for variant, additions in zip(plan.lineage, plan.additions, strict=True):
+        packages = [p for p in plan.lock.of(plan.architecture, frozenset({variant.name})) if p.sha256 not in seen]
+        seen.update(package.sha256 for package in packages)
+        layers = plan_layers(packages, plan.definition.layer_budget)
+        variants.append(
+            VariantJob(
+                variant.name,
+                tuple(_package_job(package) for package in packages),
+                tuple(tuple(package.sha256 for package in group) for group in layers),
+                additions,
+            )
+        )
+    spec = SegmentSpec(
+        epoch=plan.lock.epoch,
+        compression=plan.compression,
+        path_excludes=plan.definition.path_excludes,
+        path_includes=plan.definition.path_includes,
+    )
+    return Job(store, plan.architecture, tuple(variants), spec, plan.lock.epoch, workers, overlay)
+
+
+def _package_job(package: LockedPackage) -> PackageJob:
+    return PackageJob(
+        package.name, package.version, package.architecture, package.sha256, package.essential, package.size
+    )

@@ -1,0 +1,106 @@
+"""`formation cache`: what the local store takes, and freeing some of it."""
+
+import re
+from argparse import ArgumentTypeError, Namespace
+from typing import TYPE_CHECKING
+
+from formation.cli.context import Context
+from formation.cli.parser import Subparsers, add_command
+from formation.cli.text import size_text, table
+
+if TYPE_CHECKING:
+    from formation.store.prune import Usage
+
+DEFAULT_AGE = 30 * 86400
+"""Seconds that an entry may lie unused before a plain `cache prune` takes it."""
+
+_UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def register(subparsers: Subparsers) -> None:
+    """Adds the command."""
+    parser = add_command(
+        subparsers,
+        "cache",
+        "show what the local store takes, or free some of it",
+        """
+        Without a word: the size of the local store, by kind. Downloads, segments, trees and effects make builds fast;
+        whatever is removed, the next build has it again or makes it again. Blobs are what images consist of.
+
+        `cache prune` removes what was not used for 30 days, what killed runs left, and the blobs of no image. Images
+        stay, unless --images is given. It does not run beside another formation in the same store.
+        """,
+        """
+        formation cache
+        formation cache prune --dry-run
+        formation cache prune --older-than 1w
+        formation cache prune --all --images     # an empty store
+        """,
+    )
+    parser.add_argument("action", nargs="?", choices=("prune",), metavar="prune", help="free space")
+    age = parser.add_mutually_exclusive_group()
+    age.add_argument("--all", action="store_true", help="prune: remove what is cached, however young")
+    age.add_argument(
+        "--older-than", metavar="AGE", type=_age, help="prune: remove what was not used for so long (90m, 12h, 7d, 4w)"
+    )
+    parser.add_argument("--images", action="store_true", help="prune: forget all images as well")
+    parser.add_argument("--dry-run", action="store_true", help="prune: only say what would be removed")
+    parser.add_argument("--json", action="store_true", help="print the sizes as JSON")
+
+
+def run(arguments: Namespace, context: Context) -> int:
+    """Runs the command."""
+    from formation.errors import UsageError
+    from formation.store.prune import usage
+
+    if arguments.action == "prune":
+        return _prune(arguments, context)
+    if arguments.all or arguments.older_than is not None or arguments.images or arguments.dry_run:
+        raise UsageError("these options need the word prune", hint="formation cache prune --help")
+    found = usage(context.store)
+    if arguments.json:
+        context.write_json({"store": str(context.store.root), **_json(found)})
+    else:
+        context.write(f"{context.store.root}\n\n{_table(found)}")
+    return 0
+
+
+def _prune(arguments: Namespace, context: Context) -> int:
+    from formation.store.locking import remove_tree
+    from formation.store.prune import prune
+
+    age = DEFAULT_AGE if arguments.older_than is None else arguments.older_than
+    freed = prune(
+        context.store,
+        before=None if arguments.all else context.now - age,
+        remove=remove_tree,
+        keep_images=not arguments.images,
+        dry_run=arguments.dry_run,
+    )
+    if arguments.json:
+        context.write_json({"store": str(context.store.root), "dry_run": arguments.dry_run, **_json(freed)})
+        return 0
+    verb = "would free" if arguments.dry_run else "freed"
+    total = sum(kind.size for kind in freed)
+    context.write(f"{verb} {size_text(total)}\n" + (f"\n{_table(freed)}" if total else ""))
+    return 0
+
+
+def _json(kinds: "tuple[Usage, ...]") -> dict[str, object]:
+    return {
+        "size": sum(kind.size for kind in kinds),
+        "kinds": [{"kind": kind.kind, "entries": kind.entries, "size": kind.size} for kind in kinds],
+    }
+
+
+def _table(kinds: "tuple[Usage, ...]") -> str:
+    rows = [(kind.kind, str(kind.entries), size_text(kind.size)) for kind in kinds]
+    rows.append(("total", str(sum(kind.entries for kind in kinds)), size_text(sum(kind.size for kind in kinds))))
+    return table(("KIND", "ENTRIES", "SIZE"), rows, right=frozenset({1, 2}))
+
+
+def _age(text: str) -> int:
+    found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
+    if found is None:
+        raise ArgumentTypeError(f"{text[:50]!r} is not an age such as 90m, 12h, 7d or 4w")
+    return int(found[1]) * _UNITS[found[2]]

@@ -1,0 +1,91 @@
+"""What a command may know of the world around it, read once when the process starts."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from formation.progress import Progress
+    from formation.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """The edge of the program. Commands take everything that is not an argument from here."""
+
+    environment: Mapping[str, str]
+    directory: Path
+    """The current directory, absolute."""
+    now: int
+    """Seconds since 1970."""
+    stdout: TextIO
+    """Data."""
+    stderr: TextIO
+    """For people."""
+    stdout_is_terminal: bool
+    stderr_is_terminal: bool
+    colour: bool
+    """Whether people want colours: a terminal that can, and no NO_COLOR (no-color.org)."""
+    quiet: bool = False
+    store_option: str | None = None
+    """`--store`; None: the environment says."""
+
+    @property
+    def debug(self) -> bool:
+        """Whether FORMATION_DEBUG asks for tracebacks."""
+        return bool(self.environment.get("FORMATION_DEBUG"))
+
+    @property
+    def store(self) -> "Store":
+        """The store to use. Raises UsageError when nothing says where it is."""
+        from formation.store.store import Store
+
+        if self.store_option:
+            return Store(self.directory / self.store_option)
+        return Store.open(self.environment, self.directory)
+
+    def path(self, text: str) -> Path:
+        """The absolute path that `text`, from the command line, names."""
+        return self.directory / text
+
+    def write(self, text: str) -> None:
+        """Writes data to stdout, as it is."""
+        self.stdout.write(text)
+
+    def write_json(self, value: Any) -> None:
+        """Writes `value` to stdout as JSON."""
+        from formation.files import json_text
+
+        self.stdout.write(json_text(value))
+
+    def progress(self) -> "AbstractContextManager[Progress]":
+        """A Progress for the work inside a `with` block, on stderr; after the block nothing of it moves any more."""
+        from formation.cli.progress_terminal import open_progress
+
+        return open_progress(
+            self.stderr, terminal=self.stderr_is_terminal, colour=self.colour, quiet=self.quiet, clock=time.monotonic
+        )
+
+
+def read_context() -> Context:
+    """The context of this process."""
+    environment = dict(os.environ)
+    # Data has one encoding whatever the locale says, and names of files that are not UTF-8 come out as they are.
+    sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")  # type: ignore[union-attr]
+    stderr_is_terminal = sys.stderr.isatty()
+    dumb = environment.get("TERM") == "dumb"
+    return Context(
+        environment=environment,
+        directory=Path.cwd(),
+        now=int(time.time()),
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+        stdout_is_terminal=sys.stdout.isatty(),
+        stderr_is_terminal=stderr_is_terminal and not dumb,
+        colour=stderr_is_terminal and not dumb and not environment.get("NO_COLOR"),
+    )

@@ -1,0 +1,173 @@
+"""`formation lock`: pins every package of a definition, or says whether the lock is still right."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from formation.cli.context import Context
+from formation.cli.parser import Subparsers, add_command
+from formation.cli.text import size_text, table
+
+if TYPE_CHECKING:
+    from formation.definition.values import Definition
+    from formation.lock.changes import Change
+    from formation.lock.model import Lock
+    from formation.progress import Progress
+
+
+def register(subparsers: Subparsers) -> None:
+    """Adds the command."""
+    parser = add_command(
+        subparsers,
+        "lock",
+        "pin every package of a definition in formation.lock",
+        """
+        Resolves the packages of every variant and architecture on the archives as they are now, as apt-get would, and
+        writes formation.lock beside formation.yaml. The signature of each archive is verified against the definition's
+        keys, and its indexes against that signature; the lock holds the sha256 of every package. Metadata that expired,
+        or is older than what the lock was made from, is refused.
+
+        The file is written only when a package, an archive or the definition changed, so that a pull request shows what
+        changes in the image; --refresh writes the newer dates of unchanged archives as well.
+
+        --check asks no archive: exit code 1 means that the definition was changed since the lock was written.
+        """,
+        """
+        formation lock docker/base
+        formation lock docker/base --dry-run     # what would an update change?
+        formation lock docker/base --check       # in CI
+        formation lock --json | jq -r '.packages[] | [.name, .version] | @tsv'
+        """,
+    )
+    parser.add_argument(
+        "directory",
+        nargs="?",
+        default=".",
+        metavar="DIR",
+        help="directory of formation.yaml, or the file (default: the current directory)",
+    )
+    writing = parser.add_mutually_exclusive_group()
+    writing.add_argument("--check", action="store_true", help="write nothing; exit 1 when the lock is stale")
+    writing.add_argument("--dry-run", action="store_true", help="write nothing; say what would change")
+    writing.add_argument("--refresh", action="store_true", help="write even when no package changed")
+    parser.add_argument("--json", action="store_true", help="print the lock as JSON")
+
+
+def run(arguments: Namespace, context: Context) -> int:
+    """Runs the command."""
+    from formation.definition.load import load_definition
+    from formation.lock.lockfile import lock_path
+
+    definition = load_definition(context.path(arguments.directory))
+    path = lock_path(definition.path)
+    if arguments.check:
+        return _check(arguments, context, definition, path)
+    return _lock(arguments, context, definition, path)
+
+
+def _check(arguments: Namespace, context: Context, definition: "Definition", path: Path) -> int:
+    from formation.errors import AnswerIsNo
+    from formation.lock.check import staleness
+    from formation.lock.lockfile import lock_digest, lock_text, read_lock
+
+    if not path.exists():
+        raise AnswerIsNo(f"there is no lock {path}", hint=f"formation lock {arguments.directory}")
+    lock = read_lock(path)
+    reason = staleness(definition, lock)
+    if arguments.json:
+        context.write_json({"lock": str(path), "stale": reason is not None, "reason": reason})
+    if reason is not None:
+        raise AnswerIsNo(f"{path} is stale: {reason}", hint=f"formation lock {arguments.directory}")
+    if not arguments.json:
+        count = sum(map(len, lock.packages.values()))
+        context.write(f"{path} is up to date: {count} packages, {lock_digest(lock_text(lock))}\n")
+    return 0
+
+
+def _lock(arguments: Namespace, context: Context, definition: "Definition", path: Path) -> int:
+    from formation.files import write_bytes
+    from formation.lock.changes import is_same, lock_changes
+    from formation.lock.lockfile import lock_text
+    from formation.lock.resolve import make_lock
+    from formation.network import Downloader, Proxies
+
+    with (
+        context.progress() as progress,
+        Downloader(progress=progress, proxies=Proxies.of(context.environment)) as downloader,
+    ):
+        previous = _previous(path, progress)
+        lock = make_lock(
+            definition,
+            downloader=downloader,
+            store=context.store,
+            now=context.now,
+            progress=progress,
+            previous=previous,
+        )
+    keep = previous is not None and is_same(previous, lock) and not arguments.refresh
+    if not keep and not arguments.dry_run:
+        write_bytes(path, lock_text(lock).encode())
+    shown = previous if keep and previous is not None else lock
+    if arguments.json:
+        context.write_json(_as_data(shown))
+    else:
+        verb = "would write" if arguments.dry_run else "wrote"
+        context.write(_changes_text(lock_changes(previous, lock), previous is None))
+        context.write(f"{path} is up to date\n" if keep else f"{verb} {path}: {_summary(lock)}\n")
+    return 0
+
+
+def _previous(path: Path, progress: "Progress") -> "Lock | None":
+    """The lock at `path`; None when there is none, or a merge left one that cannot be read."""
+    from formation.errors import DefinitionError
+    from formation.lock.lockfile import read_lock
+
+    if not path.exists():
+        return None
+    try:
+        return read_lock(path)
+    except DefinitionError as error:
+        progress.note(f"the lock is written anew, without looking at its archives' dates: {error.message}")
+        return None
+
+
+def _summary(lock: "Lock") -> str:
+    """`233 packages, 190.3 MB to download`."""
+    packages = {package.sha256: package.size for each in lock.packages.values() for package in each}
+    return f"{len(packages)} packages, {size_text(sum(packages.values()))} to download"
+
+
+def _changes_text(changes: "tuple[Change, ...]", is_new: bool) -> str:
+    """The changes as a table; nothing for a new lock, in which everything is one."""
+    if is_new or not changes:
+        return ""
+    rows = [
+        (
+            change.name,
+            change.old.version if change.old else "-",
+            change.new.version if change.new else "-",
+            change.kind,
+            ", ".join(change.variants),
+            ", ".join(change.architectures),
+        )
+        for change in changes
+    ]
+    return table(("PACKAGE", "OLD", "NEW", "CHANGE", "VARIANTS", "ARCHITECTURES"), rows)
+
+
+def _as_data(lock: "Lock") -> dict[str, Any]:
+    """The lock as the file has it; times are in seconds since 1970."""
+    from datetime import datetime
+
+    from formation.lock.lockfile import entries, package_values, suite_values
+
+    def plain(values: dict[str, Any]) -> dict[str, Any]:
+        return {key: int(value.timestamp()) if isinstance(value, datetime) else value for key, value in values.items()}
+
+    return {
+        "definition": lock.definition,
+        "architectures": list(lock.packages),
+        "epoch": lock.epoch,
+        "suites": [plain(suite_values(suite)) for suite in lock.suites],
+        "packages": [plain(package_values(lock, package, each)) for package, each in entries(lock)],
+    }

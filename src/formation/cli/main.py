@@ -1,0 +1,116 @@
+"""The program `formation`: parses, calls a command, and prints what went wrong. No other place prints an error."""
+
+import contextlib
+import dataclasses
+import errno
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from formation.cli.commands import command
+from formation.cli.context import Context, read_context
+from formation.cli.parser import parse
+from formation.cli.text import printable
+from formation.errors import FormationError, UsageError
+
+EXIT_FAILED = 3
+EXIT_INTERRUPTED = 130
+
+_HINTS = {
+    errno.ENOSPC: "free some space: formation cache prune",
+    errno.EDQUOT: "free some space: formation cache prune",
+    errno.EROFS: "choose a store that can be written to: --store DIR",
+    errno.EACCES: "look at who owns it, or choose another store: --store DIR",
+    errno.EPERM: "look at who owns it, or choose another store: --store DIR",
+    errno.EMFILE: "allow more open files: ulimit -n 4096",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line `argv` (None: that of the process) and gives the exit code of errors.py."""
+    try:
+        context = read_context()
+    except FileNotFoundError:
+        print("error: the current directory no longer exists", file=sys.stderr)
+        return EXIT_FAILED
+    return run(sys.argv[1:] if argv is None else argv, context)
+
+
+def run(argv: Sequence[str], context: Context) -> int:
+    """Runs the command line `argv` in `context`. Raises nothing."""
+    try:
+        code = _dispatch(argv, context)
+        context.stdout.flush()
+        return code
+    except FormationError as error:
+        _print_error(context, error.message, error.hint)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _print_error(context, "interrupted", None)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of stdout has gone, as in `formation images | head -1`: nobody wants to know.
+        _give_up_stdout(context)
+        return EXIT_FAILED
+    except OSError as error:
+        _print_os_error(context, error)
+        _give_up_stdout(context)
+        return EXIT_FAILED
+    except Exception as error:
+        _print_bug(context, error)
+        return EXIT_FAILED
+
+
+def _dispatch(argv: Sequence[str], context: Context) -> int:
+    try:
+        # stdout is passed on because argparse would print its help to that of the process.
+        with contextlib.redirect_stdout(context.stdout):
+            arguments = parse(argv or ["--help"])
+    except SystemExit as end:
+        # --help and --version, which argparse has answered.
+        return int(end.code or 0)
+    if arguments.command is None:
+        raise UsageError("no command is given", hint="formation --help")
+    context = dataclasses.replace(context, quiet=arguments.quiet, store_option=arguments.store)
+    return command(arguments.command).run(arguments, context)
+
+
+def _give_up_stdout(context: Context) -> None:
+    """Sends what stdout cannot take to nowhere: Python flushes it once more at its end, and would complain then."""
+    try:
+        context.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, context.stdout.fileno())
+        os.close(nowhere)
+
+
+def _print_os_error(context: Context, error: OSError) -> None:
+    where = f"{error.filename}: " if error.filename else ""
+    _print_error(context, f"{where}{error.strerror or error}", _HINTS.get(error.errno or 0))
+    if context.debug:
+        traceback.print_exception(error, file=context.stderr)
+
+
+def _print_bug(context: Context, error: Exception) -> None:
+    if context.debug:
+        traceback.print_exception(error, file=context.stderr)
+    hint = None if context.debug else "FORMATION_DEBUG=1 shows where; please report it with that"
+    _print_error(context, f"this is a bug in formation: {type(error).__name__}: {error}", hint)
+
+
+def _print_error(context: Context, message: str, hint: str | None) -> None:
+    red, blue, end = ("\x1b[1;31m", "\x1b[1;34m", "\x1b[0m") if context.colour else ("", "", "")
+    lines = f"{red}error:{end} {_lines(message)}\n"
+    if hint is not None:
+        lines += f"{blue}hint:{end} {_lines(hint)}\n"
+    try:
+        context.stderr.write(lines)
+        context.stderr.flush()
+    except OSError:
+        pass
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))

@@ -1,0 +1,116 @@
+"""The command line's grammar: argparse, with errors that are ours and global options before or after the command."""
+
+import argparse
+import difflib
+import re
+import textwrap
+from collections.abc import Sequence
+from typing import NoReturn, TypeAlias
+
+from formation import __version__
+from formation.cli.commands import COMMANDS, command
+from formation.errors import UsageError
+
+Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
+"""Where a command adds its parser."""
+
+WIDTH = 100
+"""Columns of help texts: fixed, so that the README can quote them."""
+
+_INVALID_CHOICE = re.compile(r"(?P<where>.*): invalid choice: (?P<given>.+) \(choose from (?P<known>.*)\)", re.DOTALL)
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that raises UsageError where argparse would print and exit."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises UsageError for argparse's `message`, with the nearest right word for a wrong one."""
+        hint = f"{self.prog} --help"
+        wrong = _INVALID_CHOICE.fullmatch(message)
+        if wrong is not None:
+            given = wrong["given"].strip("'\"")
+            known = re.findall(r"[\w.-]+", wrong["known"])
+            nearest = difflib.get_close_matches(given, known, n=1)
+            where = wrong["where"].removeprefix("argument ")
+            what = "there is no command" if where == "COMMAND" else f"{where}: there is no"
+            message = f"{what} {given[:100]!r}"
+            hint = f"did you mean {nearest[0]}?" if nearest else f"there is: {', '.join(known)}"
+        raise UsageError(message, hint=hint)
+
+
+def add_command(subparsers: "Subparsers", name: str, summary: str, description: str, examples: str) -> Parser:
+    """The parser of a new command. `summary` is its line in `formation --help`; `examples` ends its own help."""
+    parser = subparsers.add_parser(
+        name,
+        help=summary,
+        description=_paragraphs(description),
+        epilog="examples:\n" + textwrap.indent(textwrap.dedent(examples).strip(), "  "),
+        formatter_class=_formatter,
+        allow_abbrev=False,
+    )
+    # SUPPRESS: an option that is not written after the command must not undo the one written before it.
+    _add_global_options(parser, default=argparse.SUPPRESS)
+    return parser
+
+
+def build_parser() -> Parser:
+    """The parser of the whole command line."""
+    parser = Parser(
+        prog="formation",
+        description="Define, lock, build and prove container base images from Debian packages, without a daemon.",
+        epilog="Where an image is named: formation/base:1.0.0 is in the local store; others are oci:DIR[:TAG],\n"
+        "oci-archive:FILE[:TAG], docker-archive:FILE[:REF] and docker-daemon:REF.\n\n"
+        "`formation COMMAND --help` tells more about a command, with examples.",
+        formatter_class=_formatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"formation {__version__}")
+    _add_global_options(parser, default=None)
+    subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
+    for name in COMMANDS:
+        command(name).register(subparsers)
+    return parser
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The arguments that `argv` is. Raises UsageError, and SystemExit after --help and --version."""
+    parser = build_parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        asked = getattr(arguments, "command", None)
+        # The usage line is the public place that lists the options of a command.
+        usage = _usage_of(asked) if asked else parser.format_usage()
+        nearest = difflib.get_close_matches(unknown[0].partition("=")[0], re.findall(r"--[\w-]+", usage), n=1)
+        prog = f"formation {asked}" if asked else "formation"
+        hint = f"did you mean {nearest[0]}?" if nearest else f"{prog} --help"
+        raise UsageError(f"{prog} does not take {unknown[0][:100]!r}", hint=hint)
+    return arguments
+
+
+def _usage_of(name: str) -> str:
+    alone = Parser(prog="formation").add_subparsers(parser_class=Parser)
+    command(name).register(alone)
+    return str(alone.choices[name].format_usage())
+
+
+def _add_global_options(parser: Parser, default: str | None) -> None:
+    group = parser.add_argument_group("options for every command") if default else parser
+    group.add_argument(
+        "--store",
+        metavar="DIR",
+        default=default,
+        help="the local store (default: FORMATION_STORE or ~/.cache/formation)",
+    )
+    group.add_argument(
+        "--quiet", "-q", action="store_true", default=default or False, help="no progress on stderr, only errors"
+    )
+
+
+def _formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.RawDescriptionHelpFormatter(prog, width=WIDTH, max_help_position=30)
+
+
+def _paragraphs(text: str) -> str:
+    """`text`, whose paragraphs are separated by empty lines, filled to the width of help texts."""
+    paragraphs = textwrap.dedent(text).strip().split("\n\n")
+    return "\n\n".join(textwrap.fill(" ".join(paragraph.split()), WIDTH) for paragraph in paragraphs)

@@ -1,0 +1,82 @@
+"""`formation vendor`: keeps the packages of a lock beside its definition."""
+
+from argparse import Namespace
+
+from formation.cli.context import Context
+from formation.cli.parser import Subparsers, add_command
+from formation.cli.text import size_text
+
+
+def register(subparsers: Subparsers) -> None:
+    """Adds the command."""
+    parser = add_command(
+        subparsers,
+        "vendor",
+        "download the packages of a lock to keep them",
+        """
+        Downloads every package of formation.lock, of all variants and architectures, into a directory, and writes
+        SHA256SUMS beside them. Archives drop a version soon after the next one arrives; `formation build` takes what it
+        finds in the directory `vendor` beside formation.yaml before it asks an archive.
+
+        Packages that are there already are not downloaded again. Those that an earlier SHA256SUMS lists and the lock no
+        longer has are removed.
+        """,
+        """
+        formation vendor docker/base
+        formation vendor docker/base --output /srv/packages && cd /srv/packages && sha256sum -c SHA256SUMS
+        """,
+    )
+    parser.add_argument(
+        "directory",
+        nargs="?",
+        default=".",
+        metavar="DIR",
+        help="directory of formation.yaml, or the file (default: the current directory)",
+    )
+    parser.add_argument("--output", metavar="DIR", help="where to keep them (default: vendor beside formation.yaml)")
+    parser.add_argument("--offline", action="store_true", help="take packages from the store only")
+    parser.add_argument("--dry-run", action="store_true", help="write nothing; say what would change")
+    parser.add_argument("--json", action="store_true", help="print what was done as JSON")
+
+
+def run(arguments: Namespace, context: Context) -> int:
+    """Runs the command."""
+    from formation.definition.load import load_definition
+    from formation.errors import UsageError
+    from formation.lock.check import staleness
+    from formation.lock.lockfile import lock_path, read_lock
+    from formation.lock.vendor import vendor, vendor_directory
+    from formation.network import Downloader, Proxies
+
+    definition = load_definition(context.path(arguments.directory))
+    path = lock_path(definition.path)
+    lock = read_lock(path)
+    reason = staleness(definition, lock)
+    if reason is not None:
+        raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {arguments.directory}")
+    directory = context.path(arguments.output) if arguments.output else vendor_directory(definition)
+    with (
+        context.progress() as progress,
+        Downloader(progress=progress, proxies=Proxies.of(context.environment), offline=arguments.offline) as downloader,
+    ):
+        result = vendor(
+            definition, lock, directory, downloader=downloader, store=context.store, dry_run=arguments.dry_run
+        )
+    if arguments.json:
+        context.write_json(
+            {
+                "directory": str(directory),
+                "packages": len(result.packages),
+                "downloaded": [package.name for package in result.downloaded],
+                "removed": list(result.removed),
+                "dry_run": arguments.dry_run,
+            }
+        )
+    else:
+        size = sum(package.size for package in result.packages)
+        verb = "would bring" if arguments.dry_run else "brought"
+        context.write(
+            f"{directory}: {len(result.packages)} packages, {size_text(size)}; {verb} {len(result.downloaded)}, "
+            f"{'would remove' if arguments.dry_run else 'removed'} {len(result.removed)}\n"
+        )
+    return 0

@@ -1,0 +1,132 @@
+"""The files of dpkg's database, as `dpkg --unpack` would leave them.
+
+Source: deb(5), and dpkg's lib/dpkg/dbdir.c and trigdeferred.c.
+
+Configuring is left to the image's own dpkg: it reads what this module writes, runs the postinst scripts and the
+triggers, and rewrites the status file in its own words.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+ADMINISTRATION = "var/lib/dpkg"
+INFO = f"{ADMINISTRATION}/info"
+_NOT_IN_INFO = frozenset({"control"})
+
+
+@dataclass(frozen=True, slots=True)
+class PackageName:
+    """What identifies a package in the database."""
+
+    name: str
+    architecture: str
+    multi_arch_same: bool
+
+    @property
+    def in_files(self) -> str:
+        """The stem of its info/ files, and its name in triggers/: with the architecture for Multi-Arch: same."""
+        return f"{self.name}:{self.architecture}" if self.multi_arch_same else self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Interest:
+    """A trigger that a package wants to hear of."""
+
+    trigger: str
+    """An explicit name, or an absolute path."""
+    awaits: bool
+
+
+def info_files(package: PackageName, control: Mapping[str, bytes], listed: bytes) -> dict[str, bytes]:
+    """Path in the image → content of each info/ file of a package.
+
+    `control` are the members of control.tar; `listed` the paths of data.tar, one a line, in its order, `/.` first.
+    """
+    stem = f"{INFO}/{package.in_files}"
+    files = {f"{stem}.{member}": data for member, data in control.items() if member not in _NOT_IN_INFO}
+    files[f"{stem}.list"] = listed
+    return files
+
+
+def conffile_paths(control: Mapping[str, bytes]) -> list[str]:
+    """The absolute paths of the conffiles that a package ships; those it asks to remove are left out."""
+    lines = control.get("conffiles", b"").decode("utf-8", "surrogateescape").splitlines()
+    return [line.strip() for line in lines if line.strip().startswith("/")]
+
+
+def unpacked_stanza(control: bytes, conffiles: Sequence[tuple[str, str]]) -> bytes:
+    """The status stanza of a package that is unpacked and not yet configured.
+
+    `conffiles` are (path, MD5) pairs. dpkg compares a conffile by them, and asks nothing when no `.dpkg-new` lies
+    beside it, which is so because unpacking put the file at its final name.
+    """
+    lines = control.decode("utf-8", "surrogateescape").strip("\n").split("\n")
+    package = next(i for i, line in enumerate(lines) if line.lower().startswith("package:"))
+    lines.insert(package + 1, "Status: install ok unpacked")
+    if conffiles:
+        lines.append("Conffiles:")
+        lines.extend(f" {path} {md5}" for path, md5 in conffiles)
+    return ("\n".join(lines) + "\n").encode("utf-8", "surrogateescape")
+
+
+def interests(control: Mapping[str, bytes]) -> list[Interest]:
+    """The triggers that a package is interested in. Source: deb-triggers(5)."""
+    found = []
+    for words in _trigger_lines(control):
+        if words[0] in ("interest", "interest-await", "interest-noawait") and len(words) == 2:
+            found.append(Interest(words[1], awaits=words[0] != "interest-noawait"))
+    return found
+
+
+def activations(control: Mapping[str, bytes]) -> list[str]:
+    """The trigger names that a package activates when it is unpacked."""
+    return [words[1] for words in _trigger_lines(control) if words[0].startswith("activate") and len(words) == 2]
+
+
+def _trigger_lines(control: Mapping[str, bytes]) -> Iterable[list[str]]:
+    for line in control.get("triggers", b"").decode("utf-8", "surrogateescape").splitlines():
+        words = line.partition("#")[0].split()
+        if words:
+            yield words
+
+
+def interest_files(
+    before: Mapping[str, str], packages: Iterable[tuple[PackageName, Sequence[Interest]]]
+) -> dict[str, str]:
+    """triggers/ file name → content, after `packages` declared their interests; `before` are the present contents.
+
+    Path triggers share the file `File`, one line each; an explicit trigger has a file of its own name.
+    """
+    after = dict(before)
+    for package, wanted in packages:
+        for interest in wanted:
+            who = package.in_files + ("" if interest.awaits else "/noawait")
+            if interest.trigger.startswith("/"):
+                after["File"] = after.get("File", "") + f"{interest.trigger} {who}\n"
+            else:
+                after[interest.trigger] = after.get(interest.trigger, "") + f"{who}\n"
+    return after
+
+
+def deferred_triggers(interest_contents: Mapping[str, str], activated: Iterable[str], paths: Iterable[str]) -> str:
+    """The content of triggers/Unincorp after packages were unpacked: the triggers that dpkg must still deliver.
+
+    `activated` are explicit names; `paths` the absolute paths that were unpacked, each of which activates the path
+    triggers that contain it. Nobody awaits (`-`): the run that follows delivers all of them before it ends.
+    """
+    names = {name for name in activated if name in interest_contents}
+    watched = {line.split()[0] for line in interest_contents.get("File", "").splitlines() if line.strip()}
+    if watched:
+        for path in paths:
+            names.update(w for w in watched if path == w or path.startswith(w + "/"))
+    return "".join(f"{name} -\n" for name in sorted(names))
+
+
+def unfinished(status: bytes) -> list[str]:
+    """`NAME STATE` of every package in a status file that is not `install ok installed`."""
+    found = []
+    for stanza in status.decode("utf-8", "surrogateescape").split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and not line.startswith(" "))
+        if fields and fields.get("Status") != "install ok installed":
+            found.append(f"{fields.get('Package', '?')} {fields.get('Status', 'without a status')}")
+    return found

@@ -1,0 +1,144 @@
+"""Why some requests cannot be met: which package needs what, who asked for it, and what there is instead."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from formation.debian.marking import Marker, negative_relations, positive_groups
+from formation.debian.package import Alternatives, BinaryPackage, Relation
+from formation.debian.relation import alternatives_text
+from formation.errors import UnresolvableError
+
+_MOST_LINES = 24
+
+
+def unresolvable(marker: Marker, requests: Sequence[BinaryPackage], without: frozenset[str]) -> UnresolvableError:
+    """The error for a marking that left something broken.
+
+    Its message names the requests that cannot be met, and under each, indented by one step a level, the chain from it
+    down to what is missing or in conflict. The hint has names like a missing one, when there are any.
+    """
+    explanation = _Explanation(marker, {package.name for package in requests}, without)
+    broken = list(marker.broken())
+    failed = [package for package in requests if any(package is selected for selected, _, _ in broken)]
+    lines: list[str] = []
+    blamed: list[str] = []
+    for package in failed:
+        reasons = explanation.why_not(package, depth=1)
+        if reasons:
+            blamed.append(package.name)
+            lines += reasons
+    if not lines:
+        blamed = sorted({package.name for package in failed} or {package.name for package, _, _ in broken})
+        lines = [f"  {package.name} {field}: {alternatives_text(group)}" for package, field, group in broken]
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], f"  and {len(lines) - _MOST_LINES} more reasons"]
+    subject = f"{', '.join(blamed[:-1])} and {blamed[-1]}" if len(blamed) > 1 else blamed[0]
+    nearest = [name for missing in explanation.missing for name in marker.choices.universe.nearest(missing)]
+    hint = f"did you mean {' or '.join(nearest[:3])}?" if nearest else None
+    return UnresolvableError("\n".join([f"{subject} cannot be installed:", *lines]), hint=hint)
+
+
+class _Explanation:
+    """Walks down from requests to the dependencies that have no solution."""
+
+    def __init__(self, marker: Marker, requested: set[str], without: frozenset[str]) -> None:
+        self.missing: list[str] = []
+        """Names that no index has, in the order met."""
+        self._marker = marker
+        self._choices = marker.choices
+        self._requested = requested
+        self._without = without
+        self._visited: set[str] = set()
+
+    def why_not(self, package: BinaryPackage, *, depth: int) -> list[str]:
+        """The reasons against `package`, one a line; empty when there is none, or it is told already."""
+        if package.name in self._visited:
+            return []
+        self._visited.add(package.name)
+        lines = list(self._conflicts(package, "  " * depth))
+        if self._marker.selected.get(package.name) is package and not lines and self._is_sound(package):
+            return []
+        for field, group in positive_groups(package, recommends=False):
+            if self._marker.is_met(group):
+                continue
+            reasons = self._why_unmet(group, depth + 1)
+            if reasons:
+                lines += [
+                    f"{'  ' * depth}{package.name} {package.version} {field}: {alternatives_text(group)}",
+                    *reasons,
+                ]
+        return lines
+
+    def _is_sound(self, package: BinaryPackage) -> bool:
+        return all(self._marker.is_met(group) for _, group in positive_groups(package, recommends=False))
+
+    def _why_unmet(self, group: Alternatives, depth: int) -> list[str]:
+        """The reasons against every alternative; empty when one has none."""
+        lines: list[str] = []
+        for relation in group:
+            matches = self._choices.matches(relation)
+            if not matches:
+                lines.append("  " * depth + self._what_there_is(relation))
+            for match in matches:
+                reasons = self.why_not(match, depth=depth)
+                if not reasons:
+                    return []
+                lines += reasons
+        return lines
+
+    def _what_there_is(self, relation: Relation) -> str:
+        """What can be had of a name although it does not satisfy `relation`."""
+        name = self._choices.target(relation)
+        if name in self._without:
+            return f"{name} is left out by the definition"
+        candidate = self._choices.candidate(name)
+        if candidate:
+            if name in self._marker.installed:
+                return f"{name} {candidate.version} is installed and stays as it is"
+            others = [package.version for package in self._choices.universe.versions(name) if package is not candidate]
+            also = f" (not chosen: {', '.join(others)})" if others else ""
+            return f"the archives have {name} {candidate.version}{also}"
+        provided = self._choices.universe.providers(name)
+        if provided:
+            offers = {f"{package.name} as {version or 'no version'}" for package, version in provided}
+            return f"{name} is provided by {', '.join(sorted(offers)[:5])}"
+        self.missing.append(relation.name)
+        return f"no archive has {name}, and nothing provides it"
+
+    def _conflicts(self, package: BinaryPackage, indent: str) -> Iterator[str]:
+        """One line for each selected package that `package` cannot be with."""
+        for field, relation in negative_relations(package):
+            for rival in self._marker.rivals(package, relation):
+                yield (
+                    f"{indent}{package.name} {package.version} {field}: {relation}, "
+                    f"and {self._who_asked(rival)} needs {rival.name} {rival.version}"
+                )
+        for other in self._marker.selected.values():
+            for field, relation in negative_relations(other):
+                if other.name != package.name and package in self._choices.matches(relation):
+                    yield (
+                        f"{indent}{other.name} {other.version} {field}: {relation}, which is {package.name} "
+                        f"{package.version}; {self._who_asked(other)} needs {other.name}"
+                    )
+
+    def _who_asked(self, package: BinaryPackage) -> str:
+        """The shortest chain from `package` back to a request: `b (for c, as requested)`."""
+        pullers: dict[str, str] = {}
+        waiting = deque(name for name in self._marker.selected if name in self._requested)
+        seen = set(waiting)
+        while waiting and package.name not in seen:
+            puller = self._marker.selected[waiting.popleft()]
+            for _, group in positive_groups(puller, recommends=self._marker.recommends):
+                for match in (match for relation in group for match in self._choices.matches(relation)):
+                    if match.name not in seen and self._marker.selected.get(match.name) is match:
+                        seen.add(match.name)
+                        pullers[match.name] = puller.name
+                        waiting.append(match.name)
+        if package.name in self._marker.installed:
+            return "what is installed"
+        if package.name not in pullers:
+            return "a request"
+        chain = [pullers[package.name]]
+        while chain[-1] in pullers:
+            chain.append(pullers[chain[-1]])
+        return " for ".join(chain)

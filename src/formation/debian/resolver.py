@@ -1,0 +1,96 @@
+"""Which packages to install for some requests: the same that apt-get chooses on the same archives."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from formation.debian.explain import unresolvable
+from formation.debian.leftovers import remove_leftovers
+from formation.debian.marking import Marker, positive_groups
+from formation.debian.package import BinaryPackage, PackageRequest
+from formation.debian.repair import repair
+from formation.debian.universe import Choices, Universe
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """A package of the result."""
+
+    package: BinaryPackage
+    because: str
+    """`requested`, `essential`, `installed`, or `PULLER FIELD` such as `curl Depends`."""
+    essential: bool
+    """An essential package, or one that an essential package (pre-)depends on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Packages that can be installed together."""
+
+    packages: tuple[Selected, ...]
+    """Sorted by name."""
+
+
+def resolve(
+    universe: Universe,
+    requests: Sequence[PackageRequest],
+    *,
+    recommends: bool,
+    essential: bool = True,
+    without: frozenset[str] = frozenset(),
+    installed: Sequence[BinaryPackage] = (),
+) -> Resolution:
+    """The packages to have installed for `requests`, as apt-get would choose them.
+
+    `essential` adds all essential packages, before the requests. `without` names packages that must not be chosen.
+    `installed` are there already: they stay as they are unless a request names them, and the result includes them.
+    The result depends on nothing but the arguments.
+
+    Raises UnresolvableError when a request names nothing, or not all can be met; its message says why.
+    """
+    essentials = [package for package in universe.essential() if package.name not in without] if essential else []
+    present = {package.name: package for package in installed}
+    wanted = {package.name: present.get(package.name, package) for package in essentials}
+    wanted.update((package.name, package) for package in map(universe.requested, requests))
+    choices = Choices(universe, pinned=wanted.values(), installed=installed, without=without)
+    marker = Marker(choices, installed, recommends=recommends)
+    marker.request(list(wanted.values()))
+    repair(marker)
+    if any(marker.broken()):
+        raise unresolvable(marker, list(wanted.values()), without)
+    remove_leftovers(marker)
+    return Resolution(tuple(_reasons(marker, [package.name for package in essentials], wanted)))
+
+
+def _reasons(marker: Marker, essentials: Sequence[str], wanted: Iterable[str]) -> Iterator[Selected]:
+    """Each selected package with the shortest way to it: from the essential ones, else the requests, else the rest."""
+    because: dict[str, str] = {}
+    needed = _reach(marker, because, dict.fromkeys(essentials, "essential"), fields=("Pre-Depends", "Depends"))
+    _reach(marker, because, {name: "requested" for name in wanted if name not in because})
+    _reach(marker, because, {name: "installed" for name in marker.installed if name not in because})
+    _reach(marker, because, dict(because))
+    for name in sorted(marker.selected):
+        yield Selected(marker.selected[name], because[name], essential=name in needed)
+
+
+def _reach(
+    marker: Marker,
+    because: dict[str, str],
+    starts: dict[str, str],
+    fields: Sequence[str] = ("Pre-Depends", "Depends", "Recommends", "Suggests"),
+) -> set[str]:
+    """Notes in `because` what leads to each package that `starts` lead to; gives the names that were reached."""
+    because.update(starts)
+    reached = set(starts)
+    waiting = deque(starts)
+    while waiting:
+        puller = marker.selected[waiting.popleft()]
+        for field, group in (*positive_groups(puller, recommends=True), *(("Suggests", g) for g in puller.suggests)):
+            if field not in fields:
+                continue
+            for match in (match for relation in group for match in marker.choices.matches(relation)):
+                if marker.selected.get(match.name) is match and match.name not in because:
+                    because[match.name] = f"{puller.name} {field}"
+                    reached.add(match.name)
+                    waiting.append(match.name)
+    return reached

@@ -1,0 +1,34 @@
+"""Files that a definition brings along: they are in its directory, or below."""
+
+from pathlib import Path
+
+from formation.definition.problems import Invalid, nearest
+
+
+def beside(directory: Path, name: str) -> Path:
+    """The absolute path, without symbolic links, of the file `name` of `directory`.
+
+    Raises Invalid when it is missing, not a regular file, or outside `directory`, be it through a symbolic link: a
+    definition that someone else wrote must not put /etc/shadow into an image.
+    """
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise Invalid(f"{name!r} is outside the definition's directory", "copy the file beside the definition")
+    root = directory.resolve()
+    try:
+        found = (root / name).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError):
+        raise Invalid(f"there is no file {name!r} beside the definition", _similar(root, name)) from None
+    if not found.is_relative_to(root):
+        raise Invalid(f"{name!r} leads outside the definition's directory through a symbolic link")
+    if not found.is_file():
+        raise Invalid(f"{name!r} is not a regular file")
+    return found
+
+
+def _similar(root: Path, name: str) -> str | None:
+    parent = root / Path(name).parent
+    try:
+        names = [entry.name for entry in parent.iterdir()] if parent.resolve().is_relative_to(root) else []
+    except (OSError, ValueError):
+        return None
+    return nearest(Path(name).name, names)

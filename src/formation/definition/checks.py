@@ -1,0 +1,168 @@
+"""The rules between values of a definition: what refers to what, and what may be there only once.
+
+Each check appends every Problem that it finds, with paths of the model.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from formation.definition import grammar
+from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
+from formation.definition.model import BaseDefinition, DirectoryEntry, FileEntry
+from formation.definition.problems import Problem, nearest
+from formation.definition.sections import Part
+from formation.definition.source import DataPath
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """Names whose declaration is wrong in some way, which is reported already; references to them are not."""
+
+    users: frozenset[str]
+    groups: frozenset[str]
+
+
+def check_accounts(part: Part, set_aside: SetAside, problems: list[Problem]) -> None:
+    """Users and groups are declared once, under free names and ids, and their groups exist."""
+    above = [each.section for each in part.lineage]
+    groups = {group.name for section in above for group in section.groups}
+    users = {user.name for section in above for user in section.users}
+    gids = {group.gid: group.name for section in above for group in section.groups if group.gid is not None}
+    uids = {user.uid: user.name for section in above for user in section.users if user.uid is not None}
+    for index, group in enumerate(part.section.groups):
+        path: DataPath = (*part.path, "groups", index)
+        _declare("group", group.name, groups, STATIC_GROUPS, path, problems)
+        _take("gid", group.gid, group.name, gids, STATIC_GROUPS, path, problems)
+    known = groups_of(part) | set_aside.groups
+    for index, user in enumerate(part.section.users):
+        path = (*part.path, "users", index)
+        _declare("user", user.name, users, STATIC_USERS, path, problems)
+        _take("uid", user.uid, user.name, uids, STATIC_USERS, path, problems)
+        if user.group is not None:
+            _refer("group", user.group, known, (*path, "group"), problems)
+        for place, name in enumerate(user.groups):
+            _refer("group", name, known, (*path, "groups", place), problems)
+
+
+def check_owners(part: Part, set_aside: SetAside, problems: list[Problem]) -> None:
+    """Directories, files and the default user belong to users and groups that exist."""
+    users, groups = users_of(part) | set_aside.users, groups_of(part) | set_aside.groups
+    for path, entry in _placed(part):
+        _refer("user", entry.owner, users, (*path, "owner"), problems)
+        _refer("group", entry.group, groups, (*path, "group"), problems)
+    if part.section.user:
+        user, _, group = part.section.user.partition(":")
+        _refer("user", user, users, (*part.path, "user"), problems)
+        if group:
+            _refer("group", group, groups, (*part.path, "user"), problems)
+
+
+def users_of(part: Part) -> frozenset[str]:
+    """The users that an image of `part` surely has."""
+    sections = [each.section for each in (*part.lineage, part)]
+    return frozenset(STATIC_USERS) | {user.name for section in sections for user in section.users}
+
+
+def groups_of(part: Part) -> frozenset[str]:
+    """The groups that an image of `part` surely has, those that users without `group` bring included."""
+    sections = [each.section for each in (*part.lineage, part)]
+    own = {user.name for section in sections for user in section.users if user.group is None}
+    return frozenset(STATIC_GROUPS) | own | {group.name for section in sections for group in section.groups}
+
+
+def check_paths(part: Part, problems: list[Problem]) -> None:
+    """No path is given twice in a lineage, and none is below a file."""
+    taken = {entry.path: kind for each in part.lineage for _, entry in _placed(each) for kind in [_kind(entry)]}
+    for path, entry in _placed(part):
+        if entry.path in taken:
+            problems.append(
+                Problem((*path, "path"), f"the path {entry.path!r} is there already, as {taken[entry.path]}")
+            )
+        taken[entry.path] = _kind(entry)
+    for path, entry in _placed(part):
+        for parent in PurePosixPath(entry.path).parents:
+            if taken.get(str(parent)) == "a file":
+                problems.append(Problem((*path, "path"), f"{entry.path!r} is below {str(parent)!r}, which is a file"))
+        if isinstance(entry, FileEntry) and (entry.content is None) == (entry.source is None):
+            reason = "has neither `content` nor `source`" if entry.content is None else "has `content` and `source`"
+            problems.append(Problem(path, f"the file {entry.path!r} {reason}"))
+    files = {path for path, kind in taken.items() if kind == "a file"}
+    for index, volume in enumerate(part.section.volumes):
+        if volume in files:
+            problems.append(Problem((*part.path, "volumes", index), f"the volume {volume!r} is a file"))
+        if volume in part.section.volumes[:index]:
+            problems.append(Problem((*part.path, "volumes", index), f"the volume {volume!r} is there already"))
+
+
+def check_packages(part: Part, model: BaseDefinition, suites: tuple[str, ...], problems: list[Problem]) -> None:
+    """No package is requested twice in a lineage, or both requested and left out; suites and architectures exist."""
+    lines = {_wanted(line): line for each in part.lineage for line in each.section.packages}
+    for index, line in enumerate(part.section.packages):
+        path: DataPath = (*part.path, "packages", index)
+        earlier = lines.get(_wanted(line))
+        if earlier == line:
+            problems.append(Problem(path, f"the package {line.lstrip('-')!r} is there already"))
+        elif earlier is not None:
+            problems.append(Problem(path, f"{line!r} contradicts {earlier!r}", "keep one of them"))
+        lines.setdefault(_wanted(line), line)
+        if line.startswith("-"):
+            continue
+        request = grammar.package_request(line)
+        if request.suite is not None and suites and request.suite not in suites:
+            hint = nearest(request.suite, suites) or f"suites are {', '.join(suites)}"
+            problems.append(Problem(path, f"no archive here has the suite {request.suite!r}", hint))
+        if request.architecture is not None and request.architecture not in model.architectures:
+            hint = nearest(request.architecture, model.architectures) or "see `architectures:`"
+            problems.append(Problem(path, f"{line!r} is not for an architecture of this definition", hint))
+
+
+def _placed(part: Part) -> Iterator[tuple[DataPath, DirectoryEntry | FileEntry]]:
+    for index, directory in enumerate(part.section.directories):
+        yield (*part.path, "directories", index), directory
+    for index, file in enumerate(part.section.files):
+        yield (*part.path, "files", index), file
+
+
+def _kind(entry: DirectoryEntry | FileEntry) -> str:
+    return "a file" if isinstance(entry, FileEntry) else "a directory"
+
+
+def _wanted(line: str) -> str:
+    """What a request is about: name and architecture."""
+    request = grammar.package_request(line.removeprefix("-"))
+    return f"{request.name}:{request.architecture}" if request.architecture else request.name
+
+
+def _declare(
+    kind: str, name: str, taken: set[str], static: Mapping[str, int], path: DataPath, problems: list[Problem]
+) -> None:
+    if name in static:
+        problems.append(Problem((*path, "name"), f"the {kind} {name!r} is Debian's own, from base-passwd"))
+    elif name in taken:
+        problems.append(Problem((*path, "name"), f"the {kind} {name!r} is there already"))
+    taken.add(name)
+
+
+def _take(
+    key: str,
+    number: int | None,
+    name: str,
+    taken: dict[int, str],
+    static: Mapping[str, int],
+    path: DataPath,
+    problems: list[Problem],
+) -> None:
+    if number is None:
+        return
+    holders = {**{fixed: holder for holder, fixed in static.items()}, **taken}
+    if number in holders and holders[number] != name:
+        problems.append(Problem((*path, key), f"the {key} {number} of {name!r} belongs to {holders[number]!r}"))
+    taken[number] = name
+
+
+def _refer(kind: str, name: str, known: Iterable[str], path: DataPath, problems: list[Problem]) -> None:
+    if name.isdecimal() or name in known:
+        return
+    hint = nearest(name, known) or f"declare it under `{kind}s:`, or write its number if a package creates it"
+    problems.append(Problem(path, f"the {kind} {name!r} is not declared here, and not one of Debian's own", hint))

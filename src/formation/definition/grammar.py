@@ -1,0 +1,284 @@
+"""The rules that single values of a definition follow. Each function gives the value, or raises Invalid."""
+
+import re
+import shlex
+
+from formation.debian.package import PackageRequest
+from formation.definition.problems import Invalid, nearest
+
+ACCOUNT = r"^[a-z_][a-z0-9_-]{0,31}$"
+"""adduser.conf(5), SYS_NAME_REGEX, and the 32 bytes of utmp(5)."""
+OWNER = r"^([a-z_][a-z0-9_-]{0,31}|0|[1-9][0-9]{0,4})$"
+REPOSITORY = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$"
+"""OCI distribution-spec, "Pulling manifests": <name>."""
+VERSION = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
+"""Semantic Versioning 2.0.0, without build metadata: an image tag cannot hold a plus sign."""
+TAG = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
+PATH = r"^/[^\u0000-\u001f\u007f]*$"
+MODE = r"^(0o)?[0-7]{3,4}$"
+PACKAGE = r"[a-z0-9][a-z0-9+.-]+"
+"""Debian Policy 5.6.1."""
+REQUEST = rf"^({PACKAGE})(:[a-z0-9-]+)?(=[0-9][A-Za-z0-9.+:~-]*|/[A-Za-z0-9][A-Za-z0-9./_-]*)?$"
+LEFT_OUT = rf"^-{PACKAGE}$"
+ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
+FILE_STEM = r"^[a-z0-9][a-z0-9_.-]*$"
+"""What apt reads in sources.list.d, in lower case: sources.list(5)."""
+GLOB = r"^/\S+$"
+URI = r"^https?://[^\s/@?#]+(/[^\s?#]*)?$"
+
+ARCHIVE_WORD = r"^[A-Za-z0-9][A-Za-z0-9+._/-]*$"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
+
+HIGHEST_ID = 65533
+"""65534 is nobody, and user namespaces map 65,536 ids: subuid(5)."""
+
+SIGNALS = (
+    *("ABRT", "ALRM", "BUS", "CHLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "KILL", "PIPE", "PROF", "PWR", "QUIT"),
+    *("SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM"),
+    *("WINCH", "XCPU", "XFSZ"),
+)
+"""signal(7), without SIG: written here because Python knows those of the machine that it runs on."""
+SIGNAL = r"^(SIG[A-Z0-9]+|SIGRTMIN(\+[0-9]+)?|SIGRTMAX(-[0-9]+)?)$"
+
+# Where these point is base-files' and usrmerge's to say; a second name for one path hides duplicates.
+_ALIASED_DIRECTORIES = {
+    **{f"/{name}": f"/usr/{name}" for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32")},
+    "/var/run": "/run",
+    "/var/lock": "/run/lock",
+}
+_RUN_TIME_DIRECTORIES = ("/proc", "/sys", "/dev")
+
+
+def account_name(text: str) -> str:
+    """The name of a user or group."""
+    if not re.fullmatch(ACCOUNT, text):
+        reason = f"{text!r} is not a user or group name: up to 32 of a-z, 0-9, _ and -, the first a letter or _"
+        raise Invalid(reason, _suggestion(text.lower(), ACCOUNT))
+    return text
+
+
+def account_id(number: int) -> int:
+    """A uid or gid that a definition may give."""
+    if not 0 < number <= HIGHEST_ID:
+        raise Invalid(f"{number} is not an id from 1 to {HIGHEST_ID}", "leave it out to have a free one")
+    return number
+
+
+def owner(value: object) -> object:
+    """A user or group by name or decimal id, as text."""
+    text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(text, str) and text.isascii() and text.isdecimal():
+        if int(text) > HIGHEST_ID + 1 or (text[0] == "0" and text != "0"):
+            raise Invalid(f"{text} is not an id from 0 to {HIGHEST_ID + 1}")
+        return text
+    return account_name(text) if isinstance(text, str) else text
+
+
+def default_user(value: object) -> object:
+    """`user`, `uid`, `user:group` or `uid:gid`, as text."""
+    if not isinstance(value, str):
+        return owner(value)
+    user, colon, group = value.partition(":")
+    return f"{owner(user)}{colon}{owner(group) if colon else ''}"
+
+
+def repository(text: str) -> str:
+    """The name of a repository, without registry or tag."""
+    if not re.fullmatch(REPOSITORY, text) or len(text) > 255:
+        hint = "the tag is `version:`" if ":" in text else _suggestion(text.lower(), REPOSITORY)
+        raise Invalid(f"{text!r} is not a repository name, such as formation/base", hint)
+    return text
+
+
+def version(text: str) -> str:
+    """A semantic version that can be an image tag."""
+    if "+" in text:
+        raise Invalid(f"{text!r} has build metadata, and an image tag cannot contain a plus sign", None)
+    if not re.fullmatch(VERSION, text):
+        padded = ".".join([*text.removeprefix("v").split("."), "0", "0"][:3])
+        raise Invalid(f"{text!r} is not a semantic version MAJOR.MINOR.PATCH", _suggestion(padded, VERSION))
+    return text
+
+
+def tag(text: str) -> str:
+    """An image tag."""
+    if not re.fullmatch(TAG, text):
+        raise Invalid(f"{text!r} is not an image tag: up to 128 of letters, digits, _ . and -")
+    return text
+
+
+def path(text: str) -> str:
+    """An absolute, normalised path in the image, by its real name, that is not the root directory."""
+    if not text.startswith("/"):
+        raise Invalid(f"{text!r} is not an absolute path", f"did you mean {'/' + text.lstrip('./')!r}?")
+    if any(ord(letter) < 0x20 or letter == "\x7f" for letter in text):
+        raise Invalid(f"{text!r} has a control character")
+    parts = text.split("/")[1:]
+    if ".." in parts:
+        raise Invalid(f"{text!r} has '..' in it", "write the path that you mean")
+    if "" in parts or "." in parts:
+        clean = "/" + "/".join(part for part in parts if part not in ("", "."))
+        if clean == "/":
+            raise Invalid("'/' itself belongs to base-files")
+        raise Invalid(f"{text!r} is not normalised", f"write {clean!r}")
+    if len(text.encode()) > 4000 or any(len(part.encode()) > 255 for part in parts):
+        raise Invalid(f"{text[:80]!r}… is longer than a path may be")
+    return _real_place(text)
+
+
+def _real_place(text: str) -> str:
+    for alias, target in _ALIASED_DIRECTORIES.items():
+        if text == alias or text.startswith(alias + "/"):
+            raise Invalid(f"{text!r}: {alias} is a symbolic link to {target}", f"write {target + text[len(alias) :]!r}")
+    for directory in _RUN_TIME_DIRECTORIES:
+        if text == directory or text.startswith(directory + "/"):
+            raise Invalid(f"{text!r}: a running container has its own {directory}")
+    return text
+
+
+def working_directory(text: str) -> str:
+    """A path, or the root directory."""
+    return text if text == "/" else path(text)
+
+
+def mode(value: object) -> object:
+    """A file mode as a number, from its octal digits.
+
+    A number here was written in decimal digits without quotes and without a leading zero: it has lost what was meant,
+    and other YAML readers would read it differently.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        digits = str(value) if re.fullmatch(r"[0-7]{3,4}", str(value)) else f"{value:o}"
+        raise Invalid(f"the mode {value} is a decimal number", f'write "0{digits}"')
+    if isinstance(value, str):
+        if not re.fullmatch(MODE, value):
+            raise Invalid(f"{value!r} is not a file mode of three or four octal digits", 'such as "0755"')
+        return int(value.removeprefix("0o"), 8)
+    return value
+
+
+def request(text: str) -> str:
+    """A line of `packages:`; `package_request` and `left_out` read it."""
+    if not re.fullmatch(REQUEST, text) and not re.fullmatch(LEFT_OUT, text):
+        hint = "write NAME, NAME:ARCHITECTURE, NAME=VERSION, NAME/SUITE or -NAME"
+        if re.fullmatch(rf"({PACKAGE})\s*\(?[<>=]+.*", text):
+            hint = "write NAME=VERSION for one version; the lock pins all others"
+        elif re.search(r"\s", text.strip()):
+            hint = "write each package as an item of its own"
+        raise Invalid(f"{text!r} is not a package request", hint)
+    return text
+
+
+def package_request(text: str) -> PackageRequest:
+    """What a line of `packages:` that names a package to install asks for."""
+    name, slash, suite = text.partition("/")
+    name, equals, package_version = name.partition("=")
+    name, colon, architecture = name.partition(":")
+    return PackageRequest(
+        name=name,
+        version=package_version if equals else None,
+        suite=suite if slash else None,
+        architecture=architecture if colon else None,
+    )
+
+
+def environment_name(text: str) -> str:
+    """The name of an environment variable that shells can read: POSIX, Base Definitions 8.1."""
+    if not re.fullmatch(ENVIRONMENT, text):
+        raise Invalid(f"{text!r} is not the name of an environment variable: letters, digits and _, no digit first")
+    return text
+
+
+def text_value(value: object) -> object:
+    """The value of an environment variable or label, as text."""
+    if isinstance(value, bool):
+        raise Invalid(f"{str(value).lower()} without quotes is not text", f'write "{str(value).lower()}"')
+    if value is None:
+        raise Invalid("no value", 'write "" for an empty one')
+    if isinstance(value, str) and _CONTROL.search(value):
+        raise Invalid(f"{value[:60]!r} has a control character, which a Dockerfile cannot say")
+    return str(value) if isinstance(value, int) else value
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks."""
+    if _CONTROL.search(text):
+        raise Invalid(f"{text[:60]!r} is more than one line of text", "write it in one line")
+    return text
+
+
+def archive_word(text: str) -> str:
+    """The name of a suite or component."""
+    if not re.fullmatch(ARCHIVE_WORD, text) or ".." in text:
+        hint = "write each as an item of its own" if " " in text else "such as trixie or main"
+        raise Invalid(f"{text!r} is not the name of a suite or component", hint)
+    return text
+
+
+def label_name(text: str) -> str:
+    """The name of a label."""
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/-]*", text):
+        raise Invalid(f"{text!r} is not a label: letters, digits and . _ - /", "such as org.opencontainers.image.title")
+    return text
+
+
+def command(value: object) -> object:
+    """A command as its words. One string is split as a shell splits words; no shell runs."""
+    if isinstance(value, str):
+        try:
+            return shlex.split(value)
+        except ValueError as error:
+            raise Invalid(f"{value!r} cannot be split into words: {error}", "write a list") from None
+    return value
+
+
+def account_path(text: str) -> str:
+    """A path that can stand in passwd(5), whose fields end at colons."""
+    if ":" in text:
+        raise Invalid(f"{text!r} has a colon, which ends a field of /etc/passwd")
+    return path(text)
+
+
+def comment(text: str) -> str:
+    """The GECOS field of passwd(5)."""
+    if ":" in text or not text.isprintable():
+        raise Invalid(f"{text!r} has a colon or a control character, which /etc/passwd cannot hold")
+    return text
+
+
+def signal(text: str) -> str:
+    """A signal by its name, with SIG."""
+    if text.removeprefix("SIG") in SIGNALS and text.startswith("SIG"):
+        return text
+    if re.fullmatch(r"SIGRTM(IN(\+([1-9]|[12][0-9]|30))?|AX(-([1-9]|[12][0-9]|30))?)", text):
+        return text
+    names = [f"SIG{name}" for name in SIGNALS]
+    hint = f"did you mean {'SIG' + text!r}?" if text in SIGNALS else nearest(text.upper(), names)
+    raise Invalid(f"{text!r} is not a signal", hint or "such as SIGTERM")
+
+
+def file_stem(text: str) -> str:
+    """The name of an archive or a variant."""
+    if not re.fullmatch(FILE_STEM, text) or len(text) > 64:
+        raise Invalid(f"{text!r} is not a name of a-z, 0-9, _ . and -", _suggestion(text.lower(), FILE_STEM))
+    return text
+
+
+def glob(text: str) -> str:
+    """A pattern of dpkg's --path-exclude: dpkg(1)."""
+    if not re.fullmatch(GLOB, text):
+        raise Invalid(f"{text!r} is not a pattern of absolute paths", "such as /usr/share/doc/*")
+    return text
+
+
+def uri(text: str) -> str:
+    """The address of an archive, without a trailing slash."""
+    if re.match(r"^https?://[^/]*@", text):
+        raise Invalid("an archive's uri may not hold a user name or password", "everyone can read a definition")
+    if not re.fullmatch(URI, text):
+        raise Invalid(f"{text!r} is not an http or https address", "such as http://deb.debian.org/debian")
+    return text.rstrip("/")
+
+
+def _suggestion(candidate: str, pattern: str) -> str | None:
+    return f"did you mean {candidate!r}?" if re.fullmatch(pattern, candidate) else None

@@ -1,0 +1,154 @@
+"""From a formation.yaml to a checked Definition.
+
+text ──source──▶ plain data ──validate──▶ model ──sections──▶ parts ──checks, interpret──▶ Definition.
+Problems of every stage after the first are collected, and reported together.
+"""
+
+from pathlib import Path
+
+from formation.debian.archive import Archive
+from formation.definition import checks, grammar, leave_out
+from formation.definition.archives import archives_from
+from formation.definition.identity import lock_digest
+from formation.definition.interpret import variant_from
+from formation.definition.model import BaseDefinition
+from formation.definition.problems import Problem, definition_error
+from formation.definition.sections import Part, parts_of
+from formation.definition.source import LIMIT, Source, read_source
+from formation.definition.validate import Validated
+from formation.definition.values import Definition, Variant
+from formation.errors import UsageError
+
+FILE_NAME = "formation.yaml"
+
+
+def load_definition(path: Path) -> Definition:
+    """The definition in `path`, a YAML file or a directory with a formation.yaml.
+
+    Raises UsageError when there is none, and DefinitionError, which tells everything that is wrong with it, each with
+    file and line.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    source = read_source(str(file), _content(file))
+    validated = Validated(source)
+    problems: list[Problem] = []
+    parts = parts_of(validated.model, problems)
+    if "distribution" not in source.data and not source.data.get("archives"):
+        problems.append(Problem((), "no archive to install from", "write `distribution: debian/trixie`, or archives"))
+    archives = archives_from(validated.model, file.parent, problems)
+    _check(parts, validated.model, archives, _set_aside(source, parts), problems)
+    variants = _variants(parts, validated.model, file.parent, problems)
+    if problems or validated.problems:
+        located = [Problem(validated.original(each.path), each.reason, each.hint) for each in problems]
+        raise definition_error(source, [*validated.problems, *located])
+    return _definition(validated.model, archives, variants, file, _package_lines(parts, source))
+
+
+def _content(file: Path) -> bytes:
+    if not file.exists():
+        hint = f"name a directory that has a {FILE_NAME}, such as docker/base"
+        raise UsageError(f"there is no definition {file}", hint=hint)
+    if not file.is_file():
+        raise UsageError(f"the definition {file} is not a regular file")
+    try:
+        with file.open("rb") as opened:
+            return opened.read(LIMIT + 1)
+    except OSError as error:
+        raise UsageError(f"cannot read the definition {file}: {error.strerror}") from None
+
+
+def _check(
+    parts: tuple[Part, ...],
+    model: BaseDefinition,
+    archives: tuple[Archive, ...],
+    set_aside: checks.SetAside,
+    problems: list[Problem],
+) -> None:
+    suites = tuple(suite for archive in archives for suite in archive.suites)
+    for part in parts:
+        checks.check_accounts(part, set_aside, problems)
+        checks.check_owners(part, set_aside, problems)
+        checks.check_paths(part, problems)
+        checks.check_packages(part, model, suites, problems)
+
+
+def _set_aside(source: Source, parts: tuple[Part, ...]) -> checks.SetAside:
+    """The users and groups that the document declares and the model lost."""
+    variants = source.data.get("variants") if isinstance(source.data, dict) else None
+    sections = [source.data, *(variants.values() if isinstance(variants, dict) else ())]
+    users, groups = (
+        {
+            entry["name"]
+            for section in sections
+            if isinstance(section, dict) and isinstance(section.get(key), list)
+            for entry in section[key]
+            if isinstance(entry, dict) and isinstance(entry.get("name"), str)
+        }
+        for key in ("users", "groups")
+    )
+    sound_users = {user.name for part in parts for user in part.section.users}
+    sound_groups = {group.name for part in parts for group in part.section.groups}
+    lost_users = frozenset(users - sound_users)
+    return checks.SetAside(lost_users, frozenset(groups - sound_groups) | lost_users)
+
+
+def _variants(
+    parts: tuple[Part, ...], model: BaseDefinition, directory: Path, problems: list[Problem]
+) -> tuple[Variant, ...]:
+    variants: dict[str, Variant] = {}
+    for part in parts:
+        above = variants[part.extends].config if part.extends is not None else None
+        variants[part.name] = variant_from(part, above, model, directory, problems)
+    return tuple(variants.values())
+
+
+def _package_lines(parts: tuple[Part, ...], source: Source) -> dict[str, int]:
+    lines: dict[str, int] = {}
+    for part in parts:
+        for index, line in enumerate(part.section.packages):
+            name = grammar.package_request(line.removeprefix("-")).name
+            lines.setdefault(name, source.position((*part.path, "packages", index)).line)
+    return lines
+
+
+def _definition(
+    model: BaseDefinition,
+    archives: tuple[Archive, ...],
+    variants: tuple[Variant, ...],
+    file: Path,
+    package_lines: dict[str, int],
+) -> Definition:
+    out = model.leave_out
+    excludes, includes = leave_out.patterns(
+        documentation=out.documentation,
+        manual_pages=out.manual_pages,
+        locales=out.locales,
+        paths=tuple(out.paths),
+        keep=tuple(out.keep),
+    )
+    return Definition(
+        path=file.absolute(),
+        name=model.name,
+        version=model.version,
+        description=model.description,
+        architectures=tuple(model.architectures),
+        archives=archives,
+        recommends=model.recommends,
+        essential=model.essential,
+        path_excludes=excludes,
+        path_includes=includes,
+        layer_budget=model.layers.budget,
+        compression=model.layers.compression,
+        variants=variants,
+        digest=lock_digest(
+            file.parent,
+            archives,
+            model.architectures,
+            variants,
+            recommends=model.recommends,
+            essential=model.essential,
+        ),
+        tags=tuple(model.tags),
+        shown_path=str(file),
+        package_lines=package_lines,
+    )

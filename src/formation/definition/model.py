@@ -1,0 +1,238 @@
+"""The shape of a formation.yaml: keys, types and what each means.
+
+The JSON Schema is generated from here, so a description is what an editor shows beside the key. Rules for single values
+are in `grammar`; rules between values are in `checks`. Everything past this package sees only `values`.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from formation.definition import grammar
+from formation.definition.distribution import DISTRIBUTIONS
+from formation.definition.problems import Invalid, nearest
+
+
+def _string(pattern: str, *, numbers: bool = False) -> WithJsonSchema:
+    text: dict[str, Any] = {"type": "string", "pattern": pattern}
+    return WithJsonSchema({"anyOf": [text, {"type": "integer", "minimum": 0}]} if numbers else text)
+
+
+def _distribution(text: str) -> str:
+    if text not in DISTRIBUTIONS:
+        hint = nearest(text, DISTRIBUTIONS) or f"known are {', '.join(DISTRIBUTIONS)}; others are written as archives"
+        raise Invalid(f"{text!r} is not a known distribution", hint)
+    return text
+
+
+AccountName = Annotated[str, AfterValidator(grammar.account_name), _string(grammar.ACCOUNT)]
+AccountId = Annotated[
+    int,
+    AfterValidator(grammar.account_id),
+    WithJsonSchema({"type": "integer", "minimum": 1, "maximum": grammar.HIGHEST_ID}),
+]
+Owner = Annotated[str, BeforeValidator(grammar.owner), _string(grammar.OWNER, numbers=True)]
+ImagePath = Annotated[str, AfterValidator(grammar.path), _string(grammar.PATH)]
+AccountPath = Annotated[str, AfterValidator(grammar.account_path), _string(grammar.PATH)]
+Mode = Annotated[int, BeforeValidator(grammar.mode), _string(grammar.MODE, numbers=True)]
+Request = Annotated[str, AfterValidator(grammar.request), _string(rf"{grammar.REQUEST}|{grammar.LEFT_OUT}")]
+ArchiveWord = Annotated[str, AfterValidator(grammar.archive_word), _string(grammar.ARCHIVE_WORD)]
+Glob = Annotated[str, AfterValidator(grammar.glob), _string(grammar.GLOB)]
+Name = Annotated[str, AfterValidator(grammar.file_stem), _string(grammar.FILE_STEM)]
+EnvironmentName = Annotated[str, AfterValidator(grammar.environment_name), _string(grammar.ENVIRONMENT)]
+LabelName = Annotated[str, AfterValidator(grammar.label_name)]
+TextValue = Annotated[
+    str, BeforeValidator(grammar.text_value), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
+]
+Command = Annotated[
+    list[str],
+    BeforeValidator(grammar.command),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}),
+]
+Architecture = Literal["amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", "s390x"]
+
+
+class Entry(BaseModel):
+    """A mapping in a definition. Nothing is converted: text stays text, and an unknown key is an error."""
+
+    # Only BaseDefinition is validated; building the validators of the others by themselves would double the start time.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
+
+
+class ArchiveEntry(Entry):
+    """A package archive in Debian's format."""
+
+    name: Name = Field(description="A short name; the image gets /etc/apt/sources.list.d/NAME.sources.")
+    uri: Annotated[str, AfterValidator(grammar.uri), _string(grammar.URI)] = Field(
+        description="Address of the directory that holds dists/ and pool/, http or https."
+    )
+    suites: list[ArchiveWord] = Field(min_length=1, description="Suites or codenames: trixie, trixie-updates.")
+    components: list[ArchiveWord] = Field(
+        default=["main"], min_length=1, description="Components; main when not given."
+    )
+    keys: list[str] = Field(
+        min_length=1,
+        description="Who may sign it: key sets that ship with Formation (debian-trixie), or key files beside the "
+        "definition (keys/private.asc).",
+    )
+    signed_by: ImagePath | None = Field(
+        default=None,
+        description="Keyring in the image for apt's Signed-By. Found out for the shipped key sets; for key files, "
+        "Formation writes /etc/apt/keyrings/NAME.asc or .gpg.",
+    )
+    snapshot: Annotated[str, AfterValidator(grammar.uri), _string(grammar.URI)] | None = Field(
+        default=None, description="Address of its snapshot archive, with {timestamp} where 20261121T091544Z belongs."
+    )
+    check_valid_until: bool = Field(
+        default=True, description="Refuse indexes past their Valid-Until. Off for archives that no longer change."
+    )
+
+
+class GroupEntry(Entry):
+    """A group to create."""
+
+    name: AccountName = Field(description="Group name.")
+    gid: AccountId | None = Field(default=None, description="Fixed id; the next free one when not given.")
+    system: bool = Field(default=True, description="Whether the next free id counts down from 999, or up from 1000.")
+
+
+class UserEntry(Entry):
+    """A user to create. The password is locked, and the home directory is only made when `directories` has it."""
+
+    name: AccountName = Field(description="User name.")
+    uid: AccountId | None = Field(default=None, description="Fixed id; the next free one when not given.")
+    group: AccountName | None = Field(
+        default=None,
+        description="Primary group. When not given, a group with the user's name, created when nothing declares it.",
+    )
+    groups: list[AccountName] = Field(default=[], description="Supplementary groups.")
+    home: AccountPath | None = Field(
+        default=None, description="Home directory; /nonexistent for system users and /home/NAME for others."
+    )
+    shell: AccountPath | None = Field(
+        default=None, description="Login shell; /usr/sbin/nologin for system users and /bin/sh for others."
+    )
+    system: bool = Field(default=True, description="Whether the next free id counts down from 999, or up from 1000.")
+    comment: Annotated[str, AfterValidator(grammar.comment)] = Field(
+        default="", description="The user's full name or purpose."
+    )
+
+
+class DirectoryEntry(Entry):
+    """A directory that exists with this owner and mode, whether a package made it or not."""
+
+    path: ImagePath = Field(description="Absolute path in the image.")
+    owner: Owner = Field(default="root", description="User name, or uid.")
+    group: Owner = Field(default="root", description="Group name, or gid.")
+    mode: Mode = Field(
+        default=0o755, description='Octal digits in quotes: "0755".', json_schema_extra={"default": "0755"}
+    )
+
+
+class FileEntry(Entry):
+    """A file that exists with this content, owner and mode. It has either `content` or `source`."""
+
+    path: ImagePath = Field(description="Absolute path in the image.")
+    owner: Owner = Field(default="root", description="User name, or uid.")
+    group: Owner = Field(default="root", description="Group name, or gid.")
+    mode: Mode = Field(
+        default=0o644, description='Octal digits in quotes: "0644".', json_schema_extra={"default": "0644"}
+    )
+    content: str | None = Field(default=None, description="The text of the file.")
+    source: str | None = Field(default=None, description="A file beside or below the definition to copy.")
+
+
+class LeaveOut(Entry):
+    """What packages bring that stays out of the image. dpkg in the image keeps leaving it out."""
+
+    documentation: bool = Field(default=True, description="/usr/share/doc (copyright files stay), info, lintian.")
+    manual_pages: bool = Field(default=True, description="/usr/share/man and groff.")
+    locales: bool = Field(default=True, description="Translated messages in /usr/share/locale.")
+    paths: list[Glob] = Field(default=[], description="More to leave out: patterns of dpkg's path-exclude.")
+    keep: list[Glob] = Field(default=[], description="What stays all the same: patterns of dpkg's path-include.")
+
+
+class Layers(Entry):
+    """How the image is cut into layers."""
+
+    budget: int = Field(default=20, ge=1, le=100, description="How many package layers a variant may add.")
+    compression: Literal["gzip", "zstd"] = Field(
+        default="gzip", description="gzip is read by every engine; zstd is smaller and faster."
+    )
+
+
+class Section(Entry):
+    """What the top level and each variant have in common."""
+
+    description: Annotated[str, AfterValidator(grammar.one_line)] = Field(
+        default="", description="One line about the image."
+    )
+    packages: list[Request] = Field(
+        default=[],
+        description="Packages to install: NAME, NAME:ARCHITECTURE, NAME=VERSION or NAME/SUITE; -NAME for one that must "
+        "not be installed.",
+    )
+    groups: list[GroupEntry] = Field(default=[], description="Groups to create, in this order.")
+    users: list[UserEntry] = Field(default=[], description="Users to create, in this order.")
+    directories: list[DirectoryEntry] = Field(default=[], description="Directories, in this order.")
+    files: list[FileEntry] = Field(default=[], description="Files.")
+    volumes: list[ImagePath] = Field(default=[], description="Directories whose data outlives a container.")
+    environment: dict[EnvironmentName, TextValue] = Field(
+        default={}, description="Environment of the container's process."
+    )
+    working_directory: Annotated[
+        str | None, AfterValidator(lambda text: text and grammar.working_directory(text)), _string(grammar.PATH)
+    ] = Field(default=None, description="Where the container's process starts.")
+    user: Annotated[
+        str | None, BeforeValidator(lambda value: value and grammar.default_user(value)), _string("", numbers=True)
+    ] = Field(default=None, description="Who the container's process runs as: USER or USER:GROUP; root by default.")
+    entrypoint: Command | None = Field(
+        default=None, description="The program that always runs. A single string is split into words; no shell runs."
+    )
+    command: Command | None = Field(
+        default=None, description="What runs by default, or the entrypoint's arguments; a list, or a string of words."
+    )
+    stop_signal: Annotated[
+        str | None, AfterValidator(lambda text: text and grammar.signal(text)), _string(grammar.SIGNAL)
+    ] = Field(default=None, description="The signal that asks the process to end; SIGTERM by default.")
+    labels: dict[LabelName, TextValue] = Field(
+        default={},
+        description="Labels. The title, version and description labels of OCI are added when not given.",
+    )
+
+
+class VariantEntry(Section):
+    """What a variant adds to the one that it extends."""
+
+    extends: str = Field(default="runtime", description="The variant that it extends; runtime is the top level.")
+
+
+class BaseDefinition(Section):
+    """A base image."""
+
+    kind: Literal["base"] = Field(description="A base image.")
+    name: Annotated[str, AfterValidator(grammar.repository), _string(grammar.REPOSITORY)] = Field(
+        description="Repository name without registry or tag: formation/base."
+    )
+    version: Annotated[str, AfterValidator(grammar.version), _string(grammar.VERSION)] = Field(
+        description="Semantic version, the image's tag: 1.0.0."
+    )
+    tags: list[Annotated[str, AfterValidator(grammar.tag), _string(grammar.TAG)]] = Field(
+        default=[], description="More tags in the local store, such as trixie-slim; variants take TAG-VARIANT."
+    )
+    architectures: list[Architecture] = Field(
+        default=["amd64"], min_length=1, description="Debian architectures to lock and build."
+    )
+    distribution: (
+        Annotated[str, AfterValidator(_distribution), WithJsonSchema({"enum": list(DISTRIBUTIONS)})] | None
+    ) = Field(default=None, description="Brings the archives of a whole distribution, updates and security included.")
+    archives: list[ArchiveEntry] = Field(default=[], description="Archives, after those of `distribution`.")
+    recommends: bool = Field(default=False, description="Whether recommended packages are installed too.")
+    essential: bool = Field(default=True, description="Whether all packages marked Essential are installed.")
+    leave_out: LeaveOut = Field(
+        default_factory=LeaveOut, description="What packages bring that stays out of the image."
+    )
+    layers: Layers = Field(default_factory=Layers, description="How many layers, and how they are compressed.")
+    variants: dict[Name, VariantEntry] = Field(
+        default={}, description="Other images of the same base: formation/base:1.0.0-NAME."
+    )

@@ -1,0 +1,48 @@
+"""What is wrong with a definition, collected so that all of it is reported in one go."""
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from formation.definition.source import DataPath, Source
+from formation.errors import DefinitionError
+
+
+class Invalid(ValueError):
+    """One value does not follow its rule. A ValueError, so that pydantic turns it into one of its own."""
+
+    def __init__(self, reason: str, hint: str | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong, and where."""
+
+    path: DataPath
+    """The value, as keys and indexes from the top of the document."""
+    reason: str
+    hint: str | None = None
+
+
+def nearest(word: str, words: Iterable[str]) -> str | None:
+    """`did you mean 'X'?` for the one of `words` that `word` probably stands for; None when nothing is near."""
+    matches = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
+    return f"did you mean {matches[0]!r}?" if matches else None
+
+
+def definition_error(source: Source, problems: Iterable[Problem]) -> DefinitionError:
+    """One error that tells all `problems` of `source`, by line, each once.
+
+    Several problems make several lines, each followed by its own hint; a single one has its hint in `hint`.
+    """
+    by_line = sorted(dict.fromkeys(problems), key=lambda problem: source.position(problem.path).line)
+    lines = [f"{source.name}:{source.position(problem.path).line}: {problem.reason}" for problem in by_line]
+    if len(by_line) == 1:
+        return DefinitionError(lines[0], hint=by_line[0].hint)
+    for index, problem in enumerate(by_line):
+        if problem.hint:
+            lines[index] += f"\n    hint: {problem.hint}"
+    return DefinitionError("\n".join(lines))

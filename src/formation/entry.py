@@ -1,0 +1,40 @@
+"""One thing in a file tree, as a tar header or an inode describes it: what packages, trees and layers share."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+EntryType = Literal["file", "directory", "symlink", "hardlink", "character", "block", "fifo"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file, directory, link or device. Content, where there is any, travels beside it."""
+
+    path: str
+    """Relative to the root, without a leading or trailing slash; empty for the root itself. Bytes that are not UTF-8
+    are kept as surrogate escapes, whatever the locale: see `encode_path`."""
+    type: EntryType
+    mode: int
+    """Permission bits with setuid, setgid and sticky: 0 to 0o7777."""
+    uid: int = 0
+    gid: int = 0
+    mtime: int = 0
+    """Seconds since 1970, whole."""
+    size: int = 0
+    """Of the content in bytes; 0 for all but files."""
+    target: str = ""
+    """A symlink's target as written; a hardlink's as a path in the form of `path`; empty otherwise."""
+    xattrs: tuple[tuple[str, bytes], ...] = ()
+    """Name and value of each extended attribute, sorted by name."""
+    device: tuple[int, int] = (0, 0)
+    """Major and minor number of a character or block device."""
+
+
+def encode_path(text: str) -> bytes:
+    """The bytes of a path or link target. Not `os.fsencode`, which depends on the locale."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def decode_path(data: bytes) -> str:
+    """The text of a path or link target; the inverse of `encode_path` for any bytes."""
+    return data.decode("utf-8", "surrogateescape")

@@ -1,0 +1,133 @@
+"""Users and groups in /etc, as `groupadd` and `useradd` would add them.
+
+Source: useradd(8), passwd(5), shadow(5), gshadow(5).
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from formation.definition.values import Group, User
+from formation.errors import FormationError
+
+SYSTEM_RANGE = range(100, 1000)
+ORDINARY_RANGE = range(1000, 60000)
+_DAY = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The four account files, as text; a missing one is empty."""
+
+    passwd: str = ""
+    group: str = ""
+    shadow: str = ""
+    gshadow: str = ""
+
+    def user_id(self, name: str) -> int:
+        """The uid of a user name or of decimal digits. Raises FormationError for an unknown name."""
+        return _identify(name, self.passwd, "user")
+
+    def group_id(self, name: str) -> int:
+        """The gid of a group name or of decimal digits. Raises FormationError for an unknown name."""
+        return _identify(name, self.group, "group")
+
+    def with_group(self, group: Group) -> "Accounts":
+        """These accounts and `group`; unchanged when it exists with the wanted id.
+
+        Raises FormationError when it exists with another id, or the id belongs to another group.
+        """
+        taken = _ids(self.group)
+        if group.name in taken:
+            _require_same("group", group.name, group.gid, taken[group.name])
+            return self
+        gid = _free_id("group", group.name, group.gid, group.system, taken)
+        return replace(
+            self,
+            group=self.group + f"{group.name}:x:{gid}:\n",
+            gshadow=self.gshadow + f"{group.name}:!::\n" if self.gshadow else "",
+        )
+
+    def with_user(self, user: User, epoch: int) -> "Accounts":
+        """These accounts and `user`, with a locked password that was changed on the day of `epoch`.
+
+        Raises FormationError as `with_group` does, and for an unknown group.
+        """
+        taken = _ids(self.passwd)
+        if user.name in taken:
+            _require_same("user", user.name, user.uid, taken[user.name])
+            return self
+        uid = _free_id("user", user.name, user.uid, user.system, taken)
+        gid = self.group_id(user.group)
+        line = f"{user.name}:x:{uid}:{gid}:{user.comment}:{user.home}:{user.shell}\n"
+        # useradd gives system accounts no password ageing.
+        ageing = "::::::" if user.system else ":0:99999:7:::"
+        changed = replace(
+            self,
+            passwd=self.passwd + line,
+            shadow=self.shadow + f"{user.name}:!:{epoch // _DAY}{ageing}\n" if self.shadow else "",
+        )
+        for name in user.groups:
+            changed = changed._with_member(name, user.name)
+        return changed
+
+    def _with_member(self, group: str, user: str) -> "Accounts":
+        self.group_id(group)
+        return replace(self, group=_add_member(self.group, group, user), gshadow=_add_member(self.gshadow, group, user))
+
+
+def _identify(name: str, text: str, what: str) -> int:
+    if name.isascii() and name.isdecimal():
+        return int(name)
+    found = _ids(text).get(name)
+    if found is None:
+        raise FormationError(
+            f"the image has no {what} {name!r}", hint=f"add it to {what}s: in the definition, or write its number"
+        )
+    return found
+
+
+def _ids(text: str) -> Mapping[str, int]:
+    """Name → id of passwd or group; lines that are not well formed are passed over."""
+    found: dict[str, int] = {}
+    for line in text.splitlines():
+        fields = line.split(":")
+        if len(fields) >= 4 and fields[2].isdecimal():
+            found.setdefault(fields[0], int(fields[2]))
+    return found
+
+
+def _require_same(what: str, name: str, wanted: int | None, actual: int) -> None:
+    if wanted is not None and wanted != actual:
+        raise FormationError(
+            f"a package made the {what} {name!r} with the id {actual}, and the definition wants {wanted}"
+        )
+
+
+def _free_id(what: str, name: str, wanted: int | None, system: bool, taken: Mapping[str, int]) -> int:
+    """The id that shadow's tools choose: system ids from 999 down, others above the highest in use."""
+    used = set(taken.values())
+    if wanted is not None:
+        if wanted in used:
+            holder = next(other for other, number in taken.items() if number == wanted)
+            raise FormationError(f"the id {wanted} of the {what} {name!r} belongs to {holder!r}")
+        return wanted
+    if system:
+        candidates: Iterable[int] = reversed(SYSTEM_RANGE)
+    else:
+        highest = max((number for number in used if number in ORDINARY_RANGE), default=ORDINARY_RANGE.start - 1)
+        candidates = range(highest + 1, ORDINARY_RANGE.stop)
+    for number in candidates:
+        if number not in used:
+            return number
+    raise FormationError(f"no id is free for the {what} {name!r}")
+
+
+def _add_member(text: str, group: str, user: str) -> str:
+    lines = []
+    for line in text.splitlines():
+        fields = line.split(":")
+        if fields[0] == group and len(fields) == 4:
+            members = [member for member in fields[3].split(",") if member]
+            fields[3] = ",".join([*members, user] if user not in members else members)
+        lines.append(":".join(fields))
+    return "".join(f"{line}\n" for line in lines)

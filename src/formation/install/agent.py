@@ -1,0 +1,146 @@
+"""The installer process: root, or root of a user namespace, with mounts of its own.
+
+`formation build` starts it as `python -m formation.install.agent`, so that it can change its user ids and mounts
+without the rest of the program noticing, and so that nothing of it survives it.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from formation import errors
+from formation.errors import FormationError
+from formation.install import namespaces
+from formation.install.channel import Channel
+from formation.install.installation import Installation
+from formation.install.job import Done, Failed, Job, MapMe, Mapped, Remove, Stop
+from formation.install.roots import overlay_works
+from formation.store.locking import remove_abandoned, remove_tree, work_directory
+from formation.store.store import Store
+
+
+def main() -> int:
+    """Does one job that arrives on stdin; answers on stdout."""
+    channel = Channel(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"))
+    # What a library may print must not end up between the messages.
+    os.dup2(2, 1)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0o022)
+    try:
+        _become_root(channel)
+        namespaces.die_with_parent()
+        job = channel.receive()
+        if isinstance(job, Remove):
+            _remove(job)
+            channel.send(Done(()))
+        else:
+            channel.send(_install(job, channel))
+    except EOFError:
+        return 1
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            channel.send(_failure(error))
+        return 1
+    return 0
+
+
+def _become_root(channel: Channel) -> None:
+    """Enters a user namespace in which an ordinary user is root; the other side maps the subordinate ids."""
+    if os.geteuid() == 0:
+        return
+    namespaces.unshare(namespaces.CLONE_NEWUSER)
+    channel.send(MapMe(os.getpid()))
+    answer = channel.receive()
+    if not isinstance(answer, Mapped):
+        raise EOFError
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)
+
+
+def _install(job: Job, channel: Channel) -> Done:
+    isolated = _private_mounts()
+    user_namespace = namespaces.in_user_namespace()
+    store = Store(job.store)
+    for directory in (store.segments, store.trees, store.effects, store.layers, store.blobs, store.work):
+        directory.mkdir(parents=True, exist_ok=True)
+    with (
+        work_directory(store, remove_tree) as work,
+        ProcessPoolExecutor(job.workers, multiprocessing.get_context("fork"), _start_worker) as pool,
+    ):
+        # The first task starts all workers: before this process has a second thread.
+        pool.submit(os.getpid).result()
+        remove_abandoned(store, remove_tree)
+        inbox: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        threading.Thread(target=_listen, args=(channel, inbox), daemon=True).start()
+        overlay = isolated and job.overlay and overlay_works(work, user_namespace=user_namespace)
+        installation = Installation(
+            job,
+            pool,
+            inbox,
+            channel.send,
+            work,
+            isolated=isolated,
+            overlay=overlay,
+            user_namespace=user_namespace,
+        )
+        try:
+            return Done(installation.run())
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _private_mounts() -> bool:
+    """Whether this process could get mounts of its own; not so in an unprivileged container."""
+    try:
+        namespaces.private_mounts()
+    except OSError:
+        return False
+    return True
+
+
+def _start_worker() -> None:
+    namespaces.die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _listen(channel: Channel, inbox: "queue.SimpleQueue[Any]") -> None:
+    try:
+        while True:
+            inbox.put(channel.receive())
+    except (EOFError, OSError):
+        inbox.put(Stop())
+
+
+def _remove(job: Remove) -> None:
+    for path in job.paths:
+        remove_tree(path)
+
+
+def _failure(error: BaseException) -> Failed:
+    """What went wrong, in the words of formation.errors."""
+    if isinstance(error, FormationError):
+        kind = next(cls.__name__ for cls in type(error).__mro__ if getattr(errors, cls.__name__, None) is cls)
+        return Failed(kind, error.message, error.hint, "")
+    if isinstance(error, BrokenProcessPool):
+        hint = "look for the kernel's out-of-memory killer: dmesg"
+        return Failed("FormationError", "a worker process was killed", hint, "")
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return Failed("FormationError", f"{where}{error.strerror or error}", None, "")
+    return Failed(
+        "FormationError", f"{type(error).__name__}: {error}", None, "".join(traceback.format_exception(error))
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

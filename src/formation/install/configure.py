@@ -1,0 +1,201 @@
+"""One stage of configuring: preinst scripts, the database, then the image's own dpkg for the rest."""
+
+import hashlib
+import os
+import re
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from formation.debian import database
+from formation.debian.deb822 import parse_stanza
+from formation.entry import Entry
+from formation.errors import FormationError
+from formation.install.effects import capture
+from formation.install.roots import Root, RootBuilder
+from formation.install.sandbox import Outcome, Program, pinned_environment, remove_devices, run_programs
+from formation.install.stages import Stage, StagePackage
+
+_FAILED = re.compile(r"dpkg: error processing package (\S+) \(--configure\):\n\s*(.+)")
+_SHOWN_LINES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a stage changed; `source` holds the content until the work directory goes."""
+
+    changed: list[Entry]
+    removed: list[str]
+    source: Path
+
+
+class ScriptError(FormationError):
+    """A maintainer script failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageRun:
+    """One stage on its way through the sandbox."""
+
+    stage: Stage
+    files: Path
+    """The packages' files, merged."""
+    before: tuple[Path, ...]
+    """The trees below, top first."""
+    builder: RootBuilder
+    isolated: bool
+    log: Path
+    failed: Path
+    """Where the tree is kept when a script fails, so that a person can look and run it again."""
+
+    def run(self) -> Captured:
+        """Configures the packages of the stage and returns the difference.
+
+        Raises ScriptError for a failing script, FormationError when the sandbox or dpkg itself fails.
+        """
+        scripted = [package for package in self.stage.packages if "preinst" in package.control]
+        upper = None
+        if scripted and not self.stage.bootstrap:
+            with self.builder.open(self.before) as root:
+                self._run_preinsts(root, scripted)
+                upper = root.changes
+        with self.builder.open((self.files, *self.before), upper=upper) as root:
+            self._write_database(root)
+            if self.stage.bootstrap:
+                # base-passwd makes /etc/passwd, which the others may read.
+                self._run_preinsts(root, sorted(scripted, key=lambda p: (p.name.name != "base-passwd", p.name.name)))
+            self._configure(root)
+            changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch)
+        return Captured(changed, removed, root.changes)
+
+    def _run_preinsts(self, root: Root, packages: Sequence[StagePackage]) -> None:
+        """Runs each preinst as dpkg does: from tmp.ci, with all control members beside it."""
+        unpacked = root.path / database.ADMINISTRATION / "tmp.ci"
+        for package in packages:
+            unpacked.mkdir(parents=True)
+            for member, data in package.control.items():
+                (unpacked / member).write_bytes(data)
+                (unpacked / member).chmod(0o755)
+            script = Program(
+                (f"/{database.ADMINISTRATION}/tmp.ci/preinst", "install"),
+                self._script_environment(package, "preinst"),
+                f"preinst of {package.name.name}",
+            )
+            outcome = self._run(root, [script])[-1]
+            if outcome.status != 0:
+                raise self._failure(root, package.name.name, "preinst", outcome)
+            shutil.rmtree(unpacked)
+
+    def _script_environment(self, package: StagePackage, script: str) -> tuple[tuple[str, str], ...]:
+        """What dpkg tells a maintainer script. Source: dpkg's src/main/script.c."""
+        return (
+            ("DPKG_MAINTSCRIPT_PACKAGE", package.name.name),
+            ("DPKG_MAINTSCRIPT_ARCH", package.name.architecture),
+            ("DPKG_MAINTSCRIPT_NAME", script),
+            ("DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT", "1"),
+            ("DPKG_MAINTSCRIPT_DEBUG", "0"),
+            ("DPKG_RUNNING_VERSION", self._dpkg_version()),
+            ("DPKG_ADMINDIR", f"/{database.ADMINISTRATION}"),
+            ("DPKG_ROOT", ""),
+        )
+
+    def _dpkg_version(self) -> str:
+        for package in self.stage.packages:
+            if package.name.name == "dpkg":
+                return package.version
+        for lower in self.before:
+            try:
+                status = (lower / database.ADMINISTRATION / "status").read_bytes()
+            except FileNotFoundError:
+                continue
+            for stanza in status.split(b"\n\n"):
+                if stanza.startswith(b"Package: dpkg\n"):
+                    return parse_stanza(stanza)["Version"]
+        return ""
+
+    def _write_database(self, root: Root) -> None:
+        """Adds the stage's packages as unpacked, with the interests they declare and the triggers they set off."""
+        administration = root.path / database.ADMINISTRATION
+        for name in ("updates", "triggers", "info", "alternatives", "parts"):
+            (administration / name).mkdir(parents=True, exist_ok=True)
+        status = administration / "status"
+        before = status.read_bytes() if status.exists() else b""
+        stanzas = [before.rstrip(b"\n") + b"\n"] if before.strip() else []
+        stanzas.extend(
+            database.unpacked_stanza(package.control["control"], self._conffiles(root, package))
+            for package in self.stage.packages
+        )
+        status.write_bytes(b"\n".join(stanzas))
+        for name, content in (("available", b""), ("info/format", b"1\n")):
+            if not (administration / name).exists():
+                (administration / name).write_bytes(content)
+        self._write_triggers(administration / "triggers")
+
+    def _write_triggers(self, directory: Path) -> None:
+        present = {
+            name: (directory / name).read_text()
+            for name in os.listdir(directory)
+            if name not in ("Lock", "Unincorp") and (directory / name).is_file()
+        }
+        declared = [(package.name, database.interests(package.control)) for package in self.stage.packages]
+        after = database.interest_files(present, declared)
+        for name, content in after.items():
+            if present.get(name) != content:
+                (directory / name).write_text(content)
+        activated = [name for package in self.stage.packages for name in database.activations(package.control)]
+        paths = (path for package in self.stage.packages for path in package.listed)
+        (directory / "Unincorp").write_text(database.deferred_triggers(after, activated, paths))
+
+    def _conffiles(self, root: Root, package: StagePackage) -> list[tuple[str, str]]:
+        found = []
+        for path in database.conffile_paths(package.control):
+            file = root.path / path.lstrip("/")
+            if file.is_file() and not file.is_symlink():
+                found.append((path, hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()))
+        return found
+
+    def _configure(self, root: Root) -> None:
+        dpkg = root.path / "usr/bin/dpkg"
+        if not dpkg.exists():
+            raise FormationError(
+                "no dpkg is among the packages, and only dpkg can configure them",
+                hint="add `dpkg` to packages:, or leave `essential: true`",
+            )
+        program = Program(("/usr/bin/dpkg", "--configure", "--pending"), what="dpkg --configure --pending")
+        outcome = self._run(root, [program])[-1]
+        if outcome.status != 0:
+            failed = _FAILED.search(outcome.output)
+            raise self._failure(root, failed.group(1) if failed else "", "postinst", outcome)
+        unfinished = database.unfinished((root.path / database.ADMINISTRATION / "status").read_bytes())
+        if unfinished:
+            raise FormationError(f"dpkg left packages unfinished: {', '.join(unfinished)}")
+
+    def _run(self, root: Root, programs: Sequence[Program]) -> list[Outcome]:
+        try:
+            return run_programs(root.path, programs, epoch=self.stage.epoch, isolated=self.isolated, log=self.log)
+        finally:
+            if not self.isolated:
+                remove_devices(root.path)
+
+    def _failure(self, root: Root, package: str, script: str, outcome: Outcome) -> ScriptError:
+        """The error for a failed script; keeps the tree, and says how to run the script there by hand."""
+        shutil.rmtree(self.failed, ignore_errors=True)
+        self.failed.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copytree(root.path, self.failed, symlinks=True, copy_function=_copy_with_owner)
+        name = package or "a package"
+        lines = outcome.output.strip().splitlines()[-_SHOWN_LINES:]
+        told = "".join(f"\n  {line}" for line in lines)
+        enter = "chroot" if os.getuid() == 0 and not self.builder.user_namespace else "unshare --map-auto -r chroot"
+        environment = " ".join(f"{key}={value}" for key, value in pinned_environment(self.stage.epoch).items())
+        arguments = " ".join(outcome.program.arguments)
+        return ScriptError(
+            f"the {script} script of {name} failed with status {outcome.status}; its last output:{told}",
+            hint=f"run it again by hand: {enter} {self.failed} env -i {environment} {arguments}",
+        )
+
+
+def _copy_with_owner(source: str, target: str) -> None:
+    shutil.copy2(source, target, follow_symlinks=False)
+    status = os.lstat(source)
+    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)

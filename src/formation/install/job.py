@@ -1,0 +1,144 @@
+"""What the installer process is asked to do, and what it answers: values that travel through a pipe."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from formation.install.additions import Additions
+from formation.install.placement import SegmentSpec
+from formation.oci.media_types import Compression
+
+
+@dataclass(frozen=True, slots=True)
+class PackageJob:
+    """A package to install."""
+
+    name: str
+    version: str
+    architecture: str
+    digest: str
+    """Of the .deb, `sha256:…`."""
+    essential: bool
+    size: int
+    """Of the .deb in bytes: the large ones are unpacked first."""
+
+
+@dataclass(frozen=True, slots=True)
+class VariantJob:
+    """One variant, on top of the variants before it."""
+
+    name: str
+    packages: tuple[PackageJob, ...]
+    """Sorted by name."""
+    layers: tuple[tuple[str, ...], ...]
+    """Digests of the .debs of each package layer, base layer first."""
+    additions: Additions
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A whole installation."""
+
+    store: Path
+    architecture: str
+    """Debian's name: amd64."""
+    variants: tuple[VariantJob, ...]
+    """What extends comes after what it extends."""
+    spec: SegmentSpec
+    epoch: int
+    """No file is younger; seconds since 1970."""
+    workers: int
+    overlay: bool
+    """Whether overlayfs may be used where it works."""
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltLayer:
+    """A layer that is in the store's blobs."""
+
+    kind: str
+    """`packages` or `effects`."""
+    packages: tuple[tuple[str, str], ...]
+    """Name and version of the packages in it, sorted."""
+    digest: str
+    size: int
+    """Compressed, in bytes."""
+    diff_id: str
+    compression: Compression
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltVariant:
+    """The layers that a variant adds."""
+
+    name: str
+    layers: tuple[BuiltLayer, ...]
+    """Base layer first; the effects layer last."""
+    epoch: int
+    """The latest file time in the image so far, seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """To the installer: the .deb with this digest is in the store."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """To the installer: end without finishing, the other side has failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """From the installer: these .debs are needed, most urgent first; all others are unpacked already."""
+
+    digests: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """From the installer: progress. `total` begins the stage, `amount` advances it, `result` ends it."""
+
+    stage: str
+    total: int | None = None
+    amount: int = 0
+    result: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """From the installer: everything is in the store."""
+
+    variants: tuple[BuiltVariant, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """From the installer: a FormationError, to be raised again by the other side."""
+
+    kind: str
+    """Name of its class in formation.errors."""
+    message: str
+    hint: str | None
+    trace: str
+    """The traceback when it was no FormationError but a mistake of the program; empty otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """To the installer, instead of a Job: remove these trees, which may belong to subordinate user ids."""
+
+    paths: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MapMe:
+    """From the installer: it is in a new user namespace and needs its ids mapped."""
+
+    process: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mapped:
+    """To the installer: the ids are mapped."""

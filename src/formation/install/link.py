@@ -1,0 +1,162 @@
+"""Merging unpacked packages into one root, without copying their files."""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from formation.entry import Entry, encode_path
+from formation.errors import FormationError
+
+_LINK_IMPOSSIBLE = frozenset({errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP})
+_MAX_SYMLINKS = 40
+
+
+def link_tree(tree: Path, root: Path, entries: Iterable[Entry]) -> None:
+    """Adds the package that is unpacked at `tree` to `root`: `entries`, with directories before their content.
+
+    Files become further names of the tree's inodes, so whoever changes one in `root` changes it in `tree`; where links
+    cannot be made, they are copied. Directories behave as with dpkg: an existing one keeps its owner and mode, and a
+    symlink to one is kept and followed, within `root`. A new directory gets the entry's owner and mode, but the time of
+    its last change. A symlink that is there already, or a directory in its place, is kept.
+
+    Raises FormationError when something else is in the way, or the system refuses.
+    """
+    merge = _Merge(tree, root)
+    entry = None
+    try:
+        for entry in entries:
+            if entry.type == "directory":
+                merge.directory(entry)
+            else:
+                merge.link(entry)
+    except OSError as error:
+        path = f"/{entry.path}" if entry else str(root)
+        raise FormationError(f"cannot add {path} to the file tree: {error.strerror or error}") from None
+    finally:
+        merge.close()
+
+
+class _Merge:
+    """A tree and the root it goes to. A path in the root is used only after its directory is known to be a real one."""
+
+    __slots__ = ("_real", "_root", "_tree")
+
+    def __init__(self, tree: Path, root: Path) -> None:
+        self._tree = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._real: dict[str, bytes] = {"": b""}
+        """Directory of the package → where it is in the root, without symlinks."""
+
+    def close(self) -> None:
+        """Ends the use of both."""
+        os.close(self._tree)
+        os.close(self._root)
+
+    def directory(self, entry: Entry) -> None:
+        """Makes a directory unless it exists."""
+        if not entry.path:
+            return
+        place = self._place(entry.path)
+        try:
+            os.mkdir(place, 0o700, dir_fd=self._root)
+        except FileExistsError:
+            self._real[entry.path] = self._resolve(place)
+            return
+        os.chown(place, entry.uid, entry.gid, dir_fd=self._root, follow_symlinks=False)
+        os.chmod(place, entry.mode, dir_fd=self._root)
+        self._real[entry.path] = place
+
+    def link(self, entry: Entry) -> None:
+        """Adds a file or symlink."""
+        source, place = encode_path(entry.path), self._place(entry.path)
+        try:
+            os.link(source, place, src_dir_fd=self._tree, dst_dir_fd=self._root, follow_symlinks=False)
+        except FileExistsError:
+            self._check_existing(entry, place)
+        except OSError as error:
+            if error.errno not in _LINK_IMPOSSIBLE:
+                raise
+            self._copy(entry, source, place)
+
+    def _place(self, path: str) -> bytes:
+        """Where `path` of the package is in the root; the last name itself may be anything."""
+        parent, _, name = path.rpartition("/")
+        real = self._real.get(parent)
+        if real is None:
+            real = self._imply(parent)
+        return b"%b/%b" % (real, encode_path(name)) if real else encode_path(name)
+
+    def _imply(self, path: str) -> bytes:
+        """Where the directory `path` is, which no entry of the package has announced. Made when it is missing."""
+        names = path.split("/")
+        for count in range(1, len(names) + 1):
+            directory = "/".join(names[:count])
+            if directory not in self._real:
+                self.directory(Entry(directory, "directory", 0o755))
+        return self._real[path]
+
+    def _resolve(self, place: bytes) -> bytes:
+        """The real directory that `place` is or leads to, within the root."""
+        resolved: list[bytes] = []
+        names = place.split(b"/")
+        links = 0
+        while names:
+            name = names.pop(0)
+            if name == b"..":
+                resolved = resolved[:-1]
+            elif name not in (b"", b"."):
+                here = b"/".join([*resolved, name])
+                mode = os.stat(here, dir_fd=self._root, follow_symlinks=False).st_mode
+                if stat.S_ISLNK(mode) and links < _MAX_SYMLINKS:
+                    links += 1
+                    target = os.readlink(here, dir_fd=self._root)
+                    resolved = [] if target.startswith(b"/") else resolved
+                    names = target.split(b"/") + names
+                elif stat.S_ISDIR(mode):
+                    resolved.append(name)
+                else:
+                    raise NotADirectoryError(errno.ENOTDIR, "a file is where a directory must be")
+        return b"/".join(resolved)
+
+    def _check_existing(self, entry: Entry, place: bytes) -> None:
+        """Accepts what is at `place` when dpkg would keep it as well."""
+        found = os.stat(place, dir_fd=self._root, follow_symlinks=False)
+        if entry.type == "symlink":
+            if stat.S_ISDIR(found.st_mode):
+                return
+            if stat.S_ISLNK(found.st_mode) and os.readlink(place, dir_fd=self._root) == encode_path(entry.target):
+                return
+        ours = os.stat(encode_path(entry.path), dir_fd=self._tree, follow_symlinks=False)
+        if (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino):
+            raise FormationError(f"/{entry.path} is in the file tree already, from another package")
+
+    def _copy(self, entry: Entry, source: bytes, place: bytes) -> None:
+        if entry.type == "symlink":
+            os.symlink(encode_path(entry.target), place, dir_fd=self._root)
+        elif entry.type == "hardlink":
+            self._copy_hard_link(entry, place)
+            return
+        else:
+            self._copy_file(source, place)
+        times = (entry.mtime, entry.mtime)
+        os.chown(place, entry.uid, entry.gid, dir_fd=self._root, follow_symlinks=False)
+        if entry.type == "file":
+            # After chown, which clears setuid and setgid.
+            os.chmod(place, entry.mode, dir_fd=self._root)
+        os.utime(place, times, dir_fd=self._root, follow_symlinks=False)
+
+    def _copy_hard_link(self, entry: Entry, place: bytes) -> None:
+        """Links to the copy of the first name, which the segment's order puts before."""
+        first = self._place(entry.target)
+        os.link(first, place, src_dir_fd=self._root, dst_dir_fd=self._root, follow_symlinks=False)
+
+    def _copy_file(self, source: bytes, place: bytes) -> None:
+        read = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._tree)
+        with os.fdopen(read, "rb") as reader:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            write = os.open(place, flags, 0o600, dir_fd=self._root)
+            with os.fdopen(write, "wb") as writer:
+                shutil.copyfileobj(reader, writer, 1 << 20)

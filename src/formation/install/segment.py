@@ -1,0 +1,337 @@
+"""A .deb becomes a segment: its files unpacked once, and compressed as they will stand in a layer.
+
+A segment holds files, symlinks and hard links, sorted by the bytes of their paths, but neither directories nor the end
+of a tar archive. A layer is a piece with its directories, the segments of its packages, and a piece with the end.
+"""
+
+import hashlib
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import IO, Final
+
+from formation.debian.database import PackageName, info_files
+from formation.debian.deb import Deb, open_deb
+from formation.debian.deb822 import parse_stanza
+from formation.digest import sha256_file
+from formation.entry import Entry, encode_path
+from formation.errors import FormationError, IntegrityError, MalformedError
+from formation.install.placement import USR_ALIASES, Placement, SegmentSpec
+from formation.install.segment_record import (
+    Contents,
+    ControlMember,
+    Segment,
+    load_segment,
+    segment_json,
+    segment_key,
+    write_contents,
+)
+from formation.install.unpack import TreeWriter
+from formation.oci.compression import PIECE, compress_piece
+from formation.oci.media_types import Compression
+from formation.oci.tar import header
+from formation.tarstream import BLOCK, padding
+
+_MEMORY: Final = 16 << 20
+"""Bytes of file content that are kept from unpacking to compressing; the rest is read back from the tree."""
+_ZEROS = bytes(BLOCK)
+_PROGRAMS = frozenset({"preinst", "postinst", "prerm", "postrm", "config"})
+
+
+def make_segment(deb: Path, digest: str, spec: SegmentSpec, *, tree: Path | None, out: Path) -> Segment:
+    """The segment of the package file `deb`, which must have `digest`, made below `out` unless it is there already.
+
+    With `tree`, the unpacked package is there too, with owners, modes and times; this needs the privilege to chown.
+    Directories get theirs from the package, and 0755 root where the package only implies them. `tree` must be on one
+    file system with its parent. Each file appears when it is complete and KEY.json last, so a killed run, or two at
+    once, do no harm; what a killed run leaves has a name that begins with a dot.
+
+    Raises IntegrityError when `deb` has another digest, MalformedError when it is not a proper package, FormationError
+    when it cannot be written.
+    """
+    key = segment_key(digest, spec)
+    known = load_segment(out, key)
+    if known is not None and (tree is None or tree.is_dir()):
+        return known
+    if sha256_file(deb) != digest:
+        raise IntegrityError(f"{deb} does not have the digest {digest}", hint=f"remove {deb} and run again")
+    try:
+        with (
+            _scratch_directory(tree.parent if tree else out, key) as root,
+            _scratch_files(out, key) as files,
+            open_deb(deb) as package,
+        ):
+            segment = _make(package, digest, spec, key, root, files, content_only=tree is None)
+            if tree is not None:
+                _place_tree(root, tree)
+            for file in files:
+                file.replace(out / f"{key}{file.suffix}")
+    except OSError as error:
+        raise FormationError(f"cannot unpack {deb.name}: {error.strerror or error}") from None
+    return segment
+
+
+def _make(
+    package: Deb, digest: str, spec: SegmentSpec, key: str, root: Path, files: tuple[Path, ...], *, content_only: bool
+) -> Segment:
+    """Unpacks `package` below `root`, and writes the three `files` of its segment."""
+    compressed, listing, record = files
+    unpacking = _Unpacking(package, spec, root, content_only=content_only)
+    contents = unpacking.run()
+    with compressed.open("xb") as file:
+        pieces = _write_segment(file, unpacking, contents.entries, root, spec)
+    with listing.open("xb") as file:
+        sections = write_contents(file, contents)
+    segment = Segment(
+        key=key,
+        deb=digest,
+        compression=spec.compression,
+        size=pieces.size,
+        digest=pieces.digest,
+        uncompressed_size=pieces.uncompressed_size,
+        newest=unpacking.newest,
+        control=tuple(
+            ControlMember(name, len(data), package.control_modes[name]) for name, data in contents.control.items()
+        ),
+        sections=sections,
+    )
+    record.write_bytes(segment_json(segment))
+    return segment
+
+
+@contextmanager
+def _scratch_files(directory: Path, key: str) -> Iterator[tuple[Path, ...]]:
+    """Names for the three files of a segment, in the order in which they may appear; gone at the end unless renamed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    stem = f".{key[:16]}.{secrets.token_hex(8)}"
+    files = tuple(directory / f"{stem}{suffix}" for suffix in (".seg", ".contents", ".json"))
+    try:
+        yield files
+    finally:
+        for file in files:
+            file.unlink(missing_ok=True)
+
+
+@contextmanager
+def _scratch_directory(directory: Path, key: str) -> Iterator[Path]:
+    """A new directory beside the final place; gone at the end unless it was renamed."""
+    directory.mkdir(parents=True, exist_ok=True)
+    path = Path(tempfile.mkdtemp(prefix=f".{key[:16]}.", dir=directory))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _place_tree(root: Path, tree: Path) -> None:
+    try:
+        root.rename(tree)
+    except OSError:
+        # Another process was first. A tree appears complete, so theirs is as good.
+        if not tree.is_dir():
+            raise
+
+
+class _Unpacking:
+    """One package on its way into a tree, and what was found on it."""
+
+    def __init__(self, package: Deb, spec: SegmentSpec, root: Path, *, content_only: bool) -> None:
+        self._package = package
+        self._epoch = spec.epoch
+        self._placement = Placement(spec)
+        self._writer = TreeWriter(root, spec.epoch, content_only=content_only)
+        self._memory = _MEMORY
+        self._first_name: dict[str, str] = {}
+        self._entries: dict[str, Entry] = {}
+        self._left_out: list[Entry] = []
+        self._listed: list[str] = []
+        self._names: dict[str, list[str]] = {}
+        self.content: dict[str, bytes] = {}
+        """Of as many files as `_MEMORY` allows, by the path they have in the segment."""
+        self.newest = 0
+
+    def run(self) -> Contents:
+        """Unpacks the package. Raises MalformedError, FormationError or OSError."""
+        try:
+            # dpkg puts all symlinks after everything else (lib/dpkg/tarfn.c), in the tree and in its file list.
+            symlinks: list[Entry] = []
+            for entry, content in self._package.entries():
+                if entry.type == "symlink":
+                    symlinks.append(entry)
+                else:
+                    self._add(entry, content)
+            for entry in symlinks:
+                self._add(entry, ())
+            self._add_database_files()
+            self._writer.finish()
+        finally:
+            self._writer.close()
+        self._settle_hard_links()
+        return Contents(
+            listed=self._list_file(),
+            entries=_sorted(self._entries.values()),
+            left_out=_sorted(self._left_out),
+            control=self._package.control,
+        )
+
+    def _add(self, shipped: Entry, content: Iterable[bytes]) -> None:
+        """Puts one entry where it belongs: into the tree, or among those left out."""
+        self.newest = max(self.newest, shipped.mtime)
+        makes_alias = shipped.type != "directory" and shipped.path in USR_ALIASES
+        path = self._placement.place(shipped.path, through_alias=not makes_alias)
+        target = self._placement.place(shipped.target) if shipped.type == "hardlink" else shipped.target
+        # dpkg ignores extended attributes.
+        entry = replace(shipped, path=path, target=target, mtime=min(shipped.mtime, self._epoch), xattrs=())
+        omitted = entry.type != "directory" and self._placement.omits(path)
+        if not omitted:
+            self._listed.append(shipped.path)
+        if omitted or self._placement.excludes(shipped):
+            self._left_out.append(entry)
+        elif path not in self._entries:
+            self._write(entry, content)
+        elif not entry.type == self._entries[path].type == "directory":
+            raise MalformedError(f"{self._package.name} ships {path!r} twice, once through a directory that is in /usr")
+
+    def _add_database_files(self) -> None:
+        """The package's files in dpkg's database, as unpacking leaves them: a function of the package as well."""
+        control = self._package.control
+        if "control" not in control:
+            return
+        stanza = parse_stanza(control["control"])
+        name = PackageName(
+            stanza.get("Package", ""), stanza.get("Architecture", ""), stanza.get("Multi-Arch", "") == "same"
+        )
+        time = min(self.newest, self._epoch)
+        for path, data in info_files(name, control, self._list_file()).items():
+            mode = 0o755 if path.rpartition(".")[2] in _PROGRAMS else 0o644
+            self._write(Entry(path, "file", mode, mtime=time, size=len(data)), (data,))
+
+    def _list_file(self) -> bytes:
+        return b"".join(b"/%b\n" % (encode_path(path) or b".") for path in self._listed)
+
+    def _write(self, entry: Entry, content: Iterable[bytes]) -> None:
+        if entry.type == "file":
+            if entry.size <= min(PIECE, self._memory):
+                self.content[entry.path] = data = b"".join(content)
+                content = (data,)
+                self._memory -= entry.size
+            self._writer.file(entry, content)
+        elif entry.type == "directory":
+            self._writer.directory(entry)
+        elif entry.type == "symlink":
+            self._writer.symlink(entry)
+        else:
+            first = self._first_name.get(entry.target, entry.target)
+            if first not in self._entries:
+                raise FormationError(
+                    f"{self._package.name} has {entry.path!r} as a hard link to {first!r}, which is left out",
+                    hint=f"include /{first} as well, or exclude both",
+                )
+            self._writer.hard_link(entry)
+            self._first_name[entry.path] = first
+            self._names.setdefault(first, [first]).append(entry.path)
+        self._entries[entry.path] = entry
+
+    def _settle_hard_links(self) -> None:
+        """Makes the first of a file's names, as they are sorted in the segment, the one with the content."""
+        for first, names in self._names.items():
+            file = self._entries[first]
+            names.sort(key=encode_path)
+            self._entries[names[0]] = replace(file, path=names[0])
+            for name in names[1:]:
+                self._entries[name] = replace(file, path=name, type="hardlink", size=0, target=names[0])
+            if first in self.content:
+                self.content[names[0]] = self.content.pop(first)
+
+
+def _sorted(entries: Iterable[Entry]) -> tuple[Entry, ...]:
+    return tuple(sorted(entries, key=lambda entry: encode_path(entry.path)))
+
+
+class _Pieces:
+    """A tar stream that is compressed piece by piece into a file."""
+
+    def __init__(self, file: IO[bytes], compression: Compression) -> None:
+        self._file = file
+        self._compression = compression
+        self._buffer = memoryview(bytearray(PIECE))
+        self._used = 0
+        self._hash = hashlib.sha256()
+        self.size = 0
+        """Bytes written."""
+        self.uncompressed_size = 0
+
+    def add(self, data: bytes) -> None:
+        """Appends `data`."""
+        start = 0
+        while start < len(data):
+            part = data[start : start + PIECE - self._used] if start or len(data) > PIECE - self._used else data
+            self._buffer[self._used : self._used + len(part)] = part
+            start += len(part)
+            self._advance(len(part))
+
+    def add_file(self, descriptor: int, size: int) -> None:
+        """Appends the `size` bytes of an open file."""
+        while size:
+            count = os.readv(descriptor, [self._buffer[self._used : self._used + size]])
+            if not count:
+                raise OSError("a file that was just unpacked has become shorter")
+            size -= count
+            self._advance(count)
+
+    def flush(self) -> None:
+        """Compresses what is left."""
+        if not self._used:
+            return
+        data = compress_piece(self._buffer[: self._used], self._compression)
+        self._file.write(data)
+        self._hash.update(data)
+        self.size += len(data)
+        self.uncompressed_size += self._used
+        self._used = 0
+
+    @property
+    def digest(self) -> str:
+        """Of what was written."""
+        return "sha256:" + self._hash.hexdigest()
+
+    def _advance(self, count: int) -> None:
+        self._used += count
+        if self._used == PIECE:
+            self.flush()
+
+
+def _write_segment(
+    file: IO[bytes], unpacking: _Unpacking, entries: Iterable[Entry], root: Path, spec: SegmentSpec
+) -> _Pieces:
+    """Writes all of `entries` but the directories, with the content that is kept in memory or below `root`."""
+    pieces = _Pieces(file, spec.compression)
+    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for entry in entries:
+            if entry.type == "directory":
+                continue
+            pieces.add(header(entry))
+            if entry.type != "file" or not entry.size:
+                continue
+            content = unpacking.content.pop(entry.path, None)
+            if content is not None:
+                pieces.add(content)
+            else:
+                descriptor = os.open(
+                    encode_path(entry.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory
+                )
+                try:
+                    pieces.add_file(descriptor, entry.size)
+                finally:
+                    os.close(descriptor)
+            pieces.add(_ZEROS[: padding(entry.size)])
+        pieces.flush()
+    finally:
+        os.close(directory)
+    return pieces

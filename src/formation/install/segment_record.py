@@ -1,0 +1,185 @@
+"""What is known of a segment, and how the store keeps it.
+
+Three files, so that a warm build reads no more than the first of each:
+
+    KEY.json        the Segment itself, under a kilobyte
+    KEY.seg         the compressed entries
+    KEY.contents    dpkg's file list, the entries, those left out, and the control members, one after the other
+
+KEY.json is written last and tells the sizes of the others: where it is and they agree, the segment is complete. Nothing
+is synced, since all of it can be made again: after a power cut, sizes or digests may disagree, and then it is.
+"""
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, get_args
+
+from formation.digest import sha256
+from formation.entry import Entry, EntryType, decode_path, encode_path
+from formation.errors import IntegrityError
+from formation.files import json_bytes
+from formation.install.placement import SegmentSpec
+from formation.oci.compression import FORMAT
+from formation.oci.media_types import Compression
+
+_VERSION = "segment-1"
+"""Changes whenever the same package and spec would give another segment or record."""
+
+_FIELDS = 8
+_LETTERS: dict[EntryType, str] = {name: name[0] for name in get_args(EntryType)} | {"hardlink": "l"}
+_TYPES = {letter: name for name, letter in _LETTERS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class ControlMember:
+    """A file of the package's control archive."""
+
+    name: str
+    size: int
+    mode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A package as part of a layer."""
+
+    key: str
+    """Name in the store: 64 hexadecimal digits."""
+    deb: str
+    """Digest of the .deb."""
+    compression: Compression
+    size: int
+    """Bytes of KEY.seg."""
+    digest: str
+    """Of KEY.seg."""
+    uncompressed_size: int
+    """Bytes of tar in it: a multiple of 512."""
+    newest: int
+    """The latest time in the package before it was clamped; seconds since 1970, 0 for an empty package."""
+    control: tuple[ControlMember, ...]
+    """In the package's order."""
+    sections: tuple[int, int, int]
+    """Bytes of the file list, the entries and the left-out entries in KEY.contents; the control members follow."""
+
+    @property
+    def contents_size(self) -> int:
+        """Bytes of KEY.contents."""
+        return sum(self.sections) + sum(member.size for member in self.control)
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What is in a package, as KEY.contents keeps it."""
+
+    listed: bytes
+    """dpkg's info/PACKAGE.list: paths as the package ships them, in its order, excluded ones included."""
+    entries: tuple[Entry, ...]
+    """What is in the tree, directories included, sorted by the bytes of the path."""
+    left_out: tuple[Entry, ...]
+    """What filters and replacing packages keep out of the tree, sorted likewise."""
+    control: dict[str, bytes]
+
+
+def segment_key(deb: str, spec: SegmentSpec) -> str:
+    """The name that the segment of the .deb with digest `deb` has in the store: equal keys, equal bytes."""
+    facts = asdict(spec) | {"omit": sorted(spec.omit), "deb": deb, "version": _VERSION}
+    return sha256(json_bytes(facts | {"format": FORMAT[spec.compression]})).removeprefix("sha256:")
+
+
+def load_segment(directory: Path, key: str) -> Segment | None:
+    """The segment `key` of the store's segment directory, or None when it is missing or incomplete."""
+    try:
+        with (directory / f"{key}.json").open("rb") as file:
+            fields = json.loads(file.read())
+        fields["control"] = tuple(ControlMember(*member) for member in fields["control"])
+        fields["sections"] = tuple(fields["sections"])
+        segment = Segment(**fields)
+        complete = (
+            (directory / f"{key}.seg").stat().st_size == segment.size
+            and (directory / f"{key}.contents").stat().st_size == segment.contents_size
+            and segment.key == key
+        )
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+    return segment if complete else None
+
+
+def segment_json(segment: Segment) -> bytes:
+    """The content of KEY.json."""
+    fields = asdict(segment)
+    fields["control"] = [[member.name, member.size, member.mode] for member in segment.control]
+    return json_bytes(fields)
+
+
+def write_contents(file: IO[bytes], contents: Contents) -> tuple[int, int, int]:
+    """Writes KEY.contents; gives the `sections` of its Segment."""
+    sections = (contents.listed, _encoded(contents.entries), _encoded(contents.left_out))
+    file.writelines([*sections, *contents.control.values()])
+    listed, entries, left_out = map(len, sections)
+    return listed, entries, left_out
+
+
+def read_listed(directory: Path, segment: Segment) -> bytes:
+    """dpkg's file list of the package."""
+    return _section(directory, segment, 0, segment.sections[0])
+
+
+def read_entries(directory: Path, segment: Segment) -> tuple[Entry, ...]:
+    """What the package has in the tree, sorted by the bytes of the path; directories included."""
+    return _decoded(_section(directory, segment, segment.sections[0], segment.sections[1]))
+
+
+def read_left_out(directory: Path, segment: Segment) -> tuple[Entry, ...]:
+    """What filters and replacing packages keep out of the tree, sorted likewise."""
+    return _decoded(_section(directory, segment, sum(segment.sections[:2]), segment.sections[2]))
+
+
+def read_control(directory: Path, segment: Segment) -> dict[str, bytes]:
+    """The control members: `control`, `postinst`, `conffiles`, …"""
+    start = sum(segment.sections)
+    data = _section(directory, segment, start, segment.contents_size - start)
+    members, position = {}, 0
+    for member in segment.control:
+        members[member.name] = data[position : position + member.size]
+        position += member.size
+    return members
+
+
+def _section(directory: Path, segment: Segment, start: int, size: int) -> bytes:
+    descriptor = os.open(directory / f"{segment.key}.contents", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        data = os.pread(descriptor, size, start)
+    finally:
+        os.close(descriptor)
+    if len(data) != size:
+        raise IntegrityError(f"the stored segment {segment.key} is cut off", hint="formation cache prune")
+    return data
+
+
+def _encoded(entries: Iterable[Entry]) -> bytes:
+    """Fields that end in NUL, which no path contains: type, mode, owner, time, size, path and target."""
+    return b"".join(
+        b"%b\0%o\0%d\0%d\0%d\0%d\0%b\0%b\0"
+        % (
+            _LETTERS[entry.type].encode(),
+            entry.mode,
+            entry.uid,
+            entry.gid,
+            entry.mtime,
+            entry.size,
+            encode_path(entry.path),
+            encode_path(entry.target),
+        )
+        for entry in entries
+    )
+
+
+def _decoded(data: bytes) -> tuple[Entry, ...]:
+    fields = iter(decode_path(data).split("\0"))
+    return tuple(
+        Entry(path, _TYPES[letter], int(mode, 8), int(uid), int(gid), int(mtime), int(size), target)
+        for letter, mode, uid, gid, mtime, size, path, target in zip(*[fields] * _FIELDS, strict=False)
+    )

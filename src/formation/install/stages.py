@@ -1,0 +1,161 @@
+"""In which order packages are configured: a chain of stages, each cached by what it and those before it contain.
+
+The first stage holds the essential packages, which have no base to stand on. Of the others, those that run scripts
+come next, with everything they depend on or recommend; last come the packages that only bring files. So a new libcurl
+runs no script at all again, and a new openssl not those of the essential packages.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from formation.debian.database import PackageName, interests
+from formation.debian.deb822 import parse_stanza
+from formation.debian.relation import parse_relations
+
+STAGE_FORMAT = 1
+"""Part of every stage's key: a change of what a stage does must raise it."""
+
+_SCRIPTS = ("preinst", "postinst")
+
+
+@dataclass(frozen=True, slots=True)
+class StagePackage:
+    """A package that is unpacked in the store."""
+
+    name: PackageName
+    version: str
+    key: str
+    """Key of its segment: equal keys, equal files and scripts."""
+    tree: Path
+    """Its files, read only."""
+    control: Mapping[str, bytes]
+    listed: tuple[str, ...]
+    """Absolute paths of what it unpacks, `/.` first."""
+    newest: int
+    """The latest modification time among its files, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Packages that are unpacked together and then configured together."""
+
+    packages: tuple[StagePackage, ...]
+    """Sorted by name."""
+    bootstrap: bool
+    """True for the first stage: its preinst scripts need the files of the very packages they prepare."""
+    key: str
+    epoch: int
+    """The clock of its scripts, and the latest time of any file they leave: the newest file of its packages and of
+    the stages before. It does not depend on the lock, so that a new lock finds old stages."""
+
+
+def plan_stages(
+    packages: Sequence[StagePackage], essential: frozenset[str], *, before: Stage | None, epoch: int
+) -> tuple[Stage, ...]:
+    """The stages that bring `packages` onto what `before` ends with, in order. No stage is empty.
+
+    `essential` are the names for the first stage when there is nothing before. `epoch` bounds every stage's clock.
+    """
+    stages: list[Stage] = []
+    last = before
+
+    def add(chosen: Sequence[StagePackage], bootstrap: bool) -> None:
+        nonlocal last
+        if chosen:
+            last = _stage(chosen, bootstrap, last, epoch)
+            stages.append(last)
+
+    first = [p for p in packages if before is None and p.name.name in essential]
+    rest = [p for p in packages if p not in first]
+    add(first, True)
+    scripted = _with_what_they_need([p for p in rest if _runs_scripts(p)], rest)
+    for batch in _batches(scripted):
+        add(batch, False)
+    add([p for p in rest if p not in scripted], False)
+    return tuple(stages)
+
+
+def _stage(packages: Sequence[StagePackage], bootstrap: bool, before: Stage | None, epoch: int) -> Stage:
+    ordered = tuple(sorted(packages, key=lambda p: (p.name.name, p.name.architecture)))
+    times = [p.newest for p in ordered] + ([before.epoch] if before else [])
+    clock = min(max(times), epoch)
+    digest = hashlib.sha256(f"stage {STAGE_FORMAT} {bootstrap} {clock} {before.key if before else ''}\n".encode())
+    for package in ordered:
+        digest.update(f"{package.name.in_files} {package.version} {package.key}\n".encode())
+    return Stage(ordered, bootstrap, digest.hexdigest(), clock)
+
+
+def _runs_scripts(package: StagePackage) -> bool:
+    return any(script in package.control for script in _SCRIPTS) or bool(interests(package.control))
+
+
+def _with_what_they_need(roots: Sequence[StagePackage], among: Sequence[StagePackage]) -> list[StagePackage]:
+    """`roots` and everything `among` that they depend on, recommend or suggest, at any depth.
+
+    Recommended and suggested packages count because a script may use them where they are there: iputils-ping's
+    postinst sets capabilities with libcap2-bin's setcap, and a setuid bit without.
+    """
+    by_name: dict[str, list[StagePackage]] = {}
+    for package in among:
+        for name in provided_names(package):
+            by_name.setdefault(name, []).append(package)
+    found = {package.name.in_files: package for package in roots}
+    pending = list(roots)
+    while pending:
+        package = pending.pop()
+        for name in _needed_names(package, ("Pre-Depends", "Depends", "Recommends", "Suggests")):
+            for needed in by_name.get(name, ()):
+                if needed.name.in_files not in found:
+                    found[needed.name.in_files] = needed
+                    pending.append(needed)
+    return list(found.values())
+
+
+def _batches(packages: Sequence[StagePackage]) -> list[list[StagePackage]]:
+    """`packages` split so that what a preinst pre-depends on is configured in an earlier batch.
+
+    Policy 7.2: a pre-dependency must be configured before the preinst of the package runs. Without a preinst the
+    order inside one run of dpkg is enough.
+    """
+    by_name: dict[str, list[StagePackage]] = {}
+    for package in packages:
+        for name in provided_names(package):
+            by_name.setdefault(name, []).append(package)
+    level = {package.name.in_files: 0 for package in packages}
+    for _ in packages:
+        moved = False
+        for package in packages:
+            own = level[package.name.in_files]
+            for name in _needed_names(package, ("Pre-Depends", "Depends")):
+                for needed in by_name.get(name, ()):
+                    ahead = "preinst" in package.control and name in _needed_names(package, ("Pre-Depends",))
+                    least = level[needed.name.in_files] + (1 if ahead and needed is not package else 0)
+                    if least > own:
+                        own = least
+                        moved = True
+            level[package.name.in_files] = own
+        if not moved:
+            break
+    batches: dict[int, list[StagePackage]] = {}
+    for package in packages:
+        batches.setdefault(level[package.name.in_files], []).append(package)
+    return [batches[number] for number in sorted(batches)]
+
+
+def provided_names(package: StagePackage) -> list[str]:
+    """The package's own name and those it provides."""
+    stanza = parse_stanza(package.control["control"])
+    provides = parse_relations(stanza.get("Provides", ""), package.name.architecture)
+    return [package.name.name, *(relation.name for group in provides for relation in group)]
+
+
+def _needed_names(package: StagePackage, fields: Sequence[str]) -> list[str]:
+    stanza = parse_stanza(package.control["control"])
+    return [
+        relation.name
+        for field in fields
+        for group in parse_relations(stanza.get(field, ""), package.name.architecture)
+        for relation in group
+    ]

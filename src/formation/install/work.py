@@ -1,0 +1,127 @@
+"""The tasks of an installation. Each runs in a worker process of its own, and takes and gives plain values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from formation.debian.database import PackageName
+from formation.debian.deb822 import parse_stanza
+from formation.install.configure import StageRun
+from formation.install.effects import Effects, load_effects, store_effects
+from formation.install.job import BuiltLayer, PackageJob
+from formation.install.layer import LayerStore, Owner, package_layer
+from formation.install.link import link_tree
+from formation.install.placement import SegmentSpec
+from formation.install.roots import RootBuilder
+from formation.install.segment import make_segment
+from formation.install.segment_record import (
+    Segment,
+    load_segment,
+    read_control,
+    read_entries,
+    read_listed,
+    segment_key,
+)
+from formation.install.stages import Stage, StagePackage
+from formation.store.store import Store
+
+FAR = 2**33 - 1
+"""A time that no package reaches, the largest in a plain tar header: segments are kept unclamped, for every lock."""
+
+KERNEL_DIRECTORIES = {"dev": 0o755, "proc": 0o755, "sys": 0o755, "run": 0o755, "tmp": 0o1777}
+"""What a sandbox mounts on must be there, also where no package ships it."""
+
+
+def unpack(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int) -> Segment:
+    """The segment and tree of a package whose .deb is in the store; made when they are not there."""
+    deb = store.download(package.digest)
+    segment = _make(store, deb, package.digest, replace(spec, epoch=FAR))
+    if segment.newest > epoch:
+        segment = _make(store, deb, package.digest, replace(spec, epoch=epoch))
+    return segment
+
+
+def _make(store: Store, deb: Path, digest: str, spec: SegmentSpec) -> Segment:
+    tree = store.trees / segment_key(digest, spec)
+    return make_segment(deb, digest, spec, tree=tree, out=store.segments)
+
+
+def known_segment(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int) -> Segment | None:
+    """The segment of a package when it and the tree are in the store."""
+    for clamp in (FAR, epoch):
+        segment = load_segment(store.segments, segment_key(package.digest, replace(spec, epoch=clamp)))
+        if segment is None or not (store.trees / segment.key).is_dir():
+            return None
+        if clamp == epoch or segment.newest <= epoch:
+            return segment
+    return None
+
+
+def stage_package(store: Store, package: PackageJob, segment: Segment) -> StagePackage:
+    """What the stages need to know of an unpacked package."""
+    control = read_control(store.segments, segment)
+    stanza = parse_stanza(control["control"])
+    listed = read_listed(store.segments, segment).decode("utf-8", "surrogateescape").splitlines()
+    return StagePackage(
+        name=PackageName(package.name, package.architecture, stanza.get("Multi-Arch", "") == "same"),
+        version=package.version,
+        key=segment.key,
+        tree=store.trees / segment.key,
+        control=control,
+        listed=tuple(listed),
+        newest=segment.newest,
+    )
+
+
+def configure(
+    store: Store,
+    stage: Stage,
+    segments: Sequence[Segment],
+    before: Sequence[Path],
+    work: Path,
+    *,
+    isolated: bool,
+    overlay: bool,
+    user_namespace: bool,
+) -> Effects:
+    """Runs a stage, and keeps its effects in the store.
+
+    `before` are the trees below, top first; `segments` those of the stage's packages.
+    """
+    place = work / f"stage-{stage.key[:16]}"
+    result = place / "result"
+    files = result / "files"
+    files.mkdir(parents=True)
+    files.chmod(0o755)
+    if stage.bootstrap:
+        for name, mode in KERNEL_DIRECTORIES.items():
+            (files / name).mkdir()
+            (files / name).chmod(mode)
+    for segment in segments:
+        link_tree(store.trees / segment.key, files, read_entries(store.segments, segment))
+    builder = RootBuilder(place, overlay=overlay, user_namespace=user_namespace)
+    failed = store.root / "failed" / stage.key[:16]
+    try:
+        captured = StageRun(stage, files, tuple(before), builder, isolated, place / "log", failed).run()
+        return store_effects(captured.changed, captured.removed, captured.source, store.effects / stage.key, result)
+    finally:
+        builder.close()
+
+
+def known_effects(store: Store, stage: Stage) -> Effects | None:
+    """The effects of a stage when the store has them."""
+    try:
+        return load_effects(store.effects / stage.key)
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def build_package_layer(
+    layers: LayerStore,
+    packages: Sequence[tuple[str, str]],
+    segments: Sequence[Segment],
+    owners: Mapping[str, Owner],
+) -> BuiltLayer:
+    """The layer of some packages, sorted by name."""
+    layer = package_layer(segments, layers, owners)
+    return BuiltLayer("packages", tuple(packages), layer.digest, layer.size, layer.diff_id, layers.compression)

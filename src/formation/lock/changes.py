@@ -1,0 +1,102 @@
+"""What a new lock changes against the one before."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from formation.debian.version import compare, sort_key
+from formation.lock.model import Lock, LockedPackage
+
+
+class Kind(StrEnum):
+    """What happened to a package."""
+
+    ADDED = "added"
+    REMOVED = "removed"
+    UPGRADED = "upgraded"
+    DOWNGRADED = "downgraded"
+    REBUILT = "rebuilt"
+    """The same version with another digest."""
+    MOVED = "moved"
+    """The same package for another reason, variant or from another suite."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One package that is not as before."""
+
+    kind: Kind
+    name: str
+    architectures: tuple[str, ...]
+    """Of the locks, for which this change is the same."""
+    old: LockedPackage | None
+    """None for an added one."""
+    new: LockedPackage | None
+    """None for a removed one."""
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """That add the package; for a removed one, that added it."""
+        package = self.new or self.old
+        return () if package is None else package.variants
+
+
+def lock_changes(old: Lock | None, new: Lock) -> tuple[Change, ...]:
+    """What `new` changes, by name; everything is added when there is no `old`."""
+    found: dict[Change, list[str]] = {}
+    before = {} if old is None else old.packages
+    for architecture in dict.fromkeys([*before, *new.packages]):
+        for change in _changes(before.get(architecture, ()), new.packages.get(architecture, ())):
+            found.setdefault(change, []).append(architecture)
+    changes = (replace(change, architectures=tuple(each)) for change, each in found.items())
+    return tuple(sorted(changes, key=lambda change: (change.name, change.architectures)))
+
+
+def is_same(old: Lock, new: Lock) -> bool:
+    """Whether `new` differs from `old` in the dates and signatures of the archives' metadata only.
+
+    Such a lock builds the same packages, so a review has nothing to look at.
+    """
+    return (
+        old.definition == new.definition
+        and list(old.packages.items()) == list(new.packages.items())
+        and [(s.archive, s.uri, s.suite, s.components) for s in old.suites]
+        == [(s.archive, s.uri, s.suite, s.components) for s in new.suites]
+    )
+
+
+def _changes(old: tuple[LockedPackage, ...], new: tuple[LockedPackage, ...]) -> list[Change]:
+    """The changes for one architecture. Variants may lock several versions of one name."""
+    same = set(old) & set(new)
+    before, after = _by_name(old, same), _by_name(new, same)
+    changes = []
+    for name in {**before, **after}:
+        gone, came = before.get(name, []), after.get(name, [])
+        while gone or came:
+            changes.append(_change(gone.pop() if gone else None, came.pop() if came else None))
+    return changes
+
+
+def _by_name(packages: tuple[LockedPackage, ...], leave_out: set[LockedPackage]) -> dict[str, list[LockedPackage]]:
+    """The packages of each name, the lowest version first."""
+    found: dict[str, list[LockedPackage]] = {}
+    for package in sorted(packages, key=lambda package: sort_key(package.version)):
+        if package not in leave_out:
+            found.setdefault(package.name, []).append(package)
+    return found
+
+
+def _change(old: LockedPackage | None, new: LockedPackage | None) -> Change:
+    either = new or old
+    assert either is not None
+    return Change(_kind(old, new), either.name, (), old, new)
+
+
+def _kind(old: LockedPackage | None, new: LockedPackage | None) -> Kind:
+    if old is None:
+        return Kind.ADDED
+    if new is None:
+        return Kind.REMOVED
+    order = compare(old.version, new.version)
+    if order:
+        return Kind.UPGRADED if order < 0 else Kind.DOWNGRADED
+    return Kind.MOVED if old.sha256 == new.sha256 else Kind.REBUILT

@@ -1,0 +1,85 @@
+"""Whether a lock still is of its definition."""
+
+from collections.abc import Iterator
+
+from formation.definition.values import Definition, Variant
+from formation.lock.model import Lock, LockedPackage
+from formation.lock.requests import requests_for
+
+
+def staleness(definition: Definition, lock: Lock) -> str | None:
+    """Why `lock` is not of `definition` any more, as the end of a sentence; None when it is.
+
+    Only what decides the packages counts: a definition whose labels or files changed keeps its lock. Nothing is asked
+    of the archives, so a lock is not stale because they have something newer.
+    """
+    if lock.definition == definition.digest:
+        # The digest is text that anyone can edit; what the build relies on is looked at all the same.
+        return next(_misfits(definition, lock), None)
+    reasons = list(dict.fromkeys([*_misfits(definition, lock), *_archive_changes(definition, lock)]))
+    reasons += dict.fromkeys(_request_changes(definition, lock))
+    return "; ".join(reasons) or "what decides its packages was changed in the definition"
+
+
+def _misfits(definition: Definition, lock: Lock) -> Iterator[str]:
+    """What of the definition the lock does not have, or has too much."""
+    for architecture in definition.architectures:
+        if architecture not in lock.packages:
+            yield f"it has no packages for {architecture}"
+    for architecture in lock.packages:
+        if architecture not in definition.architectures:
+            yield f"it is for {architecture}, which the definition dropped"
+    known = {variant.name for variant in definition.variants}
+    locked = {name for packages in lock.packages.values() for package in packages for name in package.variants}
+    yield from (f"its variant {name} is not in the definition" for name in sorted(locked - known))
+    archives = {archive.name for archive in definition.archives}
+    gone = dict.fromkeys(suite.archive for suite in lock.suites if suite.archive not in archives)
+    yield from (f"its archive {name} is not in the definition" for name in gone)
+
+
+def _archive_changes(definition: Definition, lock: Lock) -> Iterator[str]:
+    locked = {(suite.archive, suite.suite): suite for suite in lock.suites}
+    archives = {archive.name: archive for archive in definition.archives}
+    for archive in definition.archives:
+        for name in archive.suites:
+            suite = locked.get((archive.name, name))
+            if suite is None:
+                yield f"the suite {name} of {archive.name} was added"
+            elif suite.uri != archive.uri:
+                yield f"{archive.name} moved to {archive.uri}"
+            elif suite.components != archive.components:
+                yield f"the components of {archive.name} were changed"
+    for suite in lock.suites:
+        if suite.archive in archives and suite.suite not in archives[suite.archive].suites:
+            yield f"the suite {suite.suite} of {suite.archive} was removed"
+
+
+def _request_changes(definition: Definition, lock: Lock) -> Iterator[str]:
+    """Requests that came and went, as far as the locked packages tell: a virtual package leaves no name behind."""
+    for architecture, packages in lock.packages.items():
+        if architecture in definition.architectures:
+            for variant in definition.variants:
+                lineage = definition.lineage(variant.name)
+                names = frozenset(each.name for each in lineage)
+                there = {package.name: package for package in packages if not names.isdisjoint(package.variants)}
+                yield from _added(variant, architecture, there)
+                yield from _removed(variant, architecture, packages)
+
+
+def _added(variant: Variant, architecture: str, there: dict[str, LockedPackage]) -> Iterator[str]:
+    for request in requests_for(variant, architecture):
+        package = there.get(request.name)
+        if package is None:
+            yield f"{request} was added to {variant.name}"
+        elif request.version not in (None, package.version) or request.suite not in (None, package.suite):
+            yield f"{variant.name} now asks for {request}, and the lock has {package.version} of {package.suite}"
+    for name in variant.without:
+        if name in there:
+            yield f"-{name} was added to {variant.name}"
+
+
+def _removed(variant: Variant, architecture: str, packages: tuple[LockedPackage, ...]) -> Iterator[str]:
+    requested = {request.name for request in requests_for(variant, architecture)}
+    for package in packages:
+        if package.because == "requested" and package.variants == (variant.name,) and package.name not in requested:
+            yield f"{package.name} was removed from {variant.name}"

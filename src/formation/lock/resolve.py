@@ -1,0 +1,179 @@
+"""From a Definition and its archives to a Lock."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from formation.debian.archive import package_urls
+from formation.debian.package import BinaryPackage, PackageRequest
+from formation.debian.resolver import Selected, resolve
+from formation.debian.universe import Universe
+from formation.definition.values import Definition, Variant
+from formation.errors import DefinitionError, UnresolvableError
+from formation.lock.model import Lock, LockedPackage
+from formation.lock.requests import requests_for
+from formation.lock.suites import fetch_suites, locked_suite, universes
+from formation.network import Downloader
+from formation.progress import Progress
+from formation.store.locking import in_use
+from formation.store.store import Store
+
+
+def make_lock(
+    definition: Definition,
+    *,
+    downloader: Downloader,
+    store: Store,
+    now: int,
+    progress: Progress,
+    previous: Lock | None = None,
+) -> Lock:
+    """The lock of `definition` on its archives as they are now.
+
+    `now` is in seconds since 1970. Metadata older than that of `previous` is refused. The result depends on nothing but
+    the definition and the archives' content.
+
+    Raises DefinitionError, with file and line, for requests that name nothing; UnresolvableError for packages that do
+    not go together; IntegrityError for metadata that is not right; UnreachableError; UsageError.
+    """
+    with in_use(store):
+        suites = fetch_suites(
+            definition, downloader=downloader, store=store, now=now, progress=progress, previous=previous
+        )
+        offers = universes(suites, definition.architectures, store, progress)
+        progress.start("resolve", len(definition.architectures) * len(definition.variants))
+        packages = {
+            architecture: _packages(definition, offers[architecture], progress)
+            for architecture in definition.architectures
+        }
+    components = {archive.name: archive.components for archive in definition.archives}
+    lock = Lock(
+        definition=definition.digest,
+        epoch=max(suite.date for suite in suites),
+        suites=tuple(locked_suite(suite, components[suite.archive]) for suite in suites),
+        packages=packages,
+    )
+    _check_paths(definition, lock)
+    progress.finish("resolve", f"{len({package for each in packages.values() for package in each})} packages")
+    return lock
+
+
+def _packages(definition: Definition, universe: Universe, progress: Progress) -> tuple[LockedPackage, ...]:
+    """The packages of all variants on one architecture, by name."""
+    chosen: dict[str, dict[str, Selected]] = {}
+    locked: dict[tuple[str, str], LockedPackage] = {}
+    _check_requests(definition, universe)
+    for variant in definition.variants:
+        selected = _resolve(definition, variant, universe, _above(variant, chosen))
+        chosen[variant.name] = {each.package.name: each for each in selected}
+        asked = {universe.requested(request).name for request in requests_for(variant, universe.architecture)}
+        for each in selected:
+            if variant.extends is None or each.package.name not in chosen[variant.extends]:
+                entry = _locked(each, variant, is_asked=each.package.name in asked)
+                key = (entry.name, entry.sha256)
+                locked[key] = _joined(locked[key], entry) if key in locked else entry
+        progress.advance("resolve")
+    return tuple(sorted(locked.values(), key=lambda package: (package.name, package.variants)))
+
+
+def _above(variant: Variant, chosen: dict[str, dict[str, Selected]]) -> list[BinaryPackage]:
+    """The packages of what `variant` extends."""
+    return [] if variant.extends is None else [each.package for each in chosen[variant.extends].values()]
+
+
+def _resolve(
+    definition: Definition, variant: Variant, universe: Universe, above: list[BinaryPackage]
+) -> Sequence[Selected]:
+    """The packages of `variant`, those of what it extends among them, unchanged."""
+    without = frozenset(name for each in definition.lineage(variant.name) for name in each.without)
+    try:
+        resolution = resolve(
+            universe,
+            requests_for(variant, universe.architecture),
+            recommends=definition.recommends,
+            essential=definition.essential,
+            without=without,
+            installed=above,
+        )
+    except UnresolvableError as error:
+        place = _place(definition, variant.packages, error.message)
+        where = f"{place}: for {variant.name} on {universe.architecture}, "
+        raise UnresolvableError(where + error.message, hint=error.hint) from error
+    _check_shared(definition, variant, above, {each.package.name: each.package for each in resolution.packages})
+    return resolution.packages
+
+
+def _place(definition: Definition, requests: Iterable[PackageRequest], message: str) -> str:
+    """FILE:LINE of the first request that the first line of `message` names; only FILE when it names none."""
+    words = message.partition("\n")[0].replace(",", " ").replace(":", " ").split()
+    named = (request.name for request in requests if request.name in words)
+    name = next(named, None)
+    return definition.shown_path if name is None else definition.place_of_package(name)
+
+
+def _check_shared(
+    definition: Definition, variant: Variant, above: list[BinaryPackage], chosen: dict[str, BinaryPackage]
+) -> None:
+    """Raises DefinitionError when `variant` would change a package of what it extends, whose layers it shares."""
+    for package in above:
+        now = chosen.get(package.name)
+        if now == package:
+            continue
+        change = "go without it" if now is None else f"have {now.version}"
+        raise DefinitionError(
+            f"{definition.place_of_package(package.name)}: {variant.extends} has {package.name} {package.version}, and "
+            f"{variant.name}, which extends it, would {change}",
+            hint=f"ask for it in {variant.extends}, so that both have the same",
+        )
+
+
+def _check_requests(definition: Definition, universe: Universe) -> None:
+    """Raises DefinitionError that tells every request that names nothing, each with file and line."""
+    problems: dict[str, str | None] = {}
+    for variant in definition.variants:
+        for request in requests_for(variant, universe.architecture):
+            try:
+                universe.requested(request)
+            except UnresolvableError as error:
+                problems[f"{definition.place_of_package(request.name)}: {error.message}"] = error.hint
+    if len(problems) == 1:
+        ((message, hint),) = problems.items()
+        raise DefinitionError(message, hint=hint)
+    if problems:
+        hints = (f"\n    hint: {hint}" if hint else "" for hint in problems.values())
+        raise DefinitionError("\n".join(message + hint for message, hint in zip(problems, hints, strict=True)))
+
+
+def _locked(selected: Selected, variant: Variant, *, is_asked: bool) -> LockedPackage:
+    package = selected.package
+    # What a variant adds comes after a complete system: none of it is needed to unpack and configure the others. Its
+    # packages may yet be a second way to meet an essential one's dependency, which is not why they are here.
+    adds = variant.extends is not None
+    return LockedPackage(
+        name=package.name,
+        version=package.version,
+        architecture=package.architecture,
+        source=package.source,
+        source_version=package.source_version,
+        sha256=package.sha256,
+        size=package.size,
+        installed_size=package.installed_size,
+        archive=package.archive,
+        suite=package.suite,
+        path=package.path,
+        variants=(variant.name,),
+        because="requested" if is_asked and selected.because != "essential" else selected.because,
+        essential=selected.essential and not adds,
+    )
+
+
+def _joined(first: LockedPackage, again: LockedPackage) -> LockedPackage:
+    """One entry for a package that several variants add."""
+    return replace(first, variants=tuple(sorted({*first.variants, *again.variants})))
+
+
+def _check_paths(definition: Definition, lock: Lock) -> None:
+    """Raises MalformedError for a package that is not inside its archive."""
+    archives = {archive.name: archive for archive in definition.archives}
+    for packages in lock.packages.values():
+        for package in packages:
+            package_urls(archives[package.archive], package.path, epoch=lock.epoch)

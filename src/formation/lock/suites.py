@@ -1,0 +1,97 @@
+"""The archives of a definition as they are now: verified, and what they offer."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from formation.debian.archive import Archive
+from formation.debian.index import PackageIndex, load_packages
+from formation.debian.keys import keys_of
+from formation.debian.suite import FetchedSuite, fetch_suite
+from formation.debian.universe import Universe
+from formation.definition.values import Definition
+from formation.lock.model import Lock, LockedSuite
+from formation.network import Downloader
+from formation.progress import Progress
+from formation.store.store import Store
+
+_AT_ONCE = 8
+
+
+def fetch_suites(
+    definition: Definition,
+    *,
+    downloader: Downloader,
+    store: Store,
+    now: int,
+    progress: Progress,
+    previous: Lock | None,
+) -> tuple[FetchedSuite, ...]:
+    """The suites of all archives, in the definition's order, fetched at once and verified.
+
+    `now` is in seconds since 1970. What is older than the same suite at the same address in `previous` is refused as a
+    replay. Raises what `fetch_suite` and `keys_of` raise.
+    """
+    dates = {(suite.uri, suite.suite): suite.date for suite in previous.suites} if previous else {}
+    wanted = [(archive, suite) for archive in definition.archives for suite in archive.suites]
+    keys = {archive.name: keys_of(archive.keys, definition.path.parent) for archive in definition.archives}
+
+    def fetch(archive: Archive, suite: str) -> FetchedSuite:
+        fetched = fetch_suite(
+            archive,
+            suite,
+            definition.architectures,
+            downloader=downloader,
+            keys=keys[archive.name],
+            now=now,
+            not_before=dates.get((archive.uri, suite)),
+            cache_dir=store.metadata,
+        )
+        progress.advance("archives")
+        return fetched
+
+    progress.start("archives", len(wanted))
+    with ThreadPoolExecutor(min(_AT_ONCE, len(wanted)), "archives") as threads:
+        futures = [threads.submit(fetch, archive, suite) for archive, suite in wanted]
+        try:
+            fetched = tuple(future.result() for future in futures)
+        finally:
+            threads.shutdown(wait=True, cancel_futures=True)
+    progress.finish("archives", f"{len(fetched)} suites verified")
+    return fetched
+
+
+def locked_suite(fetched: FetchedSuite, components: tuple[str, ...]) -> LockedSuite:
+    """What a lock says of a suite."""
+    return LockedSuite(
+        archive=fetched.archive,
+        uri=fetched.uri,
+        suite=fetched.suite,
+        components=components,
+        sha256=fetched.sha256,
+        date=fetched.date,
+        valid_until=fetched.valid_until,
+        signed_by=fetched.signed_by,
+    )
+
+
+def universes(
+    suites: tuple[FetchedSuite, ...], architectures: tuple[str, ...], store: Store, progress: Progress
+) -> Mapping[str, Universe]:
+    """What the suites offer for each architecture. Indexes that were parsed before come from the store."""
+    indexes = [(suite, index) for suite in suites for index in suite.indexes]
+    progress.start("indexes", len(indexes))
+    loaded: list[tuple[str, PackageIndex]] = []
+    for suite, index in indexes:
+        packages = load_packages(
+            index.digest, index.read, archive=suite.archive, suite=suite.suite, cache_dir=store.metadata
+        )
+        loaded.append((index.architecture, packages))
+        progress.advance("indexes")
+    progress.finish("indexes", f"{sum(len(index) for _, index in loaded)} packages on offer")
+    return {each: Universe(list(_of(each, loaded)), architecture=each) for each in architectures}
+
+
+def _of(architecture: str, loaded: list[tuple[str, PackageIndex]]) -> Iterator[PackageIndex]:
+    for its_architecture, index in loaded:
+        if its_architecture in (architecture, "all"):
+            yield index

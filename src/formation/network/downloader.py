@@ -1,0 +1,247 @@
+"""Files from servers, several at once, each right or not there at all."""
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+from urllib.parse import unquote, urlsplit
+
+from formation import __version__
+from formation.errors import IntegrityError, UnreachableError
+from formation.network.answers import Answer, GoneError, LocalAnswer
+from formation.network.partial import Memory, PartialFile, Sink
+from formation.network.proxies import Proxies
+from formation.network.transfer import Patience, Run, transfer, was_unconnected
+from formation.progress import Progress
+
+if TYPE_CHECKING:
+    from formation.network.http import HttpClient
+
+_NO_PROXIES: Final = Proxies()
+_NAMES_SHOWN: Final = 5
+_OFFLINE_HINT: Final = "run again without --offline"
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file to fetch, and what proves that it is the right one."""
+
+    urls: tuple[str, ...]
+    """http, https or file; tried in order when one is gone or unreachable. At least one."""
+    path: Path
+    """Where it goes."""
+    sha256: str
+    """`sha256:…`."""
+    size: int
+    """In bytes."""
+
+    @property
+    def name(self) -> str:
+        """The last part of the first URL, for messages."""
+        quoted = self.urls[0].rpartition("/")[2]
+        name = unquote(quoted)
+        return name if name.isprintable() else quoted
+
+
+class Downloader:
+    """Downloads over kept connections. A context manager; its methods may be called from any thread."""
+
+    def __init__(
+        self,
+        *,
+        progress: Progress,
+        connections: int = 16,
+        offline: bool = False,
+        proxies: Proxies = _NO_PROXIES,
+        timeout: float = 30.0,
+        tries: int = 5,
+        pause: Callable[[float], object] | None = None,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        """`connections` is how many files are on their way at once; `timeout` in seconds ends a connect, a read that
+        brings nothing, or a transfer that drips; `tries` is how often one URL is tried without progress. `offline`
+        refuses all but file URLs. `pause` and `clock` replace the real ones in tests.
+        """
+        self._progress = progress
+        self._connections = connections
+        self._offline = offline
+        self._proxies = proxies
+        self._timeout = timeout
+        self._patience = Patience(tries, timeout, clock)
+        self._pause = pause
+        self._http: HttpClient | None = None
+        self._lock = threading.Lock()
+        self._unconnected: set[str] = set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._lock:
+            if self._http is not None:
+                self._http.close()
+                self._http = None
+
+    def get(self, url: str, *, max_size: int) -> bytes:
+        """The body at `url`, unchecked: for what proves itself, such as a signed file.
+
+        Raises GoneError when the server does not have it, UnreachableError, IntegrityError beyond `max_size` bytes.
+        """
+        if self._offline and _scheme(url) != "file":
+            raise UnreachableError(f"{url} is needed, and this run is offline", hint=_OFFLINE_HINT)
+        sink = Memory(max_size)
+        try:
+            self._transfer(url, sink, Run(self._pause))
+        except UnreachableError as error:
+            kind = GoneError if isinstance(error, GoneError) else UnreachableError
+            raise kind(f"cannot download {url}: {error.message}", hint=error.hint) from error
+        return sink.bytes()
+
+    def fetch(self, job: Download, *, stage: str = "download") -> None:
+        """Brings one file. As `fetch_all`."""
+        for _ in self.fetch_all((job,), stage=stage):
+            pass
+
+    def fetch_all(self, jobs: Iterable[Download], *, stage: str = "download") -> Iterator[Download]:
+        """Brings the files in parallel, begun in the given order, and yields each when it is complete in its place.
+
+        A file that was there is replaced in one step. The progress stage counts bytes; it takes some back where a
+        transfer has to begin anew. The first failure cancels the rest, except that a file which is gone lets the
+        others come, so that the error at the end names all that are gone. Nothing but complete files is ever left.
+
+        Raises GoneError, with `missing`, when the first place of a file says that it is gone, and no other gave it;
+        UnreachableError; IntegrityError for a wrong size or digest; FormationError when a file cannot be written.
+        """
+        waiting = tuple(jobs)
+        if self._offline:
+            _refuse_remote(waiting)
+        run = Run(self._pause)
+        gone: list[GoneError] = []
+        self._progress.start(stage, sum(job.size for job in waiting), "B")
+
+        def advance(amount: int) -> None:
+            self._progress.advance(stage, amount)
+
+        with ThreadPoolExecutor(min(self._connections, len(waiting)) or 1, "download") as threads:
+            try:
+                yield from _completed([threads.submit(self._fetch, job, run, advance) for job in waiting], gone)
+            finally:
+                # After an error, Ctrl-C, or a caller that stopped reading: nobody waits for the rest.
+                run.cancel()
+                threads.shutdown(wait=True, cancel_futures=True)
+        if gone:
+            raise _all_gone(gone)
+        self._progress.finish(stage, f"{len(waiting)} file" + ("" if len(waiting) == 1 else "s"))
+
+    def _fetch(self, job: Download, run: Run, advance: Callable[[int], None]) -> Download:
+        """One file, from the first of its places that has it."""
+        failures: list[tuple[str, UnreachableError]] = []
+        with PartialFile(job.path, job.size, advance) as file:
+            for url in job.urls:
+                try:
+                    self._fill(url, job, file, run)
+                except UnreachableError as error:
+                    failures.append((url, error))
+                    continue
+                file.keep()
+                return job
+        raise _not_had(job, failures)
+
+    def _fill(self, url: str, job: Download, file: PartialFile, run: Run) -> None:
+        """Brings the right bytes from `url` into `file`. Raises UnreachableError, IntegrityError."""
+        resumed = self._transfer(url, file, run)
+        if file.sha256 != job.sha256 and resumed:
+            # The two halves may be of two versions of the file; a whole one decides.
+            file.restart()
+            resumed = self._transfer(url, file, run)
+        if file.sha256 != job.sha256:
+            raise IntegrityError(f"{url} has the digest {file.sha256}, but {job.sha256} was expected")
+
+    def _transfer(self, url: str, sink: Sink, run: Run) -> bool:
+        """As `transfer`; a server that took no connection once is not waited for again."""
+        server = urlsplit(url).netloc if _scheme(url) else ""
+        if server in self._unconnected:
+            raise UnreachableError("the server took no connection before")
+        try:
+            return transfer(url, sink, self._open, run, self._patience)
+        except UnreachableError as error:
+            if was_unconnected(error):
+                self._unconnected.add(server)
+            raise
+
+    def _open(self, url: str, *, start: int) -> Answer:
+        """An answer of `url`, whatever its scheme."""
+        if _scheme(url) == "file":
+            return LocalAnswer(url, start)
+        if _scheme(url) not in ("http", "https"):
+            raise UnreachableError("only http, https and file URLs can be downloaded")
+        return self._client().open(url, start=start)
+
+    def _client(self) -> "HttpClient":
+        with self._lock:
+            if self._http is None:
+                # urllib3 takes longer to import than a rebuild from a warm store may spend.
+                from formation.network.http import HttpClient
+
+                self._http = HttpClient(
+                    connections=self._connections,
+                    timeout=self._timeout,
+                    proxies=self._proxies,
+                    agent=f"formation/{__version__}",
+                )
+            return self._http
+
+
+def _scheme(url: str) -> str:
+    """The scheme of a URL in lower case; empty for what is not a URL."""
+    try:
+        return urlsplit(url).scheme
+    except ValueError:
+        return ""
+
+
+def _completed(futures: list[Future[Download]], gone: list[GoneError]) -> Iterator[Download]:
+    """The downloads as they complete; those that are gone are added to `gone` instead. Raises any other failure."""
+    for future in as_completed(futures):
+        try:
+            job = future.result()
+        except GoneError as error:
+            gone.append(error)
+        else:
+            yield job
+
+
+def _not_had(job: Download, failures: list[tuple[str, UnreachableError]]) -> UnreachableError:
+    """Why no place gave a file. The first place decides the kind: the others stand in for it."""
+    reasons = "; ".join(f"{error.message} ({url})" for url, error in failures)
+    message = f"cannot download {job.name}: {reasons}"
+    if isinstance(failures[0][1], GoneError):
+        return GoneError(message, missing=(job,))
+    return UnreachableError(message)
+
+
+def _all_gone(errors: list[GoneError]) -> GoneError:
+    """One error for all files that are gone."""
+    if len(errors) == 1:
+        return errors[0]
+    missing = tuple(job for error in errors for job in error.missing)
+    return GoneError(f"{len(missing)} files are no longer there: {_names(missing)}", missing=missing)
+
+
+def _refuse_remote(jobs: tuple[Download, ...]) -> None:
+    """Raises UnreachableError, naming the files, when any of them has no file URL."""
+    remote = tuple(job for job in jobs if all(_scheme(url) != "file" for url in job.urls))
+    if remote:
+        verb = "is" if len(remote) == 1 else "are"
+        raise UnreachableError(f"{_names(remote)} {verb} needed, and this run is offline", hint=_OFFLINE_HINT)
+
+
+def _names(jobs: tuple[Download, ...]) -> str:
+    shown = ", ".join(sorted(job.name for job in jobs)[:_NAMES_SHOWN])
+    return shown + (f" and {len(jobs) - _NAMES_SHOWN} more" if len(jobs) > _NAMES_SHOWN else "")

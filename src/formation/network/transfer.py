@@ -1,0 +1,165 @@
+"""Moving one file from one URL into a sink: tries again, resumes, and stops when told to."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from formation.errors import IntegrityError, UnreachableError
+from formation.network.answers import Answer, FailedAttempt, PastEnd
+from formation.network.partial import Sink
+
+_LONGEST_PAUSE: Final = 20.0
+_LONGEST_ASKED_PAUSE: Final = 120.0
+_FIRST_PAUSE: Final = 0.4
+_GOOD_PROGRESS: Final = 64 * 1024
+_SLOWEST: Final = 100
+"""Bytes per second, measured over one timeout; a server that drips more slowly counts as stalled."""
+
+
+class Cancelled(Exception):
+    """The run that this transfer belongs to is over."""
+
+
+class Run:
+    """The transfers that end together: of one call to the downloader."""
+
+    def __init__(self, pause: Callable[[float], object] | None) -> None:
+        """`pause` waits that many seconds; None really waits, and wakes when the run is cancelled."""
+        self._cancelled = threading.Event()
+        self._pause = pause or self._cancelled.wait
+        self._answers: set[Answer] = set()
+        self._lock = threading.Lock()
+
+    def cancel(self) -> None:
+        """Ends every transfer of this run soon, those that wait for a server too."""
+        self._cancelled.set()
+        with self._lock:
+            for answer in self._answers:
+                answer.abort()
+
+    def check(self) -> None:
+        """Raises Cancelled after `cancel`."""
+        if self._cancelled.is_set():
+            raise Cancelled
+
+    def pause(self, seconds: float) -> None:
+        """Waits. Raises Cancelled."""
+        self.check()
+        self._pause(seconds)
+        self.check()
+
+    @contextmanager
+    def reading(self, answer: Answer) -> Iterator[Answer]:
+        """`answer` while `cancel` can wake it; closed afterwards."""
+        with self._lock:
+            self._answers.add(answer)
+        try:
+            self.check()
+            yield answer
+        finally:
+            with self._lock:
+                self._answers.discard(answer)
+            answer.close()
+
+
+class Opener(Protocol):
+    """Opens a URL at a byte. Raises FailedAttempt, PastEnd, GoneError, UnreachableError."""
+
+    def __call__(self, url: str, *, start: int) -> Answer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long a transfer is tried."""
+
+    tries: int
+    """Attempts without progress before a URL counts as unreachable."""
+    stall: float
+    """Seconds over which a transfer must keep its lowest speed."""
+    clock: Callable[[], float] = time.monotonic
+
+    def delay(self, failures: int, asked: float | None) -> float:
+        """Seconds to wait after so many failures in a row: what the server asks, or doubling, at random around it.
+
+        The randomness keeps parallel transfers that failed together from coming back together.
+        """
+        if asked is not None:
+            return min(asked, _LONGEST_ASKED_PAUSE)
+        return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (failures - 1)) * random.uniform(0.5, 1.0)
+
+
+def transfer(url: str, sink: Sink, opener: Opener, run: Run, patience: Patience) -> bool:
+    """Fills `sink` from `url`, going on where it stands. True when it holds bytes of more than one attempt.
+
+    Raises GoneError and UnreachableError with the reason only, IntegrityError with the URL too, Cancelled.
+    """
+    failures = 0
+    furthest = sink.position
+    resumed = sink.position > 0
+    while True:
+        try:
+            return _attempt(url, sink, opener, run, patience) or resumed
+        except PastEnd as past:
+            if past.length is not None and sink.promised is not None and past.length < sink.promised:
+                raise _wrong_size(url, sink.promised, past.length) from past
+            sink.restart()
+            failure = FailedAttempt("the server cannot resume")
+        except FailedAttempt as error:
+            failure = error
+        # A server that cuts every megabyte is slow, not broken; one that cuts at the same byte again and again is.
+        failures = 1 if sink.position > furthest + _GOOD_PROGRESS else failures + 1
+        furthest = max(furthest, sink.position)
+        if failures >= patience.tries:
+            kind = _Unconnected if failure.unconnected else UnreachableError
+            raise kind(f"{failure.reason}, {failures} times in a row") from failure
+        run.pause(patience.delay(failures, failure.retry_after))
+        if sink.promised is None:
+            sink.restart()
+
+
+class _Unconnected(UnreachableError):
+    """No connection to the server could be made in any attempt."""
+
+
+def was_unconnected(error: UnreachableError) -> bool:
+    """Whether the server behind `error` never took a connection, so that its other files need not be tried."""
+    return isinstance(error, _Unconnected)
+
+
+def _attempt(url: str, sink: Sink, opener: Opener, run: Run, patience: Patience) -> bool:
+    """One request. True when it went on from bytes of an earlier one."""
+    run.check()
+    with run.reading(opener(url, start=sink.position)) as answer:
+        if answer.start != sink.position:
+            sink.restart()
+        if answer.length is not None and sink.promised is not None and answer.length != sink.promised:
+            raise _wrong_size(url, sink.promised, answer.length)
+        begun, received = patience.clock(), 0
+        while data := answer.read():
+            run.check()
+            if sink.position + len(data) > sink.most:
+                raise _too_long(url, sink)
+            sink.write(data)
+            received += len(data)
+            if (now := patience.clock()) - begun > patience.stall:
+                if received < _SLOWEST * (now - begun) and sink.position != sink.promised:
+                    raise FailedAttempt("the server sends too slowly")
+                begun, received = now, 0
+        run.check()
+        if sink.promised is not None and sink.position < sink.promised:
+            raise FailedAttempt("the connection was cut")
+        return answer.start > 0
+
+
+def _wrong_size(url: str, promised: int, actual: int) -> IntegrityError:
+    return IntegrityError(f"{url} has {actual} bytes, but {promised} were promised")
+
+
+def _too_long(url: str, sink: Sink) -> IntegrityError:
+    if sink.promised is None:
+        return IntegrityError(f"{url} is larger than the {sink.most} bytes that such a file may have")
+    return IntegrityError(f"{url} goes on after the {sink.promised} bytes that were promised")

@@ -1,0 +1,71 @@
+"""Image names as skopeo writes them (containers-transports(5)); a bare reference is the local store."""
+
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from formation.errors import UsageError
+from formation.oci.reference import Reference, parse_reference
+
+
+class Transport(Enum):
+    """Where an image is kept; the value is how its names begin."""
+
+    STORE = ""
+    LAYOUT = "oci:"
+    LAYOUT_ARCHIVE = "oci-archive:"
+    DOCKER_ARCHIVE = "docker-archive:"
+    DOCKER_DAEMON = "docker-daemon:"
+
+
+ACCEPTED = "formation/base:1.0.0, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or docker-daemon:REF"
+"""For messages and help texts."""
+
+_FOREIGN = frozenset(
+    {"docker", "containers-storage", "dir", "atomic", "sif", "tarball", "ostree", "podman", "registry", "http", "https"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageName:
+    """A parsed name."""
+
+    transport: Transport
+    path: Path | None
+    """Of the layout or archive, as written; None for the store and an engine."""
+    tag: str | None
+    """The `org.opencontainers.image.ref.name` in a layout; None: the only image there."""
+    reference: Reference | None
+    """In the store, an engine or a docker-archive; None: the only image of the docker-archive."""
+
+    def __str__(self) -> str:
+        parts = [str(part) for part in (self.path, self.tag, self.reference) if part is not None]
+        return self.transport.value + ":".join(parts)
+
+
+def parse_name(text: str) -> ImageName:
+    """The image that `text` names. Raises UsageError, which lists what is accepted."""
+    if not text or any(ord(character) < 32 for character in text):
+        raise UsageError(f"{text[:300]!r} is not an image name", hint=f"accepted: {ACCEPTED}")
+    prefix, colon, rest = text.partition(":")
+    for transport in Transport:
+        if transport is not Transport.STORE and prefix + colon == transport.value:
+            return _parse_rest(transport, rest, text)
+    if prefix in _FOREIGN and (prefix not in ("docker", "podman", "registry", "dir") or rest.startswith("/")):
+        raise UsageError(f"{text[:300]!r}: images cannot be read from {prefix}:", hint=f"accepted: {ACCEPTED}")
+    if text.startswith((".", "/")):
+        raise UsageError(f"{text[:300]!r} is a path, not an image name", hint=f"a layout is oci:{text[:300]}")
+    return ImageName(Transport.STORE, None, None, parse_reference(text))
+
+
+def _parse_rest(transport: Transport, rest: str, text: str) -> ImageName:
+    if transport is Transport.DOCKER_DAEMON:
+        return ImageName(transport, None, None, parse_reference(rest))
+    # Like skopeo: the path ends at the first colon, so no path with one can be named.
+    path, colon, name = rest.partition(":")
+    if not path or (colon and not name):
+        missing = "FILE or DIR" if not path else "what follows the last colon"
+        raise UsageError(f"{text[:300]!r}: {missing} is empty", hint=f"accepted: {ACCEPTED}")
+    if transport is Transport.DOCKER_ARCHIVE:
+        return ImageName(transport, Path(path), None, parse_reference(name) if colon else None)
+    return ImageName(transport, Path(path), name if colon else None, None)

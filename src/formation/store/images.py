@@ -1,0 +1,93 @@
+"""The store's images: which reference stands for which manifest.
+
+One small file per reference, named by the sha256 of the reference (a reference may be longer than a file name), with
+the reference and the descriptor in it. Moving a reference is one rename, so readers see the old image or the new one.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from formation.digest import hexadecimal, sha256
+from formation.errors import FormationError, MalformedError, UsageError
+from formation.files import json_bytes, write_bytes
+from formation.oci.descriptor import Descriptor, Platform, descriptor_json, parse_descriptor
+from formation.oci.image import Image, read_image
+from formation.oci.reference import Reference, parse_reference
+from formation.oci.regular_file import read_regular
+from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
+from formation.store.blobs import StoreBlobs
+from formation.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """What a reference in the store stands for."""
+
+    reference: Reference
+    """With a tag, without a digest."""
+    descriptor: Descriptor
+    """Of the manifest or index."""
+
+
+def tag_image(store: Store, reference: Reference, descriptor: Descriptor) -> None:
+    """Makes `reference` stand for the manifest of `descriptor`, whose blobs the store already has. Idempotent.
+
+    Raises UsageError when `reference` has no tag or has a digest.
+    """
+    if reference.tag is None or reference.digest is not None:
+        raise UsageError(f"{reference} cannot be given to an image: write REPOSITORY:TAG")
+    value = {"reference": str(reference), "descriptor": descriptor_json(descriptor)}
+    write_bytes(_record(store, reference), json_bytes(value))
+
+
+def find_image(store: Store, reference: Reference) -> StoredImage:
+    """The image that `reference` names by tag, digest or both. Raises FormationError when the store has none."""
+    if reference.digest is not None:
+        return _find_digest(store, reference)
+    path = _record(store, reference)
+    if not path.exists():
+        known = ", ".join(str(image.reference) for image in list_images(store)[:10])
+        raise FormationError(f"the store has no image {reference}", hint=f"it has: {known or 'none; formation build'}")
+    return _read(path)
+
+
+def open_stored(store: Store, reference: Reference, platform: Platform | None = None) -> Image:
+    """The image that `reference` names, its manifest and config verified. Raises as `find_image` and `read_image`."""
+    return read_image(StoreBlobs(store), find_image(store, reference).descriptor, platform)
+
+
+def list_images(store: Store) -> tuple[StoredImage, ...]:
+    """Every reference in the store, sorted. Raises MalformedError when a record is damaged."""
+    records = [_read(path) for path in store.images.glob("*.json") if not path.name.startswith(".")]
+    return tuple(sorted(records, key=lambda image: str(image.reference)))
+
+
+def remove_image(store: Store, reference: Reference) -> None:
+    """Forgets `reference`; its blobs stay until a prune. Raises FormationError when the store does not have it."""
+    find_image(store, reference)
+    _record(store, reference).unlink(missing_ok=True)
+
+
+def _find_digest(store: Store, reference: Reference) -> StoredImage:
+    for image in list_images(store):
+        same_tag = reference.tag in (None, image.reference.tag)
+        if (
+            image.reference.repository == reference.repository
+            and image.descriptor.digest == reference.digest
+            and same_tag
+        ):
+            return image
+    raise FormationError(f"the store has no image {reference}", hint="formation images")
+
+
+def _record(store: Store, reference: Reference) -> Path:
+    return store.images / f"{hexadecimal(sha256(str(reference).encode()))}.json"
+
+
+def _read(path: Path) -> StoredImage:
+    json = parse_object(read_regular(path, "the image's record", MAXIMUM_SIZE), f"image record {path}")
+    try:
+        reference = parse_reference(json.text("reference"))
+    except UsageError as error:
+        raise MalformedError(f"image record {path}: {error.message}") from None
+    return StoredImage(reference, parse_descriptor(json.object("descriptor")))

@@ -1,0 +1,133 @@
+"""Who may use the store now. The locks are flock(2)'s: the kernel drops them when their owner dies, however it dies."""
+
+import fcntl
+import os
+import secrets
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from formation.errors import FormationError
+from formation.store.store import Store
+
+RemoveTree = Callable[[Path], None]
+"""Removes a directory tree, or a file, that may belong to subordinate user ids: the caller knows the namespace."""
+
+
+@contextmanager
+def in_use(store: Store) -> Iterator[None]:
+    """While the block runs nobody prunes the store. Any number of processes may be in it; they wait for a prune."""
+    descriptor = _open_lock(store.lock)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def alone(store: Store) -> Iterator[None]:
+    """While the block runs nobody else uses the store. Raises FormationError when somebody does."""
+    descriptor = _open_lock(store.lock)
+    try:
+        if not _try_exclusive(descriptor):
+            raise FormationError(f"the store {store.root} is in use", hint="wait until the other formation has ended")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def work_directory(store: Store, remove: RemoveTree | None = None) -> Iterator[Path]:
+    """A new empty directory, mode 0700, on the store's file system, removed when the block ends.
+
+    The store is in use meanwhile. The directory of an owner that was killed is removed by the next call. `remove` is
+    for trees of subordinate user ids; None removes what this user can remove, and leaves the rest to a prune.
+    """
+    remove = remove or remove_tree
+    with in_use(store):
+        store.work.mkdir(exist_ok=True)
+        remove_abandoned(store, remove)
+        path, descriptor = _claim(store.work)
+        try:
+            path.mkdir(mode=0o700)
+            yield path
+        finally:
+            _remove_claimed(path, remove)
+            os.close(descriptor)
+
+
+def remove_abandoned(store: Store, remove: RemoveTree) -> None:
+    """Removes the work directories whose owner is gone. What cannot be removed stays, for a caller who can."""
+    for lock in sorted(store.work.glob("*.lock")):
+        try:
+            descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            continue
+        try:
+            if _try_exclusive(descriptor) and _is(descriptor, lock):
+                _remove_claimed(lock.with_suffix(""), remove)
+        finally:
+            os.close(descriptor)
+
+
+def remove_tree(path: Path) -> None:
+    """Removes the file or directory tree `path`, also where directories in it may not be written to.
+
+    Does nothing when it is not there. Raises OSError when it belongs to somebody else.
+    """
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISDIR(mode):
+        path.unlink()
+        return
+    # Packages have directories without the write permission; only root could remove what is in those.
+    path.chmod(0o700)
+    for entry in list(os.scandir(path)):
+        remove_tree(Path(entry.path))
+    path.rmdir()
+
+
+def _claim(directory: Path) -> tuple[Path, int]:
+    """A fresh name in `directory`, and a descriptor that holds the lock of it."""
+    while True:
+        path = directory / secrets.token_hex(8)
+        lock = path.with_suffix(".lock")
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        # Between open and flock another process may have taken the file for an abandoned one, and removed it.
+        if _try_exclusive(descriptor) and _is(descriptor, lock):
+            return path, descriptor
+        os.close(descriptor)
+
+
+def _remove_claimed(path: Path, remove: RemoveTree) -> None:
+    """The directory goes before its lock file: a directory without one would have no owner to look for."""
+    try:
+        remove(path)
+        path.with_suffix(".lock").unlink(missing_ok=True)
+    except OSError:
+        pass
+
+
+def _open_lock(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _try_exclusive(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _is(descriptor: int, path: Path) -> bool:
+    """Whether `path` still names the file that `descriptor` has open."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,193 @@
+"""A definition as a Dockerfile and a compose file."""
+
+import os
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from formation.build.dockerfile import copied, double_quoted, written
+from formation.build.render import render_compose, render_dockerfile
+from formation.definition.load import load_definition
+from formation.definition.values import Definition
+from formation.errors import UsageError
+
+ROOT = Path(__file__).parents[3]
+HEAD = "kind: base\nname: example/test.image\nversion: 1.2.3\ndistribution: debian/trixie\n"
+
+
+@pytest.fixture
+def base() -> Definition:
+    return load_definition(ROOT / "docker/base")
+
+
+def define(directory: Path, body: str, head: str = HEAD) -> Definition:
+    (directory / "formation.yaml").write_text(head + body)
+    return load_definition(directory)
+
+
+def steps(dockerfile: str, stage: str) -> list[list[str]]:
+    """The words of each shell command of a stage's RUNs."""
+    body = dockerfile.split(f" AS {stage}\n")[1].split("\nFROM ")[0].replace("\\\n", "")
+    runs = [line.removeprefix("RUN ") for line in body.splitlines() if line.startswith("RUN ")]
+    words = shlex.split(" ; ".join(runs).replace(";", " ; "), comments=False) if runs else []
+    commands: list[list[str]] = [[]]
+    for word in words:
+        if word == ";":
+            commands.append([])
+        else:
+            commands[-1].append(word)
+    return commands
+
+
+def test_the_committed_files_are_the_rendering(base: Definition):
+    hint = "run: formation render docker/base"
+    assert (ROOT / "docker/base/Dockerfile").read_text() == render_dockerfile(base), hint
+    assert (ROOT / "docker/base/docker-compose.yml").read_text() == render_compose(base), hint
+
+
+def test_what_is_built_by_default_is_the_runtime_variant(base: Definition):
+    starts = [line for line in render_dockerfile(base).splitlines() if line.startswith("FROM ")]
+    assert starts == ["FROM ${BASE_IMAGE} AS runtime", "FROM runtime AS dev", "FROM runtime"]
+
+
+def test_every_request_is_installed_and_nothing_recommended(base: Definition):
+    text = render_dockerfile(base)
+    for variant in base.variants:
+        (install,) = [words for words in steps(text, variant.name) if words[:2] == ["apt-get", "install"]]
+        assert install[2:4] == ["-y", "--no-install-recommends"]
+        assert sorted(install[4:]) == sorted(map(str, variant.packages))
+
+
+def test_what_is_left_out_is_configured_before_anything_is_installed(base: Definition):
+    text = render_dockerfile(base)
+    assert text.index("> /etc/dpkg/dpkg.cfg.d/formation") < text.index("apt-get update") < text.index("apt-get install")
+
+
+def test_accounts_come_before_the_directories_that_they_own(base: Definition):
+    commands = [words[0] for words in steps(render_dockerfile(base), "runtime") if words]
+    assert commands.index("groupadd") < commands.index("useradd") < commands.index("install")
+
+
+def test_no_instruction_needs_buildkit(base: Definition):
+    text = render_dockerfile(base)
+    assert "--chmod" not in text
+    assert "--mount" not in text
+    assert "<<" not in text
+
+
+def test_every_run_is_a_shell_script_without_syntax_errors(base: Definition):
+    body = render_dockerfile(base)
+    scripts = [part.split("\nLABEL")[0] for part in body.split("\nRUN ")[1:]]
+    assert len(scripts) == 2
+    for script in scripts:
+        subprocess.run(["sh", "-n", "-c", script], check=True)
+
+
+def test_compose_builds_both_variants_under_names_of_their_own(base: Definition):
+    services = yaml.safe_load(render_compose(base))["services"]
+    assert {name: (each["image"], each["build"]["target"]) for name, each in services.items()} == {
+        "base": ("formation/base:latest", "runtime"),
+        "base-dev": ("formation/base:latest-dev", "dev"),
+    }
+
+
+def test_a_service_name_has_no_dot(tmp_path: Path):
+    assert list(yaml.safe_load(render_compose(define(tmp_path, "")))["services"]) == ["test-image"]
+
+
+def test_a_variant_says_only_what_it_changes(tmp_path: Path):
+    text = render_dockerfile(
+        define(
+            tmp_path,
+            "user: nobody\nenvironment: {A: x}\ncommand: [sh]\n"
+            "variants: {dev: {packages: [gcc], environment: {B: y}, stop_signal: SIGINT}}\n",
+        )
+    )
+    stage = text.split("FROM runtime AS dev\n")[1].split("\nFROM")[0].splitlines()
+    assert stage[0] == "USER root"
+    assert stage[-3:] == ['ENV B="y"', "USER nobody", "STOPSIGNAL SIGINT"]
+
+
+def test_an_entrypoint_without_command_resets_the_starting_images_command(tmp_path: Path):
+    assert 'ENTRYPOINT ["/usr/bin/tool"]\nCMD []\n' in render_dockerfile(
+        define(tmp_path, "entrypoint: /usr/bin/tool\n")
+    )
+    assert render_dockerfile(define(tmp_path, "")).endswith("CMD []\n")
+
+
+def test_fixed_ids_and_memberships_are_kept(tmp_path: Path):
+    text = render_dockerfile(
+        define(tmp_path, "users: [{name: a, uid: 700, groups: [adm, tty], comment: 'A b'}, {name: c, system: false}]\n")
+    )
+    commands = steps(text, "runtime")
+    assert ["groupadd", "--system", "--gid", "700", "a"] in commands
+    first, second = [words for words in commands if words and words[0] == "useradd"]
+    assert first[:7] == ["useradd", "--system", "--uid", "700", "--gid", "a", "--groups"]
+    assert first[first.index("--comment") + 1] == "A b"
+    assert "SUB_UID_COUNT=0" in second
+
+
+def test_a_left_out_package_is_told_to_apt_in_every_variant(tmp_path: Path):
+    text = render_dockerfile(define(tmp_path, "packages: [curl, -wget]\nvariants: {dev: {packages: [gcc]}}\n"))
+    for stage in ("runtime", "dev"):
+        (install,) = [words for words in steps(text, stage) if words[:2] == ["apt-get", "install"]]
+        assert install[-1] == "wget-"
+
+
+def test_a_private_archive_brings_its_key_before_apt_reads_it(tmp_path: Path):
+    (tmp_path / "own.asc").write_text("key")
+    text = render_dockerfile(
+        define(tmp_path, "archives: [{name: own, uri: 'https://packages.example.com', suites: [x], keys: [own.asc]}]\n")
+    )
+    assert text.index('COPY ["own.asc", "/etc/apt/keyrings/own.asc"]') < text.index("RUN ")
+    assert "chmod 0644 /etc/apt/keyrings/own.asc" in text
+    assert "> /etc/apt/sources.list.d/own.sources" in text
+
+
+def test_a_source_file_is_copied_with_its_owner_and_mode(tmp_path: Path):
+    (tmp_path / "tool.conf").write_text("x")
+    text = render_dockerfile(
+        define(tmp_path, "files: [{path: /etc/tool.conf, source: tool.conf, owner: nobody, mode: '0600'}]\n")
+    )
+    assert 'COPY --chown=nobody:root ["tool.conf", "/etc/tool.conf"]\nRUN set -eux; \\\n    chmod 0600' in text
+
+
+def test_ubuntu_starts_from_ubuntu_and_an_unknown_archive_from_nothing(tmp_path: Path):
+    ubuntu = define(tmp_path, "", HEAD.replace("debian/trixie", "ubuntu/noble"))
+    assert "ARG BASE_IMAGE=ubuntu:noble\n" in render_dockerfile(ubuntu)
+    (tmp_path / "own.asc").write_text("key")
+    own = "archives: [{name: own, uri: 'https://packages.example.com', suites: [x], keys: [own.asc]}]\n"
+    with pytest.raises(UsageError, match="no official image is known"):
+        render_dockerfile(define(tmp_path, own, HEAD.replace("distribution: debian/trixie\n", "")))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "\n",
+        "plain\n",
+        "no newline at the end",
+        'it\'s "quoted" $HOME `id` \\n \\\\ %s %%\n# not a comment\n',
+        "tab\tand\x01control\r\n",
+        "cat <<EOF\nnot a here-document\nEOF\n",
+        "-n\n",
+        "é ü 日本\n\n\n",
+        "line\\\n",
+        "\u2028\u0085\n",
+    ],
+)
+def test_a_written_file_is_the_content_byte_for_byte(tmp_path: Path, content: str):
+    target = tmp_path / "a b" / "it's"
+    commands = written(str(target), content.encode(), mode=0o640)
+    subprocess.run(["sh", "-euc", "; ".join(commands)], check=True, env={**os.environ, "LC_ALL": "C"})
+    assert target.read_bytes() == content.encode()
+    assert target.stat().st_mode & 0o7777 == 0o640
+
+
+def test_words_that_a_dockerfile_would_expand_are_escaped():
+    assert double_quoted('a "b" $C \\d') == r'"a \"b\" \$C \\d"'
+    assert copied("a*[1]?", "/b c") == r'COPY ["a\\*\\[1]\\?", "/b c"]' + "\n"

@@ -1,0 +1,229 @@
+import dataclasses
+import errno
+import io
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from formation.cli import commands
+from formation.cli.commands import COMMANDS
+from formation.errors import (
+    AnswerIsNo,
+    DefinitionError,
+    FormationError,
+    IntegrityError,
+    MalformedError,
+    UnreachableError,
+    UnresolvableError,
+)
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Makes `formation images` raise what the test wants."""
+
+    def make(error):
+        def run(arguments, context):
+            raise error
+
+        module = commands.command("images")
+        monkeypatch.setattr(module, "run", run)
+
+    return make
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_the_help_reads_as_it_is_written_down(formation, golden, name):
+    result = formation(*([name] if name else []), "--help")
+    assert (result.code, result.stderr) == (0, "")
+    golden(f"help-{name or 'formation'}.txt", result.stdout)
+
+
+def test_formation_alone_prints_its_help(formation):
+    assert formation().stdout == formation("--help").stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_json_examples_and_a_summary(formation, name):
+    text = formation(name, "--help").stdout
+    assert "--json" in text
+    assert "examples:\n  formation " in text
+    assert any(line.startswith(f"    {name} ") for line in formation("--help").stdout.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (["imges"], "there is no command 'imges'", "did you mean images?"),
+        (["cache", "--dryrun"], "formation cache does not take '--dryrun'", "did you mean --dry-run?"),
+        (["inspect"], "the following arguments are required: IMAGE", "formation inspect --help"),
+        (["cache", "prune", "--older-than", "x"], "'x' is not an age", "formation cache --help"),
+        (["cache", "--all"], "need the word prune", "formation cache prune --help"),
+        (["inspect", "docker://a/b"], "cannot be read from docker:", "docker-archive:FILE[:REF]"),
+        (["inspect", "A"], "is in lower case", "write it as formation/base:1.0.0"),
+        (["inspect", "a:1", "--platform", "amd64"], "is not a platform", "linux/amd64"),
+        (["--quiet"], "no command is given", "formation --help"),
+    ],
+)
+def test_a_wrong_command_line_is_answered_with_the_right_word(formation, arguments, message, hint):
+    result = formation(*arguments)
+    first, second = result.stderr.splitlines()
+    assert (result.code, result.stdout) == (2, "")
+    assert first.startswith("error: ") and message in first
+    assert second.startswith("hint: ") and hint in second
+
+
+def test_the_store_may_be_named_before_and_after_the_command(formation, tmp_path):
+    before = formation("--store", "other", "cache", "--json").stdout
+    assert before == formation("cache", "--store", "other", "--json").stdout
+    assert f'"store": "{tmp_path}/other"' in before
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (FormationError("x"), 3),
+        (AnswerIsNo("x"), 1),
+        (DefinitionError("x"), 2),
+        (UnresolvableError("x"), 2),
+        (IntegrityError("x"), 4),
+        (MalformedError("x"), 4),
+        (UnreachableError("x"), 5),
+    ],
+)
+def test_an_error_gives_its_exit_code(formation, failing, error, code):
+    failing(error)
+    result = formation("images")
+    assert (result.code, result.stderr) == (code, "error: x\n")
+
+
+def test_a_hint_follows_its_error(formation, failing):
+    failing(FormationError("it is broken", hint="formation build"))
+    assert formation("images").stderr == "error: it is broken\nhint: formation build\n"
+
+
+def test_an_error_cannot_steer_the_terminal(formation, failing):
+    failing(FormationError("name \x1b[2J\r\x07", hint="two\nlines"))
+    assert formation("images").stderr == "error: name �[2J��\nhint: two\nlines\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.ENOSPC, "formation cache prune"),
+        (errno.EACCES, "--store DIR"),
+        (errno.EROFS, "--store DIR"),
+        (errno.EIO, ""),
+    ],
+)
+def test_an_error_of_the_system_is_one_line_and_a_hint(formation, failing, number, hint):
+    failing(OSError(number, os.strerror(number), "/some/file"))
+    result = formation("images")
+    assert result.code == 3
+    assert result.stderr.startswith(f"error: /some/file: {os.strerror(number)}\n")
+    assert hint in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_an_interrupt_gives_130(formation, failing):
+    failing(KeyboardInterrupt())
+    result = formation("images")
+    assert (result.code, result.stderr) == (130, "error: interrupted\n")
+
+
+def test_a_bug_is_one_line_and_a_traceback_only_on_request(formation, failing):
+    failing(ZeroDivisionError("division by zero"))
+    result = formation("images")
+    assert result.code == 3
+    assert result.stderr.startswith("error: this is a bug in formation: ZeroDivisionError: division by zero\nhint: ")
+    assert "Traceback" not in result.stderr
+    assert "Traceback" in formation("images", environment={"FORMATION_DEBUG": "1"}).stderr
+
+
+def test_a_store_that_cannot_be_written_is_an_error_of_the_system(formation, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = formation("cache", "prune", "--store", "file/store")
+    assert result.code == 3
+    assert result.stderr.startswith(f"error: {tmp_path}/file")
+
+
+def program(*arguments, **options):
+    command = [sys.executable, "-m", "formation", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, **options)
+
+
+def test_the_program_itself_runs(tmp_path):
+    result = program("--store", str(tmp_path / "store"), "images")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout == f"no images in {tmp_path}/store\n"
+    assert program("--version").stdout.startswith("formation ")
+    assert program("imges").returncode == 2
+
+
+def test_a_reader_who_leaves_early_is_no_error(tmp_path):
+    read, write = os.pipe()
+    os.close(read)
+    command = [sys.executable, "-m", "formation", "schema"]
+    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (3, "")
+
+
+def test_a_full_disk_behind_stdout_is_an_error_of_the_system():
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "formation", "schema"]
+        result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert result.returncode == 3
+    assert result.stderr == "error: No space left on device\nhint: free some space: formation cache prune\n"
+
+
+def test_data_is_utf_8_in_every_locale(tmp_path):
+    name = "stör\udcff"
+    environment = {"LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "formation", "images", "--store", str(tmp_path / name)]
+    result = subprocess.run(command, capture_output=True, env={**os.environ, **environment})
+    assert result.stdout == f"no images in {tmp_path}/{name}\n".encode(errors="surrogateescape")
+
+
+def test_a_directory_that_is_gone_is_an_error(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code = "import os, sys; os.rmdir(os.getcwd()); from formation.cli.main import main; sys.exit(main(['images']))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=gone)
+    assert (result.returncode, result.stderr) == (3, "error: the current directory no longer exists\n")
+
+
+HEAVY = (
+    "rich",
+    "yaml",
+    "pydantic",
+    "urllib3",
+    "isal",
+    "zstandard",
+    "pysequoia",
+    "tarfile",
+    "formation.oci",
+    "formation.store",
+)
+
+
+def test_the_start_imports_nothing_heavy():
+    code = "import sys; from formation.cli.main import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert {name for name in HEAVY if name in result.stderr.split()} == set()
+
+
+def test_errors_are_coloured_on_a_terminal(formation):
+    from formation.cli.context import Context
+    from formation.cli.main import run
+
+    err = io.StringIO()
+    context = Context({}, formation.directory, 0, io.StringIO(), err, False, True, True)
+    run(["imges"], context)
+    assert err.getvalue().startswith("\x1b[1;31merror:\x1b[0m there is")
+    plain = dataclasses.replace(context, stderr=io.StringIO(), colour=False)
+    run(["imges"], plain)
+    assert "\x1b" not in plain.stderr.getvalue()

@@ -1,0 +1,215 @@
+"""From a formation.yaml to a Definition."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from formation.debian.package import PackageRequest
+from formation.definition.load import load_definition
+from formation.definition.values import Definition, Directory, File, Group, User
+from formation.errors import DefinitionError, UsageError
+
+HEAD = "kind: base\nname: formation/test\nversion: 1.2.3\n"
+DEBIAN = HEAD + "distribution: debian/trixie\n"
+ROOT = Path(__file__).parents[3]
+
+Load = Callable[..., Definition]
+
+
+@pytest.fixture
+def load(tmp_path: Path) -> Load:
+    def load(body: str, head: str = DEBIAN) -> Definition:
+        (tmp_path / "formation.yaml").write_text(head + body)
+        return load_definition(tmp_path)
+
+    return load
+
+
+def test_a_directory_and_its_file_are_the_same_definition(tmp_path: Path):
+    (tmp_path / "formation.yaml").write_text(DEBIAN)
+    assert load_definition(tmp_path) == load_definition(tmp_path / "formation.yaml")
+
+
+def test_a_missing_definition_is_a_usage_error_with_a_hint(tmp_path: Path):
+    with pytest.raises(UsageError, match="there is no definition") as caught:
+        load_definition(tmp_path)
+    assert caught.value.hint
+
+
+def test_a_pipe_is_not_read(tmp_path: Path):
+    import os
+
+    os.mkfifo(tmp_path / "formation.yaml")
+    with pytest.raises(UsageError, match="not a regular file"):
+        load_definition(tmp_path)
+
+
+def test_what_is_not_said_is_a_sensible_default(load: Load):
+    definition = load("")
+    assert (definition.recommends, definition.essential) == (False, True)
+    assert definition.architectures == ("amd64",)
+    assert (definition.layer_budget, definition.compression) == (20, "gzip")
+    assert "/usr/share/man/*" in definition.path_excludes
+    assert definition.path_includes[0] == "/usr/share/doc/*/copyright"
+    assert [variant.name for variant in definition.variants] == ["runtime"]
+
+
+def test_a_distribution_stands_for_its_archives_and_written_ones_follow(load: Load):
+    definition = load(
+        "archives:\n  - {name: own, uri: 'https://packages.example.com/', suites: [x], keys: [debian-sid], "
+        "check_valid_until: false}\n"
+    )
+    assert [(archive.name, archive.uri, archive.suites) for archive in definition.archives] == [
+        ("debian", "http://deb.debian.org/debian", ("trixie", "trixie-updates")),
+        ("debian-security", "http://deb.debian.org/debian-security", ("trixie-security",)),
+        ("own", "https://packages.example.com", ("x",)),
+    ]
+    assert [archive.check_valid_until for archive in definition.archives] == [True, True, False]
+
+
+def test_ubuntu_is_a_distribution_too(load: Load):
+    (archive,) = load("", HEAD + "distribution: ubuntu/noble\n").archives
+    assert archive.suites == ("noble", "noble-updates", "noble-security")
+    assert archive.keys == ("ubuntu",)
+
+
+def test_a_package_line_is_a_request_or_leaves_out(load: Load):
+    runtime = load("packages: [curl, jq=1.7-1, gcc/trixie-updates, 'libc6:amd64', g++, -vim-tiny]\n").variants[0]
+    assert runtime.packages == (
+        PackageRequest("curl"),
+        PackageRequest("jq", version="1.7-1"),
+        PackageRequest("gcc", suite="trixie-updates"),
+        PackageRequest("libc6", architecture="amd64"),
+        PackageRequest("g++"),
+    )
+    assert runtime.without == ("vim-tiny",)
+
+
+def test_a_system_user_brings_its_group_and_cannot_log_in(load: Load):
+    runtime = load("users: [{name: service}]\n").variants[0]
+    assert runtime.groups == (Group("service", None, True),)
+    assert runtime.users == (
+        User("service", None, "service", (), "/nonexistent", "/usr/sbin/nologin", system=True, comment=""),
+    )
+
+
+def test_an_ordinary_user_has_a_home_and_a_shell(load: Load):
+    runtime = load("users: [{name: me, uid: 1500, system: false, groups: [adm]}]\n").variants[0]
+    assert runtime.groups == (Group("me", 1500, False),)
+    assert runtime.users == (User("me", 1500, "me", ("adm",), "/home/me", "/bin/sh", system=False, comment=""),)
+
+
+def test_a_group_that_is_declared_is_not_made_twice(load: Load):
+    definition = load(
+        "groups: [{name: a, gid: 700}]\nusers: [{name: a}]\nvariants: {b: {users: [{name: c, group: a}]}}\n"
+    )
+    assert [variant.groups for variant in definition.variants] == [(Group("a", 700, True),), ()]
+
+
+@pytest.mark.parametrize("mode", ["0750", '"0750"', '"750"', "0o750"])
+def test_a_mode_is_octal_however_it_is_written(load: Load, mode: str):
+    runtime = load(f"directories: [{{path: /data, mode: {mode}}}]\n").variants[0]
+    assert runtime.directories == (Directory("/data", "root", "root", 0o750),)
+
+
+def test_an_owner_may_be_a_number(load: Load):
+    runtime = load("directories: [{path: /data, owner: 1234, group: '0'}]\n").variants[0]
+    assert runtime.directories == (Directory("/data", "1234", "0", 0o755),)
+
+
+def test_a_file_has_its_text_or_a_source_beside_the_definition(load: Load, tmp_path: Path):
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "tool.conf").write_text("x")
+    runtime = load(
+        "files:\n  - {path: /etc/a, content: 'é'}\n  - {path: /etc/b, source: etc/tool.conf, mode: '0600'}\n"
+    ).variants[0]
+    assert runtime.files == (
+        File("/etc/a", "root", "root", 0o644, "é".encode(), None),
+        File("/etc/b", "root", "root", 0o600, None, (tmp_path / "etc" / "tool.conf").resolve()),
+    )
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../outside", "directory"])
+def test_a_source_does_not_lead_out_of_the_directory(tmp_path: Path, target: str):
+    (tmp_path / "outside").write_text("secret")
+    inside = tmp_path / "inside"
+    (inside / "directory").mkdir(parents=True)
+    (inside / "link").symlink_to(target)
+    (inside / "formation.yaml").write_text(DEBIAN + "files: [{path: /etc/a, source: link}]\n")
+    with pytest.raises(DefinitionError, match=r"formation\.yaml:5: 'link' (leads outside|is not a regular file)"):
+        load_definition(inside)
+
+
+def test_a_key_file_is_beside_the_definition_as_well(load: Load, tmp_path: Path):
+    (tmp_path / "own.asc").symlink_to("/etc/passwd")
+    with pytest.raises(DefinitionError, match=r"'own\.asc' leads outside"):
+        load("archives: [{name: own, uri: 'https://packages.example.com', suites: [x], keys: [own.asc]}]\n", HEAD)
+
+
+def test_a_variant_comes_after_what_it_extends_and_inherits_its_config(load: Load):
+    definition = load(
+        "environment: {A: 1, B: two}\nvolumes: [/data]\nuser: root\ncommand: [sh]\nlabels: {l: x}\n"
+        "variants:\n"
+        "  debug: {extends: dev, environment: {B: three}, volumes: [/logs], command: gdb --args 'a b'}\n"
+        "  dev: {user: nobody, description: For builds}\n"
+    )
+    assert [(variant.name, variant.extends) for variant in definition.variants] == [
+        ("runtime", None),
+        ("dev", "runtime"),
+        ("debug", "dev"),
+    ]
+    config = definition.variants[2].config
+    assert config.environment == (("A", "1"), ("B", "three"))
+    assert config.volumes == ("/data", "/logs")
+    assert (config.user, config.command) == ("nobody", ("gdb", "--args", "a b"))
+    assert dict(config.labels) == {
+        "org.opencontainers.image.title": "formation/test",
+        "org.opencontainers.image.version": "1.2.3",
+        "org.opencontainers.image.description": "For builds",
+        "l": "x",
+    }
+    assert [variant.name for variant in definition.lineage("debug")] == ["runtime", "dev", "debug"]
+
+
+def test_what_is_left_out_can_be_chosen(load: Load):
+    definition = load(
+        "leave_out: {documentation: false, locales: false, manual_pages: false, paths: [/opt/*], keep: [/opt/a]}\n"
+    )
+    assert (definition.path_excludes, definition.path_includes) == (("/opt/*",), ("/opt/a",))
+
+
+def test_more_tags_have_the_variant_at_their_end(load: Load):
+    definition = load("tags: [trixie-slim]\nvariants: {dev: {}}\n")
+    assert definition.all_tags("runtime") == ("1.2.3", "trixie-slim")
+    assert definition.all_tags("dev") == ("1.2.3-dev", "trixie-slim-dev")
+
+
+def test_a_package_knows_its_line(load: Load, tmp_path: Path):
+    definition = load("packages:\n  - curl\n  - jq=1.7\nvariants:\n  dev:\n    packages:\n      - gcc\n")
+    assert definition.place_of_package("jq") == f"{tmp_path}/formation.yaml:7"
+    assert definition.place_of_package("gcc") == f"{tmp_path}/formation.yaml:11"
+
+
+def test_lines_are_right_after_wrong_items_were_set_aside(load: Load):
+    with pytest.raises(DefinitionError) as caught:
+        load("packages:\n  - Wrong\n  -\n  - curl\n  - ALSO\n  - curl\n")
+    assert [line.split(":")[1] for line in caught.value.message.splitlines() if "hint" not in line] == [
+        *("6", "7", "9", "10")
+    ]
+
+
+@pytest.mark.parametrize("directory", ["docker/base", "images/debian-slim"])
+def test_the_definitions_of_this_repository_are_right(directory: str):
+    definition = load_definition(ROOT / directory)
+    assert definition.architectures == ("amd64",)
+
+
+def test_the_base_image_keeps_secrets_from_others_and_stays_root_for_dockerfiles():
+    runtime, dev = load_definition(ROOT / "docker/base").variants
+    modes = {directory.path: (directory.owner, directory.group, directory.mode) for directory in runtime.directories}
+    assert modes["/etc/formation/auth"] == modes["/etc/formation/billing"] == ("root", "formation", 0o750)
+    assert modes["/var/log/formation"] == modes["/var/lib/formation"] == ("formation", "formation", 0o750)
+    assert runtime.config.user == dev.config.user == "root"
+    assert runtime.config.volumes == ("/var/log/formation",)
+    assert runtime.config.working_directory == "/app"

@@ -1,0 +1,217 @@
+"""What a segment holds, and that nothing but the package and the spec decides it."""
+
+import gzip
+import hashlib
+import io
+import os
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from debs import directory, file, hard_link, make_deb, symlink
+from formation.digest import sha256_file
+from formation.errors import FormationError, IntegrityError, MalformedError
+from formation.install import segment as segment_module
+from formation.install.placement import SegmentSpec
+from formation.install.segment import make_segment
+from formation.install.segment_record import (
+    Segment,
+    load_segment,
+    read_control,
+    read_entries,
+    read_left_out,
+    read_listed,
+    segment_key,
+)
+from formation.oci.tar import END_OF_ARCHIVE
+
+EPOCH = 1_600_000_000
+SPEC = SegmentSpec(epoch=EPOCH)
+OWN = {"uid": os.geteuid(), "gid": os.getegid()}
+
+
+def made(deb: Path, out: Path, spec: SegmentSpec = SPEC, tree: Path | None = None) -> Segment:
+    return make_segment(deb, sha256_file(deb), spec, tree=tree, out=out)
+
+
+def members(out: Path, segment: Segment) -> list[tarfile.TarInfo]:
+    data = gzip.decompress((out / f"{segment.key}.seg").read_bytes())
+    assert len(data) == segment.uncompressed_size
+    with tarfile.open(fileobj=io.BytesIO(data + END_OF_ARCHIVE)) as archive:
+        return archive.getmembers()
+
+
+def test_a_segment_has_sorted_files_and_links_but_no_directories(tmp_path: Path) -> None:
+    files = [file("usr/b", b"b"), file("usr/a-b", b"-"), file("usr/a/b", b"/"), symlink("etc/z", "b"), directory("var")]
+    segment = made(make_deb(tmp_path, files=files), tmp_path)
+    assert [member.name for member in members(tmp_path, segment)] == ["etc/z", "usr/a-b", "usr/a/b", "usr/b"]
+    assert [entry.path for entry in read_entries(tmp_path, segment)] == [
+        "", "etc", "etc/z", "usr", "usr/a", "usr/a-b", "usr/a/b", "usr/b", "var",
+    ]  # fmt: skip
+
+
+def test_segments_in_a_row_are_one_stream(tmp_path: Path) -> None:
+    one = made(make_deb(tmp_path, "one", files=[file("a", b"1" * 3_000_000)]), tmp_path)
+    two = made(make_deb(tmp_path, "two", files=[file("b", b"2")]), tmp_path)
+    joined = b"".join((tmp_path / f"{segment.key}.seg").read_bytes() for segment in (one, two))
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(joined) + END_OF_ARCHIVE)) as archive:
+        assert archive.getnames() == ["a", "b"]
+        assert archive.extractfile("a").read() == b"1" * 3_000_000
+
+
+def test_zstd_segments_hold_the_same_tar(tmp_path: Path) -> None:
+    deb = make_deb(tmp_path, files=[file("a", os.urandom(2_500_000)), file("b", b"x")])
+    plain, packed = made(deb, tmp_path), made(deb, tmp_path, replace(SPEC, compression="zstd"))
+    reader = zstandard.ZstdDecompressor().stream_reader(
+        (tmp_path / f"{packed.key}.seg").read_bytes(), read_across_frames=True
+    )
+    assert reader.read() == gzip.decompress((tmp_path / f"{plain.key}.seg").read_bytes())
+
+
+@pytest.mark.root
+def test_the_tree_is_the_package_with_owners_modes_and_times(tmp_path: Path) -> None:
+    files = [
+        directory("etc/secret", mode=0o700, uid=7, gid=8),
+        file("usr/bin/su", b"su", mode=0o4755, gid=42),
+        hard_link("usr/bin/sg", "usr/bin/su"),
+        symlink("usr/bin/s", "su", uid=3),
+        file("old", b"", mtime=EPOCH - 5),
+    ]
+    tree, old_umask = tmp_path / "trees" / "t", os.umask(0o077)
+    try:
+        made(make_deb(tmp_path, files=files), tmp_path, tree=tree)
+    finally:
+        os.umask(old_umask)
+    su, secret, link = (tree / "usr/bin/su").stat(), (tree / "etc/secret").stat(), (tree / "usr/bin/s").lstat()
+    assert (su.st_mode & 0o7777, su.st_uid, su.st_gid, su.st_mtime, su.st_nlink) == (0o4755, 0, 42, EPOCH, 2)
+    assert (secret.st_mode & 0o7777, secret.st_uid, secret.st_gid, secret.st_mtime) == (0o700, 7, 8, EPOCH)
+    assert (link.st_uid, link.st_mtime, os.readlink(tree / "usr/bin/s")) == (3, EPOCH, "su")
+    assert (tree / "old").stat().st_mtime == EPOCH - 5
+    assert tree.stat().st_mode & 0o7777 == 0o755
+    assert (tree / "usr").stat().st_mode & 0o7777 == 0o755
+
+
+def test_neither_tree_nor_memory_nor_umask_changes_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = [
+        file(f"f{number:03}", bytes([number]) * size, **OWN)
+        for number, size in enumerate([5, 3_000_000, 900_000, 0, 70])
+    ]
+    files.append(hard_link("a", "f001", **OWN))
+    deb = make_deb(tmp_path, files=[directory("", **OWN), *files])
+    first = made(deb, tmp_path / "one")
+    second = made(deb, tmp_path / "two", tree=tmp_path / "tree")
+    monkeypatch.setattr(segment_module, "_MEMORY", 100)
+    third = made(deb, tmp_path / "three")
+    assert first == second == third
+    seen = {
+        hashlib.sha256((tmp_path / name / f"{first.key}.seg").read_bytes()).hexdigest()
+        for name in ("one", "two", "three")
+    }
+    assert seen == {first.digest.removeprefix("sha256:")}
+
+
+def test_the_first_of_a_files_names_carries_the_content(tmp_path: Path) -> None:
+    files = [file("usr/bin/perl", b"perl"), hard_link("bin/a", "usr/bin/perl"), hard_link("zz", "bin/a")]
+    found = {member.name: member for member in members(tmp_path, made(make_deb(tmp_path, files=files), tmp_path))}
+    assert list(found) == ["usr/bin/a", "usr/bin/perl", "zz"]
+    assert found["usr/bin/a"].isreg() and found["usr/bin/a"].size == 4
+    assert found["usr/bin/perl"].linkname == found["zz"].linkname == "usr/bin/a"
+
+
+def test_the_file_list_is_dpkgs(tmp_path: Path) -> None:
+    """Names as shipped, symlinks last, excluded paths included, replaced ones not."""
+    files = [symlink("bin/s", "x"), file("bin/x"), file("usr/share/man/x.1"), file("usr/replaced")]
+    spec = replace(SPEC, path_excludes=("/usr/share/man/*",), omit=frozenset({"usr/replaced"}))
+    segment = made(make_deb(tmp_path, files=files), tmp_path, spec)
+    assert read_listed(tmp_path, segment) == (
+        b"/.\n/bin\n/bin/x\n/usr\n/usr/share\n/usr/share/man\n/usr/share/man/x.1\n/bin/s\n"
+    )
+    assert [entry.path for entry in read_left_out(tmp_path, segment)] == ["usr/replaced", "usr/share/man/x.1"]
+    assert [member.name for member in members(tmp_path, segment)] == ["usr/bin/s", "usr/bin/x"]
+
+
+def test_a_diverted_file_goes_elsewhere_and_keeps_its_name_in_the_list(tmp_path: Path) -> None:
+    spec = replace(SPEC, renames=(("bin/sh", "bin/sh.distrib"),))
+    segment = made(make_deb(tmp_path, files=[file("bin/sh", b"x")]), tmp_path, spec)
+    assert [member.name for member in members(tmp_path, segment)] == ["usr/bin/sh.distrib"]
+    assert b"/bin/sh\n" in read_listed(tmp_path, segment)
+
+
+def test_the_links_into_usr_stay_where_they_are(tmp_path: Path) -> None:
+    segment = made(make_deb(tmp_path, files=[symlink("bin", "usr/bin"), directory("usr/bin")]), tmp_path)
+    assert [(member.name, member.linkname) for member in members(tmp_path, segment)] == [("bin", "usr/bin")]
+
+
+def test_a_path_shipped_both_in_and_outside_usr_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MalformedError, match="twice"):
+        made(make_deb(tmp_path, files=[file("bin/a"), file("usr/bin/a")]), tmp_path)
+
+
+def test_a_hard_link_to_an_excluded_file_is_an_error_with_a_hint(tmp_path: Path) -> None:
+    deb = make_deb(tmp_path, files=[file("doc/a", b"x"), hard_link("b", "doc/a")])
+    with pytest.raises(FormationError, match="left out") as caught:
+        made(deb, tmp_path, replace(SPEC, path_excludes=("/doc/*",)))
+    assert "/doc/a" in caught.value.hint
+
+
+def test_a_stored_segment_is_what_was_made(tmp_path: Path) -> None:
+    name = b"caf\xe9".decode("utf-8", "surrogateescape")
+    files = [file(name, b"x", mtime=5), symlink("l", "t\nu"), file("new", mtime=EPOCH + 9)]
+    segment = made(make_deb(tmp_path, files=files, control={"postinst": "#!/bin/sh\n"}), tmp_path)
+    assert load_segment(tmp_path, segment.key) == segment
+    assert segment.newest == EPOCH + 100_000_000
+    entries = {entry.path: entry for entry in read_entries(tmp_path, segment)}
+    assert (entries[name].mtime, entries["new"].mtime, entries["l"].target) == (5, EPOCH, "t\nu")
+    assert read_control(tmp_path, segment)["postinst"] == b"#!/bin/sh\n"
+    assert [(member.name, member.mode) for member in segment.control] == [("control", 0o644), ("postinst", 0o755)]
+
+
+def test_everything_in_the_spec_and_the_package_is_in_the_key() -> None:
+    specs = [
+        SPEC,
+        replace(SPEC, epoch=EPOCH + 1),
+        replace(SPEC, compression="zstd"),
+        replace(SPEC, path_excludes=("/a",)),
+        replace(SPEC, path_includes=("/a",)),
+        replace(SPEC, omit=frozenset({"a"})),
+        replace(SPEC, renames=(("a", "b"),)),
+        replace(SPEC, usr_merged=False),
+    ]
+    keys = {segment_key(f"sha256:{digit * 64}", spec) for spec in specs for digit in "ab"}
+    assert len(keys) == 2 * len(specs)
+
+
+@pytest.mark.parametrize("suffix", ["seg", "contents", "json"])
+def test_an_incomplete_segment_is_made_again(tmp_path: Path, suffix: str) -> None:
+    deb = make_deb(tmp_path, files=[file("a", b"x")])
+    segment = made(deb, tmp_path)
+    damaged = tmp_path / f"{segment.key}.{suffix}"
+    damaged.write_bytes(damaged.read_bytes()[:-3])
+    assert load_segment(tmp_path, segment.key) is None
+    assert made(deb, tmp_path) == segment == load_segment(tmp_path, segment.key)
+
+
+def test_a_package_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    deb = make_deb(tmp_path, files=[file("a", b"x"), file("../b", b"x")])
+    with pytest.raises(MalformedError):
+        made(deb, tmp_path / "segments", tree=tmp_path / "trees" / "t")
+    assert list((tmp_path / "segments").iterdir()) == list((tmp_path / "trees").iterdir()) == []
+
+
+def test_a_changed_package_is_refused(tmp_path: Path) -> None:
+    deb = make_deb(tmp_path, files=[file("a", b"x")])
+    with pytest.raises(IntegrityError, match="digest"):
+        make_segment(deb, "sha256:" + "0" * 64, SPEC, tree=None, out=tmp_path)
+
+
+def test_a_tree_that_another_process_made_meanwhile_is_kept(tmp_path: Path) -> None:
+    deb = make_deb(tmp_path, files=[directory("", **OWN), file("a", b"x", **OWN)])
+    tree = tmp_path / "trees" / "t"
+    made(deb, tmp_path / "one", tree=tree)
+    inode = tree.stat().st_ino
+    made(deb, tmp_path / "two", tree=tree)
+    assert tree.stat().st_ino == inode
+    assert [path.name for path in tree.parent.iterdir()] == ["t"]

@@ -1,0 +1,108 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from formation.errors import UsageError
+from formation.oci.name import ImageName, Transport, parse_name
+from formation.oci.reference import Reference, parse_reference
+
+DIGEST = "sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("formation/base:1.0.0", Reference("formation/base", "1.0.0", None)),
+        ("formation/base", Reference("formation/base", "latest", None)),
+        (f"formation/base@{DIGEST}", Reference("formation/base", None, DIGEST)),
+        (f"formation/base:1@{DIGEST}", Reference("formation/base", "1", DIGEST)),
+        ("localhost:5000/base", Reference("localhost:5000/base", "latest", None)),
+        ("Registry.Example.com:5000/a/b:x", Reference("Registry.Example.com:5000/a/b", "x", None)),
+        ("[::1]:5000/a:x", Reference("[::1]:5000/a", "x", None)),
+        ("a__b.c---d", Reference("a__b.c---d", "latest", None)),
+    ],
+)
+def test_a_reference_has_its_parts(text, expected):
+    assert parse_reference(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ":", "a:", "a@", "a@sha256:12", "Formation/base", "/a", "a/", "a//b", "a:-x", "a" * 256, "a:" + "b" * 129,
+     "../a", "a b", "a\n", "a:1\n", f"a@{DIGEST}\n", "a_-b", "ä"],
+)  # fmt: skip
+def test_what_is_no_reference_is_refused(text):
+    with pytest.raises(UsageError, match="is not an image reference"):
+        parse_reference(text)
+
+
+@given(st.text())
+def test_any_text_is_a_reference_that_reads_back_or_a_usage_error(text):
+    try:
+        reference = parse_reference(text)
+    except UsageError:
+        return
+    assert parse_reference(str(reference)) == reference
+
+
+@pytest.mark.parametrize(
+    ("reference", "canonical"),
+    [
+        ("debian:13", "docker.io/library/debian:13"),
+        ("formation/base:1", "docker.io/formation/base:1"),
+        ("localhost/base:1", "localhost/base:1"),
+        ("example.com/base:1", "example.com/base:1"),
+        ("host:5000/base:1", "host:5000/base:1"),
+    ],
+)
+def test_the_canonical_form_names_the_host(reference, canonical):
+    assert parse_reference(reference).canonical == canonical
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("formation/base:1.0.0", ImageName(Transport.STORE, None, None, parse_reference("formation/base:1.0.0"))),
+        ("localhost:5000/a:1", ImageName(Transport.STORE, None, None, parse_reference("localhost:5000/a:1"))),
+        ("docker:dind", ImageName(Transport.STORE, None, None, parse_reference("docker:dind"))),
+        ("oci:out", ImageName(Transport.LAYOUT, Path("out"), None, None)),
+        ("oci:/a/b:1.0.0", ImageName(Transport.LAYOUT, Path("/a/b"), "1.0.0", None)),
+        ("oci-archive:a.tar:x/y:1", ImageName(Transport.LAYOUT_ARCHIVE, Path("a.tar"), "x/y:1", None)),
+        ("docker-archive:a.tar", ImageName(Transport.DOCKER_ARCHIVE, Path("a.tar"), None, None)),
+        (
+            "docker-archive:a.tar:h:5000/b:1",
+            ImageName(Transport.DOCKER_ARCHIVE, Path("a.tar"), None, parse_reference("h:5000/b:1")),
+        ),
+        ("docker-daemon:b:1", ImageName(Transport.DOCKER_DAEMON, None, None, parse_reference("b:1"))),
+    ],
+)
+def test_a_name_has_its_transport_and_parts(text, expected):
+    assert parse_name(text) == expected
+    assert parse_name(str(expected)) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["docker://formation/base:1", "containers-storage:x", "dir:/x", "oci:", "oci::x", "oci:dir:", "docker-archive:",
+     "", "a\x1bb", "http://x"],
+)  # fmt: skip
+def test_a_name_that_is_not_accepted_is_answered_with_what_is(text):
+    with pytest.raises(UsageError) as caught:
+        parse_name(text)
+    assert "docker-archive:FILE[:REF]" in caught.value.hint
+
+
+def test_a_path_without_its_transport_gets_the_name_it_needs():
+    with pytest.raises(UsageError) as caught:
+        parse_name("./layout")
+    assert caught.value.hint == "a layout is oci:./layout"
+
+
+@given(st.text())
+def test_any_text_is_a_name_or_a_usage_error(text):
+    try:
+        parse_name(text)
+    except UsageError:
+        pass

@@ -1,0 +1,116 @@
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from formation.errors import FormationError
+from formation.store.locking import alone, in_use, remove_tree, work_directory
+from formation.store.store import Store
+
+HOLD = """
+import sys
+from pathlib import Path
+from formation.store.locking import *
+from formation.store.store import Store
+with {what}(Store(Path(sys.argv[1]))) as held:
+    if held: (held / "file").write_text("x")
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "store")
+
+
+@contextmanager
+def holder(store, what):
+    """A process inside `with WHAT(store)`; it leaves when its stdin ends."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD.format(what=what), str(store.root)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    try:
+        assert process.stdout.readline() == b"held\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_many_may_use_a_store_at_once(store):
+    with holder(store, "in_use"), in_use(store):
+        pass
+
+
+def test_nobody_is_alone_while_another_process_uses_the_store(store):
+    with holder(store, "in_use"):
+        with pytest.raises(FormationError, match="is in use"), alone(store):
+            pass
+
+
+def test_a_killed_user_does_not_hold_the_store(store):
+    with holder(store, "in_use") as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        with alone(store):
+            pass
+
+
+def test_a_work_directory_is_private_empty_and_gone_afterwards(store):
+    with work_directory(store) as work:
+        assert work.stat().st_mode & 0o777 == 0o700
+        assert list(work.iterdir()) == []
+        (work / "a" / "b").mkdir(parents=True)
+    assert list(store.work.iterdir()) == []
+
+
+def test_a_work_directory_is_gone_after_an_error(store):
+    with pytest.raises(ZeroDivisionError), work_directory(store):
+        raise ZeroDivisionError
+    assert list(store.work.iterdir()) == []
+
+
+def test_the_work_directory_of_a_killed_process_is_removed_by_the_next(store):
+    with holder(store, "work_directory") as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert len(list(store.work.glob("*/file"))) == 1
+        with work_directory(store):
+            assert list(store.work.glob("*/file")) == []
+
+
+def test_the_work_directory_of_a_living_process_stays(store):
+    with holder(store, "work_directory") as process:
+        with work_directory(store):
+            pass
+        assert len(list(store.work.glob("*/file"))) == 1
+        process.communicate()
+        assert process.returncode == 0
+    assert list(store.work.iterdir()) == []
+
+
+def test_what_cannot_be_removed_does_not_stop_the_next_run(store):
+    with holder(store, "work_directory") as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+
+    def refuse(path):
+        raise PermissionError(path)
+
+    with work_directory(store, refuse):
+        assert len(list(store.work.glob("*/file"))) == 1
+    assert len(list(store.work.glob("*/file"))) == 1
+
+
+def test_a_tree_with_directories_that_may_not_be_written_to_is_removed(tmp_path):
+    inner = tmp_path / "tree" / "read-only"
+    inner.mkdir(parents=True)
+    (inner / "file").write_text("")
+    (tmp_path / "tree" / "link").symlink_to(tmp_path)
+    inner.chmod(0o555)
+    remove_tree(tmp_path / "tree")
+    assert list(tmp_path.iterdir()) == []

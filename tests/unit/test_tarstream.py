@@ -1,0 +1,156 @@
+"""Our tar writer and reader against the standard library's, and the reader against broken archives."""
+
+import io
+import tarfile
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from formation.entry import Entry, decode_path, encode_path
+from formation.errors import MalformedError
+from formation.oci.tar import END_OF_ARCHIVE, header
+from formation.tarstream import BLOCK, padding, read_tar
+
+_names = st.binary(min_size=1, max_size=120).filter(lambda name: name.strip(b".") and not {0, ord("/")} & set(name))
+_paths = st.lists(_names, min_size=1, max_size=5).map(lambda names: decode_path(b"/".join(names)))
+_contents = st.binary(max_size=2000)
+_TYPES = {
+    "file": tarfile.REGTYPE,
+    "directory": tarfile.DIRTYPE,
+    "symlink": tarfile.SYMTYPE,
+    "hardlink": tarfile.LNKTYPE,
+    "character": tarfile.CHRTYPE,
+    "block": tarfile.BLKTYPE,
+    "fifo": tarfile.FIFOTYPE,
+}
+
+
+@st.composite
+def _entries(draw: st.DrawFn) -> tuple[Entry, bytes]:
+    type_ = draw(st.sampled_from(list(_TYPES)))
+    content = draw(_contents) if type_ == "file" else b""
+    xattrs = draw(
+        st.dictionaries(st.sampled_from(["user.a", "security.capability"]), st.binary(max_size=30), max_size=2)
+    )
+    number = st.integers(0, 255)
+    entry = Entry(
+        path=draw(_paths),
+        type=type_,
+        mode=draw(st.integers(0, 0o7777)),
+        uid=draw(st.integers(0, 2**32)),
+        gid=draw(st.integers(0, 2**32)),
+        mtime=draw(st.integers(-(2**36), 2**36)),
+        size=len(content),
+        target=draw(_paths) if type_ in ("symlink", "hardlink") else "",
+        xattrs=tuple(sorted(xattrs.items())),
+        device=draw(st.tuples(number, number)) if type_ in ("character", "block") else (0, 0),
+    )
+    return entry, content
+
+
+def written(entries: list[tuple[Entry, bytes]]) -> bytes:
+    parts = [header(entry) + content + bytes(padding(entry.size)) for entry, content in entries]
+    return b"".join(parts) + END_OF_ARCHIVE
+
+
+@given(st.lists(_entries(), max_size=6))
+def test_the_standard_library_reads_what_we_write(entries: list[tuple[Entry, bytes]]) -> None:
+    with tarfile.open(fileobj=io.BytesIO(written(entries)), encoding="utf-8", errors="surrogateescape") as archive:
+        members = archive.getmembers()
+        assert len(members) == len(entries)
+        for member, (entry, content) in zip(members, entries, strict=True):
+            assert encode_path(member.name) == encode_path(entry.path)
+            assert (member.type, member.mode) == (_TYPES[entry.type], entry.mode)
+            assert (member.uid, member.gid, member.mtime) == (entry.uid, entry.gid, entry.mtime)
+            assert (member.uname, member.gname) == ("", "")
+            assert encode_path(member.linkname) == encode_path(entry.target)
+            assert (member.devmajor, member.devminor) == entry.device
+            if entry.type == "file":
+                assert archive.extractfile(member).read() == content
+
+
+@given(st.lists(_entries(), max_size=6), st.integers(1, 3000))
+def test_we_read_what_we_write_however_it_is_cut_into_chunks(entries: list[tuple[Entry, bytes]], step: int) -> None:
+    data = written(entries)
+    chunks = (data[start : start + step] for start in range(0, len(data), step))
+    assert [(entry, b"".join(content)) for entry, content in read_tar(chunks, "it")] == entries
+
+
+@given(st.lists(_entries(), max_size=4), st.sampled_from([tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]))
+def test_we_read_what_the_standard_library_writes(entries: list[tuple[Entry, bytes]], tar_format: int) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(
+        fileobj=buffer, mode="w", format=tar_format, encoding="utf-8", errors="surrogateescape"
+    ) as archive:
+        for entry, content in entries:
+            info = tarfile.TarInfo(entry.path)
+            info.type, info.mode, info.uid, info.gid = _TYPES[entry.type], entry.mode, entry.uid, entry.gid
+            info.mtime, info.size, info.linkname = entry.mtime, entry.size, entry.target
+            info.devmajor, info.devminor = entry.device
+            archive.addfile(info, io.BytesIO(content))
+    found = [(entry, b"".join(content)) for entry, content in read_tar([buffer.getvalue()], "it")]
+    assert [_plain(entry) for entry, _ in found] == [_plain(entry) for entry, _ in entries]
+    assert [content for _, content in found] == [content for _, content in entries]
+
+
+def _plain(entry: Entry) -> tuple[object, ...]:
+    return entry.path, entry.type, entry.mode, entry.uid, entry.gid, entry.mtime, entry.size, entry.target, entry.device
+
+
+@given(st.binary(max_size=3000))
+def test_no_bytes_make_the_reader_do_anything_but_refuse(data: bytes) -> None:
+    with pytest.raises(MalformedError):
+        list(read_tar([data + b"\1"], "it"))
+
+
+@given(st.lists(_entries(), min_size=1, max_size=3), st.data())
+def test_one_changed_byte_gives_entries_or_a_refusal(entries: list[tuple[Entry, bytes]], data: st.DataObject) -> None:
+    whole = bytearray(written(entries))
+    whole[data.draw(st.integers(0, len(whole) - 1))] ^= data.draw(st.integers(1, 255))
+    try:
+        for entry, content in read_tar([bytes(whole)], "it"):
+            assert ".." not in entry.path.split("/")
+            assert sum(map(len, content)) == entry.size
+    except MalformedError:
+        pass
+
+
+def test_a_plain_entry_takes_one_block_of_ustar() -> None:
+    block = header(Entry("usr/bin/a", "file", 0o755, size=3))
+    assert len(block) == BLOCK
+    assert block[257:265] == b"ustar\x0000"
+
+
+def test_a_long_path_is_split_where_ustar_can() -> None:
+    assert len(header(Entry("d" * 120 + "/" + "f" * 90, "file", 0o644))) == BLOCK
+    assert len(header(Entry("f" * 101, "file", 0o644))) == 3 * BLOCK
+
+
+def test_sizes_beyond_ustar_are_in_the_pax_header() -> None:
+    large = Entry("a", "file", 0o644, size=8 << 30)
+    with tarfile.open(fileobj=io.BytesIO(header(large)), mode="r|", ignore_zeros=True) as archive:
+        assert archive.next().size == 8 << 30
+
+
+def test_the_order_of_xattrs_does_not_matter() -> None:
+    one = Entry("a", "file", 0o644, xattrs=(("user.b", b"2"), ("user.a", b"1")))
+    other = Entry("a", "file", 0o644, xattrs=(("user.a", b"1"), ("user.b", b"2")))
+    assert header(one) == header(other)
+
+
+def test_a_global_pax_header_that_sets_fields_is_refused() -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(
+        fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT, pax_headers={"path": "etc/passwd"}
+    ) as archive:
+        archive.addfile(tarfile.TarInfo("a"))
+    with pytest.raises(MalformedError, match="global"):
+        list(read_tar([buffer.getvalue()], "it"))
+
+
+def test_memory_stays_bounded_for_a_huge_declared_size() -> None:
+    huge = header(Entry("a", "file", 0o644, size=1 << 40))
+    with pytest.raises(MalformedError, match="cut off"):
+        for _, content in read_tar([huge, b"x" * 1000], "it"):
+            list(content)
