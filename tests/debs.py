@@ -132,7 +132,8 @@ def _add(archive: tarfile.TarFile, item: Item) -> None:
     info.size = len(item.content) if item.size is None else item.size
     hard = item.type == tarfile.LNKTYPE and not item.target.startswith("/")
     info.linkname = f"./{item.target}" if hard else item.target
-    info.uname = info.gname = "root"
+    # dpkg prefers the name of an owner to its number, so only a right name may be there.
+    info.uname, info.gname = ("root" if owner == 0 else "" for owner in (item.uid, item.gid))
     archive.addfile(info)
     archive.fileobj.write(item.content + bytes(-len(item.content) % 512))
     archive.offset += len(item.content) + -len(item.content) % 512

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Sequence
 
 from formation.build.dockerfile import chained, copied, double_quoted, written
 from formation.definition.image_files import (
+    APT_CHOICES,
     DPKG_FILTERS,
+    apt_choices,
     apt_sources,
     dpkg_filters,
     key_file,
@@ -114,6 +116,7 @@ def _apt_setup(definition: Definition) -> Iterator[str]:
     filters = dpkg_filters(definition)
     if filters:
         yield from written(DPKG_FILTERS, filters.encode())
+    yield from written(APT_CHOICES, apt_choices(definition).encode())
     yield "rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*"
     for archive in definition.archives:
         if key_file(archive) is not None:

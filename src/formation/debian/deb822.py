@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from formation.errors import MalformedError
 
-_FIELD = re.compile(r"([!-,./0-9;-~][!-9;-~]*):[ \t]*(.*)", re.ASCII)
+_FIELD = re.compile(r"((?![#-])[!-9;-~]+):[ \t]*(.*)", re.ASCII)
 _LONGEST_STANZA = 4 << 20
 _MOST_FIELDS = 500
 

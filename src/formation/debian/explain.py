@@ -18,17 +18,15 @@ def unresolvable(marker: Marker, requests: Sequence[BinaryPackage], without: fro
     down to what is missing or in conflict. The hint has names like a missing one, when there are any.
     """
     explanation = _Explanation(marker, {package.name for package in requests}, without)
-    broken = list(marker.broken())
-    failed = [package for package in requests if any(package is selected for selected, _, _ in broken)]
     lines: list[str] = []
     blamed: list[str] = []
-    for package in failed:
-        reasons = explanation.why_not(package, depth=1)
-        if reasons:
+    for package in requests:
+        if package.name in explanation.unsound and (reasons := explanation.why_not(package, depth=1)):
             blamed.append(package.name)
             lines += reasons
     if not lines:
-        blamed = sorted({package.name for package in failed} or {package.name for package, _, _ in broken})
+        broken = list(marker.broken())
+        blamed = sorted({package.name for package, _, _ in broken})
         lines = [f"  {package.name} {field}: {alternatives_text(group)}" for package, field, group in broken]
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"  and {len(lines) - _MOST_LINES} more reasons"]
@@ -44,6 +42,8 @@ class _Explanation:
     def __init__(self, marker: Marker, requested: set[str], without: frozenset[str]) -> None:
         self.missing: list[str] = []
         """Names that no index has, in the order met."""
+        self.unsound = _unsound(marker)
+        """Names that are selected although they, or what they need, cannot be installed."""
         self._marker = marker
         self._choices = marker.choices
         self._requested = requested
@@ -55,22 +55,16 @@ class _Explanation:
         if package.name in self._visited:
             return []
         self._visited.add(package.name)
-        lines = list(self._conflicts(package, "  " * depth))
-        if self._marker.selected.get(package.name) is package and not lines and self._is_sound(package):
+        if self._marker.selected.get(package.name) is package and package.name not in self.unsound:
             return []
+        indent = "  " * depth
+        lines = list(self._conflicts(package, indent))
         for field, group in positive_groups(package, recommends=False):
-            if self._marker.is_met(group):
-                continue
-            reasons = self._why_unmet(group, depth + 1)
-            if reasons:
-                lines += [
-                    f"{'  ' * depth}{package.name} {package.version} {field}: {alternatives_text(group)}",
-                    *reasons,
-                ]
+            if not _is_met_soundly(self._marker, group, self.unsound) and (
+                reasons := self._why_unmet(group, depth + 1)
+            ):
+                lines += [f"{indent}{package.name} {package.version} {field}: {alternatives_text(group)}", *reasons]
         return lines
-
-    def _is_sound(self, package: BinaryPackage) -> bool:
-        return all(self._marker.is_met(group) for _, group in positive_groups(package, recommends=False))
 
     def _why_unmet(self, group: Alternatives, depth: int) -> list[str]:
         """The reasons against every alternative; empty when one has none."""
@@ -142,3 +136,28 @@ class _Explanation:
         while chain[-1] in pullers:
             chain.append(pullers[chain[-1]])
         return " for ".join(chain)
+
+
+def _unsound(marker: Marker) -> set[str]:
+    """The selected packages that are broken, or have a dependency that only such packages meet."""
+    unsound = {package.name for package, _, _ in marker.broken()}
+    while True:
+        more = {
+            package.name
+            for package in marker.selected.values()
+            if package.name not in unsound
+            and not all(
+                _is_met_soundly(marker, group, unsound) for _, group in positive_groups(package, recommends=False)
+            )
+        }
+        if not more:
+            return unsound
+        unsound |= more
+
+
+def _is_met_soundly(marker: Marker, group: Alternatives, unsound: set[str]) -> bool:
+    return any(
+        marker.selected.get(match.name) is match and match.name not in unsound
+        for relation in group
+        for match in marker.choices.matches(relation)
+    )

@@ -207,12 +207,16 @@ def _read_cached(path: Path, *, archive: str, suite: str) -> PackageIndex | None
     return PackageIndex(
         archive=archive,
         suite=suite,
-        names=tables["names"].split("\n") if tables["names"] else [],
-        versions=tables["versions"].split("\n"),
-        architectures=tables["architectures"].split("\n"),
+        names=_lines(tables["names"]),
+        versions=_lines(tables["versions"]),
+        architectures=_lines(tables["architectures"]),
         essential=tables["essential"],
-        provisions=tables["provisions"],
-        mentions=tables["mentions"].split("\n"),
+        provisions=[(position, name, version) for position, name, version in tables["provisions"]],
+        mentions=_lines(tables["mentions"]),
         stanzas=data[tables_end + 1 :],
         offsets=array("Q", tables["offsets"]),
     )
+
+
+def _lines(text: str) -> list[str]:
+    return text.split("\n") if text else []

@@ -10,7 +10,7 @@ from formation.errors import MalformedError
 _RELATION = re.compile(
     r"""\s* (?P<name>[A-Za-z0-9][A-Za-z0-9+._-]*)
         (?: : (?P<qualifier>[a-z0-9][a-z0-9-]*) )? \s*
-        (?: \( \s* (?P<operator><<|<=|=|>=|>>|<|>) \s* (?P<version>[^\s()]+) \s* \) \s* )?
+        (?: \( \s* (?P<operator><<|<=|=|>=|>>|<|>) \s* (?P<version>[^\s()<=>]+) \s* \) \s* )?
         (?: \[ (?P<architectures>[^\]]*) \] \s* )?
         (?P<profiles> (?: < [^<>]* > \s* )* )""",
     re.VERBOSE | re.ASCII,

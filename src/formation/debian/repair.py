@@ -36,8 +36,8 @@ def _meet(marker: Marker, group: Alternatives, tried: set[str]) -> bool:
         return True
     for relation in group:
         # apt walks the providers of a name from the last that its lists have to the first.
-        matches = sorted(reversed(marker.choices.matches(relation)), key=lambda match: match.name != relation.name)
-        if any(_reinstate(marker, match, tried) for match in matches):
+        matches = marker.choices.matches(relation)[::-1]
+        if any(_reinstate(marker, match, tried) for match in sorted(matches, key=lambda m: m.name != relation.name)):
             return True
     return False
 

@@ -10,6 +10,7 @@ from formation.debian.marking import Marker, positive_groups
 from formation.debian.package import BinaryPackage, PackageRequest
 from formation.debian.repair import repair
 from formation.debian.universe import Choices, Universe
+from formation.errors import UnresolvableError
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,11 @@ def resolve(
     essentials = [package for package in universe.essential() if package.name not in without] if essential else []
     present = {package.name: package for package in installed}
     wanted = {package.name: present.get(package.name, package) for package in essentials}
-    wanted.update((package.name, package) for package in map(universe.requested, requests))
+    for request in requests:
+        package = universe.requested(request)
+        if package.name in without:
+            raise UnresolvableError(f"{request} is requested, and left out by the definition as well")
+        wanted[package.name] = package
     choices = Choices(universe, pinned=wanted.values(), installed=installed, without=without)
     marker = Marker(choices, installed, recommends=recommends)
     marker.request(list(wanted.values()))
@@ -66,8 +71,9 @@ def _reasons(marker: Marker, essentials: Sequence[str], wanted: Iterable[str]) -
     """Each selected package with the shortest way to it: from the essential ones, else the requests, else the rest."""
     because: dict[str, str] = {}
     needed = _reach(marker, because, dict.fromkeys(essentials, "essential"), fields=("Pre-Depends", "Depends"))
-    _reach(marker, because, {name: "requested" for name in wanted if name not in because})
-    _reach(marker, because, {name: "installed" for name in marker.installed if name not in because})
+    because.update((name, "installed") for name in marker.installed if name not in essentials)
+    because.update((name, "requested") for name in wanted if name not in essentials)
+    _reach(marker, because, {name: why for name, why in because.items() if why in ("installed", "requested")})
     _reach(marker, because, dict(because))
     for name in sorted(marker.selected):
         yield Selected(marker.selected[name], because[name], essential=name in needed)

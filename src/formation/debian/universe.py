@@ -181,12 +181,13 @@ class Choices:
 
     def _find_matches(self, name: str, operator: str | None, wanted: str | None) -> tuple[BinaryPackage, ...]:
         found: dict[str, BinaryPackage] = {}
-        package = self.candidate(name)
-        if package and satisfies(package.version, operator, wanted):
-            found[name] = package
-        for provider, version in (*self.universe.providers(name), *self._fixed_offers.get(name, ())):
-            if self.candidate(provider.name) is not provider:
+        real = self.candidate(name)
+        if real and satisfies(real.version, operator, wanted):
+            found[name] = real
+        for package, version in (*self.universe.providers(name), *self._fixed_offers.get(name, ())):
+            chosen = self.candidate(package.name)
+            if chosen is None or chosen is not package:
                 continue
             if operator is None or (version is not None and satisfies(version, operator, wanted)):
-                found[provider.name] = provider
+                found[package.name] = package
         return tuple(found.values())

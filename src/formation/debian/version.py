@@ -8,7 +8,10 @@ from formation.errors import MalformedError
 SortKey = tuple[int, tuple["tuple[int, ...] | int", ...], tuple["tuple[int, ...] | int", ...]]
 """Epoch, upstream version and revision; compares as dpkg compares the versions."""
 
-_VALID = re.compile(r"(?:[0-9]+:[0-9][A-Za-z0-9.+~:-]*?|[0-9][A-Za-z0-9.+~-]*?)(?:-[A-Za-z0-9.+~]+)?", re.ASCII)
+_VALID = re.compile(
+    r"(?:[0-9]+:[0-9][A-Za-z0-9.+~:]*|[0-9][A-Za-z0-9.+~]*)"
+    r"|(?:[0-9]+:[0-9][A-Za-z0-9.+~:-]*|[0-9][A-Za-z0-9.+~-]*)-[A-Za-z0-9.+~]+"
+)
 _PART = re.compile(r"([^0-9]*)([0-9]*)")
 _LONGEST = 1000
 _END = 0

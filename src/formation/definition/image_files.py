@@ -8,6 +8,7 @@ from formation.definition.archives import is_key_file
 from formation.definition.values import Definition
 
 DPKG_FILTERS = "/etc/dpkg/dpkg.cfg.d/formation"
+APT_CHOICES = "/etc/apt/apt.conf.d/00formation"
 
 
 def dpkg_filters(definition: Definition) -> str:
@@ -18,6 +19,11 @@ def dpkg_filters(definition: Definition) -> str:
     excludes = [f"path-exclude={pattern}\n" for pattern in definition.path_excludes]
     includes = [f"path-include={pattern}\n" for pattern in definition.path_includes]
     return "".join(excludes + includes) if excludes else ""
+
+
+def apt_choices(definition: Definition) -> str:
+    """The content of APT_CHOICES: whether a later apt-get installs what is only recommended."""
+    return f'APT::Install-Recommends "{str(definition.recommends).lower()}";\n'
 
 
 def sources_path(archive: Archive) -> str:

@@ -6,6 +6,7 @@ of a tar archive. A layer is a piece with its directories, the segments of its p
 
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -15,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
 
-from formation.debian.database import PackageName, info_files
+from formation.debian.database import INFO, PackageName, info_files
 from formation.debian.deb import Deb, open_deb
 from formation.debian.deb822 import parse_stanza
 from formation.digest import sha256_file
@@ -40,6 +41,7 @@ from formation.tarstream import BLOCK, padding
 _MEMORY: Final = 16 << 20
 """Bytes of file content that are kept from unpacking to compressing; the rest is read back from the tree."""
 _ZEROS = bytes(BLOCK)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _PROGRAMS = frozenset({"preinst", "postinst", "prerm", "postrm", "config"})
 
 
@@ -187,6 +189,8 @@ class _Unpacking:
         target = self._placement.place(shipped.target) if shipped.type == "hardlink" else shipped.target
         # dpkg ignores extended attributes.
         entry = replace(shipped, path=path, target=target, mtime=min(shipped.mtime, self._epoch), xattrs=())
+        if path.startswith(f"{INFO}/") or (entry.type != "directory" and INFO.startswith(f"{path}/")):
+            raise MalformedError(f"{self._package.name} ships {path!r}, which belongs to dpkg")
         omitted = entry.type != "directory" and self._placement.omits(path)
         if not omitted:
             self._listed.append(shipped.path)
@@ -200,12 +204,12 @@ class _Unpacking:
     def _add_database_files(self) -> None:
         """The package's files in dpkg's database, as unpacking leaves them: a function of the package as well."""
         control = self._package.control
-        if "control" not in control:
-            return
         stanza = parse_stanza(control["control"])
         name = PackageName(
             stanza.get("Package", ""), stanza.get("Architecture", ""), stanza.get("Multi-Arch", "") == "same"
         )
+        if not _NAME.fullmatch(name.name) or not _NAME.fullmatch(name.architecture):
+            raise MalformedError(f"{self._package.name} has {name.name!r} as its name, for {name.architecture!r}")
         time = min(self.newest, self._epoch)
         for path, data in info_files(name, control, self._list_file()).items():
             mode = 0o755 if path.rpartition(".")[2] in _PROGRAMS else 0o644

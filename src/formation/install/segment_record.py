@@ -15,7 +15,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, get_args
+from typing import IO
 
 from formation.digest import sha256
 from formation.entry import Entry, EntryType, decode_path, encode_path
@@ -25,11 +25,11 @@ from formation.install.placement import SegmentSpec
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
 
-_VERSION = "segment-1"
+_VERSION = "segment-2"
 """Changes whenever the same package and spec would give another segment or record."""
 
 _FIELDS = 8
-_LETTERS: dict[EntryType, str] = {name: name[0] for name in get_args(EntryType)} | {"hardlink": "l"}
+_LETTERS: dict[EntryType, str] = {"file": "f", "directory": "d", "symlink": "s", "hardlink": "h"}
 _TYPES = {letter: name for name, letter in _LETTERS.items()}
 
 

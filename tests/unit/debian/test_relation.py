@@ -65,7 +65,8 @@ def test_empty_relations_do_not_count(text):
 
 
 @pytest.mark.parametrize(
-    "text", ["a b", "(>= 1)", "a (1)", "a (>= )", "a (>= 1", "a || b", "a [", "a []", "a [!i386 amd64]", "a;b", "-a", "a:B"]
+    "text",
+    ["a b", "(>= 1)", "a (1)", "a (>= )", "a (>= 1", "a || b", "a [", "a []", "a [!i386 amd64]", "a;b", "-a", "a:B"],
 )
 def test_what_is_no_relation_is_malformed(text):
     with pytest.raises(MalformedError):

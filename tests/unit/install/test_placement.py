@@ -1,4 +1,4 @@
-"""dpkg's path filters and where paths go. What real dpkg answers is in tests/integration/test_unpack_against_dpkg.py."""
+"""dpkg's path filters and where paths go. tests/integration/test_unpack_against_dpkg.py asks the real dpkg."""
 
 import pytest
 

@@ -12,6 +12,7 @@ import pytest
 import zstandard
 
 from debs import directory, file, hard_link, make_deb, symlink
+from formation.debian.database import INFO
 from formation.digest import sha256_file
 from formation.errors import FormationError, IntegrityError, MalformedError
 from formation.install import segment as segment_module
@@ -38,17 +39,19 @@ def made(deb: Path, out: Path, spec: SegmentSpec = SPEC, tree: Path | None = Non
 
 
 def members(out: Path, segment: Segment) -> list[tarfile.TarInfo]:
+    """What is in a segment besides the package's files in dpkg's database."""
     data = gzip.decompress((out / f"{segment.key}.seg").read_bytes())
     assert len(data) == segment.uncompressed_size
     with tarfile.open(fileobj=io.BytesIO(data + END_OF_ARCHIVE)) as archive:
-        return archive.getmembers()
+        return [member for member in archive.getmembers() if not member.name.startswith(INFO)]
 
 
 def test_a_segment_has_sorted_files_and_links_but_no_directories(tmp_path: Path) -> None:
     files = [file("usr/b", b"b"), file("usr/a-b", b"-"), file("usr/a/b", b"/"), symlink("etc/z", "b"), directory("var")]
     segment = made(make_deb(tmp_path, files=files), tmp_path)
     assert [member.name for member in members(tmp_path, segment)] == ["etc/z", "usr/a-b", "usr/a/b", "usr/b"]
-    assert [entry.path for entry in read_entries(tmp_path, segment)] == [
+    shipped = [entry for entry in read_entries(tmp_path, segment) if not entry.path.startswith(INFO)]
+    assert [entry.path for entry in shipped] == [
         "", "etc", "etc/z", "usr", "usr/a", "usr/a-b", "usr/a/b", "usr/b", "var",
     ]  # fmt: skip
 
@@ -58,7 +61,7 @@ def test_segments_in_a_row_are_one_stream(tmp_path: Path) -> None:
     two = made(make_deb(tmp_path, "two", files=[file("b", b"2")]), tmp_path)
     joined = b"".join((tmp_path / f"{segment.key}.seg").read_bytes() for segment in (one, two))
     with tarfile.open(fileobj=io.BytesIO(gzip.decompress(joined) + END_OF_ARCHIVE)) as archive:
-        assert archive.getnames() == ["a", "b"]
+        assert [name for name in archive.getnames() if not name.startswith(INFO)] == ["a", "b"]
         assert archive.extractfile("a").read() == b"1" * 3_000_000
 
 
@@ -131,6 +134,31 @@ def test_the_file_list_is_dpkgs(tmp_path: Path) -> None:
     )
     assert [entry.path for entry in read_left_out(tmp_path, segment)] == ["usr/replaced", "usr/share/man/x.1"]
     assert [member.name for member in members(tmp_path, segment)] == ["usr/bin/s", "usr/bin/x"]
+
+
+def test_the_packages_files_in_dpkgs_database_are_in_the_segment(tmp_path: Path) -> None:
+    control = {"postinst": "#!/bin/sh\n", "triggers": "interest-noawait /a\n"}
+    deb = make_deb(tmp_path, "lib", architecture="amd64", fields={"Multi-Arch": "same"}, control=control)
+    entries = {entry.path: entry for entry in read_entries(tmp_path, made(deb, tmp_path))}
+    info = {path: entry for path, entry in entries.items() if path.startswith(f"{INFO}/")}
+    assert {path: entry.mode for path, entry in info.items()} == {
+        f"{INFO}/lib:amd64.list": 0o644,
+        f"{INFO}/lib:amd64.postinst": 0o755,
+        f"{INFO}/lib:amd64.triggers": 0o644,
+    }
+
+
+@pytest.mark.parametrize("name", ["../../../../tmp/evil", "a/b", "", "a b", "a\0b", "."])
+def test_a_package_name_that_could_be_a_path_is_refused(tmp_path: Path, name: str) -> None:
+    deb = make_deb(tmp_path, fields={"Package": name}, files=[file("a")])
+    with pytest.raises(MalformedError, match="name"):
+        made(deb, tmp_path / "segments", tree=tmp_path / "trees" / "t")
+
+
+@pytest.mark.parametrize("path", ["var/lib/dpkg/info/hello.list", "var/lib/dpkg", "var/lib/dpkg/info/hello.list/x"])
+def test_a_package_that_ships_its_own_file_list_is_refused(tmp_path: Path, path: str) -> None:
+    with pytest.raises(MalformedError, match="var/lib/dpkg"):
+        made(make_deb(tmp_path, files=[file(path, b"/etc/passwd\n")]), tmp_path)
 
 
 def test_a_diverted_file_goes_elsewhere_and_keeps_its_name_in_the_list(tmp_path: Path) -> None:

@@ -1,0 +1,288 @@
+"""What is chosen for requests on small archives, each made for one rule of apt; and why something cannot be had."""
+
+import random
+
+import pytest
+
+from formation.debian.index import parse_packages
+from formation.debian.package import BinaryPackage, PackageRequest
+from formation.debian.resolver import Resolution, resolve
+from formation.debian.universe import Universe
+from formation.errors import UnresolvableError
+
+
+def stanza(name: str, version: str = "1", **fields: str) -> str:
+    defaults = {"Architecture": "amd64", "Filename": f"pool/{name}.deb", "Size": "1", "SHA256": "0" * 64}
+    written = {field.replace("_", "-"): value for field, value in fields.items()}
+    return "".join(
+        f"{field}: {value}\n" for field, value in {"Package": name, "Version": version, **defaults, **written}.items()
+    )
+
+
+def universe(*stanzas: str, security: tuple[str, ...] = ()) -> Universe:
+    suites = {"stable": stanzas, "security": security}
+    indexes = [
+        parse_packages("\n".join(texts).encode(), archive="debian", suite=suite) for suite, texts in suites.items()
+    ]
+    return Universe(indexes, architecture="amd64")
+
+
+def request(text: str) -> PackageRequest:
+    name, _, version = text.partition("=")
+    name, _, suite = name.partition("/")
+    return PackageRequest(name, version or None, suite or None)
+
+
+def resolved(archive: Universe, *names: str, recommends: bool = False, **options) -> Resolution:
+    return resolve(archive, [request(name) for name in names], recommends=recommends, **options)
+
+
+def chosen(archive: Universe, *names: str, **options) -> list[str]:
+    return [selected.package.name for selected in resolved(archive, *names, **options).packages]
+
+
+def because(archive: Universe, *names: str, **options) -> dict[str, str]:
+    return {selected.package.name: selected.because for selected in resolved(archive, *names, **options).packages}
+
+
+def reason(archive: Universe, *names: str, **options) -> str:
+    with pytest.raises(UnresolvableError) as raised:
+        resolved(archive, *names, **options)
+    return raised.value.message + (f"\nhint: {raised.value.hint}" if raised.value.hint else "")
+
+
+def package(text: str) -> BinaryPackage:
+    return parse_packages(text.encode(), archive="debian", suite="stable")[0]
+
+
+def test_dependencies_are_followed_and_recommends_only_when_asked_for():
+    archive = universe(
+        stanza("a", Depends="b", Pre_Depends="c", Recommends="d", Suggests="e"),
+        stanza("b", Depends="a"),
+        *map(stanza, "cdef"),
+    )
+    assert chosen(archive, "a") == ["a", "b", "c"]
+    assert chosen(archive, "a", recommends=True) == ["a", "b", "c", "d"]
+
+
+def test_essential_packages_are_part_of_every_system():
+    archive = universe(
+        stanza("a"), stanza("base", Essential="yes", Pre_Depends="libc", Recommends="m"), stanza("libc"), stanza("m")
+    )
+    found = resolved(archive, "a", recommends=True)
+    assert [(s.package.name, s.because, s.essential) for s in found.packages] == [
+        ("a", "requested", False),
+        ("base", "essential", True),
+        ("libc", "base Pre-Depends", True),
+        ("m", "base Recommends", False),
+    ]
+    assert chosen(archive, "a", essential=False) == ["a"]
+
+
+def test_each_package_has_the_shortest_way_from_a_request():
+    archive = universe(stanza("a", Depends="b, c"), stanza("b", Depends="c, d"), stanza("c"), stanza("d"), stanza("e"))
+    assert because(archive, "a", "e") == {
+        "a": "requested", "b": "a Depends", "c": "a Depends", "d": "b Depends", "e": "requested",
+    }  # fmt: skip
+
+
+def test_the_first_alternative_that_can_be_installed_is_taken():
+    archive = universe(
+        stanza("a", Depends="missing | broken | good | better"),
+        stanza("broken", Depends="missing"),
+        stanza("good"),
+        stanza("better"),
+    )
+    assert chosen(archive, "a") == ["a", "good"]
+
+
+def test_an_alternative_that_is_selected_already_is_enough():
+    archive = universe(stanza("a", Depends="x | y"), stanza("x"), stanza("y"))
+    assert chosen(archive, "a", "y") == ["a", "y"]
+    assert chosen(archive, "y", "a") == ["a", "y"]
+
+
+def test_a_real_package_comes_before_its_providers():
+    archive = universe(stanza("a", Depends="x"), stanza("p", Provides="x", Priority="required"), stanza("x"))
+    assert chosen(archive, "a") == ["a", "x"]
+
+
+def test_providers_are_taken_by_priority_and_then_the_last_that_the_indexes_mention():
+    archive = universe(
+        stanza("a", Depends="mta"),
+        stanza("p", Provides="mta", Priority="optional"),
+        stanza("q", Provides="mta", Priority="standard"),
+        stanza("r", Provides="mta", Priority="optional"),
+        stanza("b", Depends="ftp"),
+        stanza("s", Provides="ftp", Priority="optional"),
+        stanza("t", Provides="ftp", Priority="optional"),
+    )
+    assert chosen(archive, "a") == ["a", "q"]
+    assert chosen(archive, "b") == ["b", "t"]
+
+
+def test_a_virtual_package_is_versioned_only_as_its_provider_says():
+    archive = universe(
+        stanza("a", Depends="x (>= 2)"),
+        stanza("old", Provides="x (= 1)"),
+        stanza("plain", "9", Provides="x"),
+        stanza("new", Provides="x (= 2)"),
+    )
+    assert chosen(archive, "a") == ["a", "new"]
+
+
+def test_any_is_satisfied_by_a_package_that_allows_it_only():
+    python = stanza("a", Depends="python:any")
+    assert chosen(universe(python, stanza("python", Multi_Arch="allowed")), "a") == ["a", "python"]
+    assert "no archive has python:any" in reason(universe(python, stanza("python")), "a")
+
+
+@pytest.mark.parametrize("qualifier", ["native", "amd64"])
+def test_a_dependency_on_our_own_architecture_is_an_ordinary_one(qualifier):
+    archive = universe(stanza("a", Depends=f"b:{qualifier}"), stanza("b", Architecture="all"))
+    assert chosen(archive, "a") == ["a", "b"]
+
+
+def test_packages_of_other_architectures_are_not_there():
+    archive = universe(stanza("a", Depends="b"), stanza("b", Architecture="i386"), stanza("c", Depends="a:i386"))
+    assert "no archive has b" in reason(archive, "a")
+    assert "no archive has a:i386" in reason(archive, "c")
+
+
+def test_the_highest_version_of_all_suites_is_the_candidate():
+    archive = universe(stanza("a", "1-1"), security=(stanza("a", "1-1+deb13u1"),))
+    assert [s.package.version for s in resolved(archive, "a").packages] == ["1-1+deb13u1"]
+
+
+def test_between_equal_versions_the_first_index_wins():
+    archive = universe(stanza("a"), security=(stanza("a"),))
+    assert [s.package.suite for s in resolved(archive, "a").packages] == ["stable"]
+
+
+@pytest.mark.parametrize("text", ["a=1", "a/stable"])
+def test_a_request_can_name_a_version_or_a_suite(text):
+    archive = universe(stanza("a", Provides="x (= 1)"), stanza("b", Depends="x (= 1)"), security=(stanza("a", "2"),))
+    assert [s.package.version for s in resolved(archive, text).packages] == ["1"]
+    assert chosen(archive, text, "b") == ["a", "b"]
+
+
+def test_a_request_for_a_virtual_package_takes_the_only_provider():
+    archive = universe(stanza("p", Provides="x"), stanza("q", Provides="y"), stanza("r", Provides="y"))
+    assert chosen(archive, "x") == ["p"]
+    assert "q, r provide it" in reason(archive, "y")
+
+
+def test_a_choice_that_conflicts_with_a_request_is_not_made():
+    archive = universe(stanza("a", Depends="x | y"), stanza("x", Conflicts="b"), stanza("y"), stanza("b"))
+    assert chosen(archive, "a", "b") == ["a", "b", "y"]
+
+
+def test_a_choice_that_a_later_request_rules_out_is_made_again_and_its_leftovers_go():
+    archive = universe(
+        stanza("a", Depends="x | y"), stanza("x", Depends="x-data"), stanza("x-data"), stanza("y"),
+        stanza("b", Conflicts="x"),
+    )  # fmt: skip
+    assert chosen(archive, "a", "b") == ["a", "b", "y"]
+
+
+def test_what_is_only_recommended_gives_way():
+    archive = universe(stanza("a", Recommends="x"), stanza("x"), stanza("b", Breaks="x (<< 2)"))
+    assert chosen(archive, "a", "b", recommends=True) == ["a", "b"]
+
+
+def test_a_recommendation_that_cannot_be_met_does_not_matter():
+    archive = universe(stanza("a", Recommends="x, missing"), stanza("x", Depends="missing"))
+    assert chosen(archive, "a", recommends=True) == ["a"]
+
+
+def test_a_package_may_conflict_with_what_it_provides_itself():
+    archive = universe(stanza("a", Provides="mta", Conflicts="mta", Replaces="mta"), stanza("b", Depends="mta"))
+    assert chosen(archive, "b") == ["a", "b"]
+
+
+def test_a_package_that_is_left_out_is_never_chosen():
+    archive = universe(stanza("a", Depends="x | y", Recommends="x"), stanza("x"), stanza("y"), stanza("b", Depends="x"))
+    assert chosen(archive, "a", recommends=True, without=frozenset({"x"})) == ["a", "y"]
+    assert "x is left out by the definition" in reason(archive, "b", without=frozenset({"x"}))
+    assert "x is requested, and left out" in reason(archive, "x", without=frozenset({"x"}))
+
+
+def test_what_is_installed_stays_and_satisfies():
+    archive = universe(stanza("a", Depends="x | y, z (>= 1)"), stanza("x"), stanza("y"), stanza("z", "2"))
+    installed = [package(stanza("y", Recommends="x")), package(stanza("z", "1.5"))]
+    found = resolved(archive, "a", installed=installed, recommends=True)
+    assert [(s.package.name, s.package.version, s.because) for s in found.packages] == [
+        ("a", "1", "requested"), ("y", "1", "installed"), ("z", "1.5", "installed"),
+    ]  # fmt: skip
+
+
+def test_what_is_installed_changes_only_on_request():
+    archive = universe(stanza("a", Depends="z (>= 2)"), stanza("z", "2"))
+    installed = [package(stanza("z", "1"))]
+    assert "z 1 is installed and stays as it is" in reason(archive, "a", installed=installed)
+    found = resolved(archive, "a", "z", installed=installed)
+    assert [s.package.version for s in found.packages] == ["1", "2"]
+
+
+def test_what_conflicts_with_the_installed_cannot_be_added():
+    archive = universe(stanza("a", Conflicts="z"), stanza("b", Depends="a | c"), stanza("c"))
+    installed = [package(stanza("z"))]
+    assert "a 1 Conflicts: z" in reason(archive, "a", installed=installed)
+    assert chosen(archive, "b", installed=installed) == ["b", "c", "z"]
+
+
+def test_a_request_that_no_archive_has_gets_the_nearest_names():
+    archive = universe(stanza("openssl"), stanza("openssh-client"))
+    assert reason(archive, "openssll") == (
+        "no archive of the definition has a package openssll\nhint: did you mean openssl?"
+    )
+
+
+def test_a_version_that_no_archive_has_gets_those_there_are():
+    archive = universe(stanza("a", "1"), security=(stanza("a", "2"),))
+    assert reason(archive, "a=3") == (
+        "a=3: no archive has that version; there is 2 (security), 1 (stable)\nhint: request a=2"
+    )
+
+
+def test_a_missing_dependency_is_told_with_the_chain_from_the_request():
+    archive = universe(stanza("a", Depends="b"), stanza("b", Depends="c | d"), stanza("c", Depends="e (>= 2)"),
+                       stanza("e", "1.5"), stanza("good"))  # fmt: skip
+    assert reason(archive, "good", "a") == (
+        "a cannot be installed:\n"
+        "  a 1 Depends: b\n"
+        "    b 1 Depends: c | d\n"
+        "      c 1 Depends: e (>= 2)\n"
+        "        the archives have e 1.5\n"
+        "      no archive has d, and nothing provides it"
+    )
+
+
+def test_a_conflict_is_told_with_those_who_asked():
+    archive = universe(stanza("a", Depends="x"), stanza("b", Depends="c"), stanza("c", Depends="y"),
+                       stanza("x", Conflicts="y"), stanza("y"))  # fmt: skip
+    message = reason(archive, "a", "b")
+    assert "x 1 Conflicts: y" in message
+    assert message.startswith(("a cannot be installed:", "b cannot be installed:"))
+
+
+def test_requests_that_conflict_are_told():
+    archive = universe(stanza("a", Conflicts="b"), stanza("b"))
+    assert "a 1 Conflicts: b" in reason(archive, "a", "b")
+
+
+def test_a_provided_version_that_does_not_fit_is_told():
+    archive = universe(stanza("a", Depends="x (>= 2)"), stanza("p", Provides="x (= 1)"))
+    assert "x is provided by p as 1" in reason(archive, "a")
+
+
+def test_a_chain_longer_than_the_stack_is_followed():
+    archive = universe(*(stanza(f"p{n}", Depends=f"p{n + 1}") for n in range(2500)), stanza("p2500"))
+    assert len(chosen(archive, "p0")) == 2501
+
+
+def test_the_order_of_the_stanzas_in_memory_does_not_matter_only_that_of_the_index():
+    texts = [stanza(f"p{n}", Provides="virtual", Depends=f"p{(n * 7) % 40}") for n in range(40)]
+    archive = universe(stanza("a", Depends="virtual"), *texts)
+    results = {tuple(chosen(archive, "a", *random.Random(seed).sample(["p1", "p2"], 2))) for seed in range(5)}
+    assert len(results) == 1
