@@ -31,6 +31,10 @@ PACKAGES: dict[str, dict[str, str]] = {
     "gdb": {"Depends": "libllvm"},
 }
 
+"""Fields of the control file by package; the version is 1.0 and the architecture amd64 unless they say otherwise."""
+DEV = "variants:\n  dev:\n    packages:\n      - clang\n"
+"""A variant of a definition."""
+
 
 @dataclass
 class Workshop:

@@ -18,6 +18,8 @@ MAX_PATH: Final = 4096
 
 _MAX_EXTENSION = 1 << 20
 _ZEROS = bytes(BLOCK)
+_LARGEST_ID = 2**32 - 2
+_LATEST = 2**40
 _DECIMAL = re.compile(rb"(-?[0-9]{1,19})(\.[0-9]*)?")
 _EXTENSIONS = frozenset({b"x", b"g", b"L", b"K"})
 _XATTR = b"SCHILY.xattr."
@@ -169,16 +171,16 @@ def _extend(records: dict[bytes, bytes], block: bytes, source: _Input) -> None:
 
 
 def _records(data: bytes, what: str) -> dict[bytes, bytes]:
-    records = {}
-    while data:
-        digits, space, _ = data[:20].partition(b" ")
-        length = int(digits) if digits.isdigit() else 0
-        record = data[len(digits) + len(space) : length]
-        key, equals, value = record[:-1].partition(b"=")
-        if not (space and equals and length <= len(data) and record.endswith(b"\n")):
+    """The `LENGTH KEY=VALUE` lines of a PAX header."""
+    records, position = {}, 0
+    while position < len(data):
+        digits, space, _ = data[position : position + 20].partition(b" ")
+        end = position + int(digits) if digits.isdigit() else 0
+        key, equals, value = data[position + len(digits) + 1 : max(end - 1, 0)].partition(b"=")
+        if not (space and equals and end <= len(data) and data[end - 1 : end] == b"\n"):
             raise MalformedError(f"{what}: a PAX header has a malformed record")
         records[key] = value
-        data = data[length:]
+        position = end
     return records
 
 
@@ -203,8 +205,8 @@ def _entry(block: bytes, records: dict[bytes, bytes], what: str) -> Entry:
         )
     type_ = _type(block, name, what)
     path = _relative(name, what)
-    if min(size, uid, gid) < 0:
-        raise MalformedError(f"{what}: {path!r} has a negative size or owner")
+    if min(size, uid, gid) < 0 or max(uid, gid) > _LARGEST_ID or abs(mtime) > _LATEST:
+        raise MalformedError(f"{what}: {path!r} has a size, an owner or a time that no file has")
     device = (0, 0)
     if type_ in ("character", "block"):
         device = _number(block[329:337], "device", what), _number(block[337:345], "device", what)

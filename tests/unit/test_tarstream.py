@@ -38,8 +38,8 @@ def _entries(draw: st.DrawFn) -> tuple[Entry, bytes]:
         path=draw(_paths),
         type=type_,
         mode=draw(st.integers(0, 0o7777)),
-        uid=draw(st.integers(0, 2**32)),
-        gid=draw(st.integers(0, 2**32)),
+        uid=draw(st.integers(0, 2**32 - 2)),
+        gid=draw(st.integers(0, 2**32 - 2)),
         mtime=draw(st.integers(-(2**36), 2**36)),
         size=len(content),
         target=draw(_paths) if type_ in ("symlink", "hardlink") else "",
@@ -147,6 +147,24 @@ def test_a_global_pax_header_that_sets_fields_is_refused() -> None:
         archive.addfile(tarfile.TarInfo("a"))
     with pytest.raises(MalformedError, match="global"):
         list(read_tar([buffer.getvalue()], "it"))
+
+
+@pytest.mark.parametrize("field", [{"uid": 2**32}, {"gid": 2**63}, {"mtime": 2**50}, {"mtime": -(2**50)}])
+def test_numbers_that_no_system_call_takes_are_refused(field: dict[str, int]) -> None:
+    data = header(Entry("a", "file", 0o644, **field)) + END_OF_ARCHIVE
+    with pytest.raises(MalformedError, match="no file has"):
+        list(read_tar([data], "it"))
+
+
+@pytest.mark.parametrize(
+    "record", [b"", b"x", b"12", b"5 a=b", b"99 path=b\n", b"0 path=b\n", b"-1 path=b\n", b"9 path b\n", b"4 a=b\n"]
+)
+def test_malformed_pax_records_are_refused(record: bytes) -> None:
+    info = tarfile.TarInfo("pax")
+    info.type, info.size = tarfile.XHDTYPE, len(record) + 4
+    extended = info.tobuf(tarfile.USTAR_FORMAT) + (record + b"4 a=").ljust(BLOCK, b"\0")
+    with pytest.raises(MalformedError, match="malformed record"):
+        list(read_tar([extended + header(Entry("a", "file", 0o644)) + END_OF_ARCHIVE], "it"))
 
 
 def test_memory_stays_bounded_for_a_huge_declared_size() -> None:

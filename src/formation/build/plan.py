@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from formation import __version__
+from formation.build.automatic import automatic_packages
 from formation.build.layers import PLAN_FORMAT, plan_layers
 from formation.build.system_files import system_files
 from formation.definition.values import RUNTIME, Definition, Variant
@@ -50,12 +51,18 @@ def make_plan(definition: Definition, lock: Lock, lock_text: str, variant: str, 
     lineage = definition.lineage(variant)
     packages = lock.of(architecture, frozenset(v.name for v in lineage))
     additions = tuple(
-        Additions(
-            v.groups, v.users, v.directories, (*(system_files(definition) if v.name == RUNTIME else ()), *v.files)
-        )
-        for v in lineage
+        _additions(definition, lineage[: count + 1], lock, architecture) for count in range(len(lineage))
     )
     return Plan(definition, variant, architecture, lock, lock_text, packages, additions)
+
+
+def _additions(definition: Definition, lineage: tuple[Variant, ...], lock: Lock, architecture: str) -> Additions:
+    """What the last variant of `lineage` adds, besides packages, to those before it."""
+    variant = lineage[-1]
+    packages = lock.of(architecture, frozenset(v.name for v in lineage))
+    system = system_files(definition) if variant.name == RUNTIME else ()
+    files = (*system, *automatic_packages(packages, lineage, architecture), *variant.files)
+    return Additions(variant.groups, variant.users, variant.directories, files)
 
 
 def plan_key(plan: Plan) -> str:

@@ -48,17 +48,21 @@ def info_files(package: PackageName, control: Mapping[str, bytes], listed: bytes
     return files
 
 
-def conffile_paths(control: Mapping[str, bytes]) -> list[str]:
-    """The absolute paths of the conffiles that a package ships; those it asks to remove are left out."""
+def conffiles(control: Mapping[str, bytes]) -> list[tuple[str, str]]:
+    """The absolute path of each conffile that a package declares, and its flag: `remove-on-upgrade`, or empty.
+
+    One with the flag is not in the package. Source: deb-conffiles(5).
+    """
     lines = control.get("conffiles", b"").decode("utf-8", "surrogateescape").splitlines()
-    return [line.strip() for line in lines if line.strip().startswith("/")]
+    found = (line.rpartition(" ") if " /" in line else ("", "", line) for line in map(str.strip, lines) if line)
+    return [(path, flag.strip()) for flag, _, path in found]
 
 
 def unpacked_stanza(control: bytes, conffiles: Sequence[tuple[str, str]]) -> bytes:
     """The status stanza of a package that is unpacked and not yet configured.
 
-    `conffiles` are (path, MD5) pairs. dpkg compares a conffile by them, and asks nothing when no `.dpkg-new` lies
-    beside it, which is so because unpacking put the file at its final name.
+    `conffiles` are pairs of a path and its MD5, or the words that dpkg has in its place. dpkg compares a conffile by
+    the MD5, and asks nothing when no `.dpkg-new` lies beside it: unpacking put the file at its final name.
     """
     lines = control.decode("utf-8", "surrogateescape").strip("\n").split("\n")
     package = next(i for i, line in enumerate(lines) if line.lower().startswith("package:"))

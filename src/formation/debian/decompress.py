@@ -3,20 +3,12 @@
 import bz2
 import lzma
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from importlib import import_module
-from types import ModuleType
 from typing import IO, Final, Protocol, cast
 
 import zstandard
 from isal import igzip_lib
 
 from formation.errors import MalformedError
-
-_liblzma: ModuleType = lzma
-with suppress(ImportError):
-    # It brings liblzma 5.8, which on x86-64 needs three quarters of the time of the 5.4 that older systems have.
-    _liblzma = import_module("lzma_mt")
 
 _INPUT: Final = 1 << 18
 _OUTPUT: Final = 1 << 20
@@ -85,8 +77,8 @@ def _chunks(source: _Section, member: str, name: str) -> Iterator[bytes]:
         )
         return iter(lambda: reader.read(_OUTPUT), b"")
     makers: dict[str, tuple[Callable[[], _Decompressor], bool]] = {
-        ".xz": (lambda: _liblzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), False),
-        ".lzma": (lambda: _liblzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY), False),
+        ".xz": (lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), False),
+        ".lzma": (lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY), False),
         ".gz": (lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), True),
         ".bz2": (bz2.BZ2Decompressor, True),
     }

@@ -14,6 +14,7 @@ import threading
 import traceback
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 from formation import errors
@@ -21,8 +22,10 @@ from formation.errors import FormationError
 from formation.install import namespaces
 from formation.install.channel import Channel
 from formation.install.installation import Installation
-from formation.install.job import Done, Failed, Job, MapMe, Mapped, Remove, Stop
-from formation.install.roots import overlay_works
+from formation.install.job import OUT_OF_MEMORY_HINT, Done, Failed, Job, MapMe, Mapped, Remove, Stop
+from formation.install.roots import Isolation, overlay_works
+from formation.install.sandbox import end_children
+from formation.install.schedule import Schedule
 from formation.store.locking import remove_abandoned, remove_tree, work_directory
 from formation.store.store import Store
 
@@ -57,7 +60,14 @@ def _become_root(channel: Channel) -> None:
     """Enters a user namespace in which an ordinary user is root; the other side maps the subordinate ids."""
     if os.geteuid() == 0:
         return
-    namespaces.unshare(namespaces.CLONE_NEWUSER)
+    try:
+        namespaces.unshare(namespaces.CLONE_NEWUSER)
+    except OSError as error:
+        raise FormationError(
+            f"this machine gives the user no user namespace, which an ordinary user needs to build: {error.strerror}",
+            hint="look at: sysctl user.max_user_namespaces kernel.unprivileged_userns_clone "
+            "kernel.apparmor_restrict_unprivileged_userns; or build as root",
+        ) from None
     channel.send(MapMe(os.getpid()))
     answer = channel.receive()
     if not isinstance(answer, Mapped):
@@ -68,13 +78,17 @@ def _become_root(channel: Channel) -> None:
 
 def _install(job: Job, channel: Channel) -> Done:
     isolated = _private_mounts()
+    namespaces.adopt_orphans()
     user_namespace = namespaces.in_user_namespace()
     store = Store(job.store)
     for directory in (store.segments, store.trees, store.effects, store.layers, store.blobs, store.work):
         directory.mkdir(parents=True, exist_ok=True)
+    for directory in (store.trees, store.effects, store.work):
+        # They hold the setuid programs of packages, which may be older than the machine's own.
+        directory.chmod(0o700)
     with (
         work_directory(store, remove_tree) as work,
-        ProcessPoolExecutor(job.workers, multiprocessing.get_context("fork"), _start_worker) as pool,
+        ProcessPoolExecutor(job.workers, multiprocessing.get_context("fork"), _start_worker, (os.getpid(),)) as pool,
     ):
         # The first task starts all workers: before this process has a second thread.
         pool.submit(os.getpid).result()
@@ -84,19 +98,26 @@ def _install(job: Job, channel: Channel) -> Done:
         overlay = isolated and job.overlay and overlay_works(work, user_namespace=user_namespace)
         installation = Installation(
             job,
-            pool,
+            Schedule(pool, job.workers, inbox),
             inbox,
             channel.send,
             work,
-            isolated=isolated,
-            overlay=overlay,
-            user_namespace=user_namespace,
+            Isolation(isolated, overlay, user_namespace),
         )
         try:
             return Done(installation.run())
         except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
+            _abandon(pool, work)
             raise
+
+
+def _abandon(pool: ProcessPoolExecutor, work: Path) -> None:
+    """Ends whatever the workers are at, and takes away what they have mounted."""
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    pool.shutdown(wait=True, cancel_futures=True)
+    end_children()
+    namespaces.unmount_below(work)
 
 
 def _private_mounts() -> bool:
@@ -108,8 +129,8 @@ def _private_mounts() -> bool:
     return True
 
 
-def _start_worker() -> None:
-    namespaces.die_with_parent()
+def _start_worker(parent: int) -> None:
+    namespaces.die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -132,8 +153,7 @@ def _failure(error: BaseException) -> Failed:
         kind = next(cls.__name__ for cls in type(error).__mro__ if getattr(errors, cls.__name__, None) is cls)
         return Failed(kind, error.message, error.hint, "")
     if isinstance(error, BrokenProcessPool):
-        hint = "look for the kernel's out-of-memory killer: dmesg"
-        return Failed("FormationError", "a worker process was killed", hint, "")
+        return Failed("FormationError", "a worker process was killed", OUT_OF_MEMORY_HINT, "")
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return Failed("FormationError", f"{where}{error.strerror or error}", None, "")

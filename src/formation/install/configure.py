@@ -44,7 +44,6 @@ class StageRun:
     before: tuple[Path, ...]
     """The trees below, top first."""
     builder: RootBuilder
-    isolated: bool
     log: Path
     failed: Path
     """Where the tree is kept when a script fails, so that a person can look and run it again."""
@@ -127,10 +126,15 @@ class StageRun:
             for package in self.stage.packages
         )
         status.write_bytes(b"\n".join(stanzas))
-        for name, content in (("available", b""), ("info/format", b"1\n")):
+        for name, content in (("arch", f"{self._architecture()}\n"), ("info/format", "1\n")):
             if not (administration / name).exists():
-                (administration / name).write_bytes(content)
+                (administration / name).write_text(content)
         self._write_triggers(administration / "triggers")
+
+    def _architecture(self) -> str:
+        """The architecture of the image; `all` when no package has one of its own."""
+        own = (package.name.architecture for package in self.stage.packages)
+        return next((architecture for architecture in own if architecture != "all"), "all")
 
     def _write_triggers(self, directory: Path) -> None:
         present = {
@@ -149,10 +153,13 @@ class StageRun:
 
     def _conffiles(self, root: Root, package: StagePackage) -> list[tuple[str, str]]:
         found = []
-        for path in database.conffile_paths(package.control):
+        for path, flag in database.conffiles(package.control):
             file = root.path / path.lstrip("/")
-            if file.is_file() and not file.is_symlink():
-                found.append((path, hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()))
+            # dpkg does not learn the MD5 of one that is not there: path filters keep it out, or it is to be removed.
+            digest = "newconffile"
+            if not flag and file.is_file() and not file.is_symlink():
+                digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+            found.append((path, f"{digest} {flag}".strip()))
         return found
 
     def _configure(self, root: Root) -> None:
@@ -173,9 +180,11 @@ class StageRun:
 
     def _run(self, root: Root, programs: Sequence[Program]) -> list[Outcome]:
         try:
-            return run_programs(root.path, programs, epoch=self.stage.epoch, isolated=self.isolated, log=self.log)
+            return run_programs(
+                root.path, programs, epoch=self.stage.epoch, isolated=self.builder.isolation.namespaces, log=self.log
+            )
         finally:
-            if not self.isolated:
+            if not self.builder.isolation.namespaces:
                 remove_devices(root.path)
 
     def _failure(self, root: Root, package: str, script: str, outcome: Outcome) -> ScriptError:
@@ -186,7 +195,11 @@ class StageRun:
         name = package or "a package"
         lines = outcome.output.strip().splitlines()[-_SHOWN_LINES:]
         told = "".join(f"\n  {line}" for line in lines)
-        enter = "chroot" if os.getuid() == 0 and not self.builder.user_namespace else "unshare --map-auto -r chroot"
+        enter = (
+            "chroot"
+            if os.getuid() == 0 and not self.builder.isolation.user_namespace
+            else "unshare --map-auto -r chroot"
+        )
         environment = " ".join(f"{key}={value}" for key, value in pinned_environment(self.stage.epoch).items())
         arguments = " ".join(outcome.program.arguments)
         return ScriptError(

@@ -27,7 +27,8 @@ TRACES = re.compile(
     | var/lib/dpkg/(lock|lock-frontend|triggers/Lock|tmp\.ci(/.*)?|updates/.+)
     | etc/machine-id | var/lib/dbus/machine-id | var/lib/systemd/random-seed
     | etc/(hostname|resolv\.conf) | etc/ssh/ssh_host_.*_key(\.pub)?
-    | (tmp|var/tmp|run|proc|sys|dev)/.+
+    | (tmp|var/tmp|proc|sys|dev)/.+
+    | var/lib/sgml-base/supercatalog\.old | etc/sgml/catalog\.old
     | usr/sbin/policy-rc\.d
     """,
     re.VERBOSE,
@@ -75,7 +76,7 @@ def capture(
     """
     changed, removed = [], []
     for path, status in candidates:
-        if TRACES.fullmatch(path):
+        if TRACES.fullmatch(path) or _is_running_state(path, status):
             continue
         before = lower_path(path, lowers)
         if status is None:
@@ -84,6 +85,11 @@ def capture(
         elif before is None or not _same(source / path, status, before):
             changed.append(entry_of(source / path, path, status, epoch))
     return sorted(changed, key=lambda entry: entry.path.encode("utf-8", "surrogateescape")), sorted(removed)
+
+
+def _is_running_state(path: str, status: os.stat_result | None) -> bool:
+    """Whether it is a file below /run: a lock or a process id. Directories there, such as /run/lock, are kept."""
+    return path.startswith("run/") and status is not None and stat.S_ISREG(status.st_mode)
 
 
 def upper_candidates(upper: Path, lowers: Sequence[Path]) -> Iterator[tuple[str, os.stat_result | None]]:

@@ -1,8 +1,9 @@
 """The side of a build that stays an ordinary process: starts the installer, feeds it, and hears what it says."""
 
-import getpass
 import os
+import pwd
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -12,8 +13,24 @@ from types import TracebackType
 from formation import errors
 from formation.errors import FormationError
 from formation.install.channel import Channel
-from formation.install.job import Arrived, BuiltVariant, Done, Failed, Job, MapMe, Mapped, Remove, Step, Stop, Wanted
+from formation.install.job import (
+    OUT_OF_MEMORY_HINT,
+    Arrived,
+    BuiltVariant,
+    Done,
+    Failed,
+    Job,
+    MapMe,
+    Mapped,
+    Remove,
+    Step,
+    Stop,
+    Wanted,
+)
 from formation.progress import Progress
+
+_PATIENCE = 20
+"""Seconds that the installer process has for tidying up."""
 
 
 class Installer:
@@ -21,7 +38,8 @@ class Installer:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "formation.install.agent"],
+            # utf8: names of files are the same bytes in every locale.
+            [sys.executable, "-X", "utf8", "-P", "-m", "formation.install.agent"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Ctrl-C is for the process that people see; it tells this one.
@@ -34,15 +52,18 @@ class Installer:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
-        if kind is not None and self._process.poll() is None:
-            self._process.kill()
         assert self._process.stdin is not None and self._process.stdout is not None
         for stream in (self._process.stdin, self._process.stdout):
             try:
                 stream.close()
             except OSError:
                 pass
-        self._process.wait()
+        try:
+            # It ends when it finds nobody at the other end, after it has ended its workers and tidied up.
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def arrived(self, digest: str) -> None:
         """Tells that a .deb is in the store. May be called from any thread."""
@@ -65,7 +86,7 @@ class Installer:
             try:
                 message = self._channel.receive()
             except EOFError:
-                raise FormationError(f"the installer process ended with status {self._process.wait()}") from None
+                raise _ended(self._process.wait()) from None
             match message:
                 case MapMe(process):
                     map_ids(process)
@@ -138,9 +159,10 @@ def _subordinate(table: Path, user: str) -> tuple[int, int]:
 
 
 def _user_name() -> str:
+    """As newuidmap(1) finds it: not from the environment."""
     try:
-        return getpass.getuser()
-    except (KeyError, OSError):
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
         return str(os.getuid())
 
 
@@ -151,6 +173,13 @@ def _report(step: Step, progress: Progress) -> None:
         progress.advance(step.stage, step.amount)
     if step.result is not None:
         progress.finish(step.stage, step.result)
+
+
+def _ended(status: int) -> FormationError:
+    """The error for an installer process that ended without a word."""
+    if status == -signal.SIGKILL:
+        return FormationError("the installer process was killed", hint=OUT_OF_MEMORY_HINT)
+    return FormationError(f"the installer process ended with status {status}")
 
 
 def _error(failed: Failed) -> Exception:

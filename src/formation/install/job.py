@@ -7,6 +7,8 @@ from formation.install.additions import Additions
 from formation.install.placement import SegmentSpec
 from formation.oci.media_types import Compression
 
+OUT_OF_MEMORY_HINT = "if nobody did that on purpose, the machine ran out of memory: dmesg tells"
+
 
 @dataclass(frozen=True, slots=True)
 class PackageJob:

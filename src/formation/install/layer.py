@@ -171,6 +171,7 @@ class _NewLayer:
         pieces.flush()
         self._file.flush()
         os.fchmod(self._file.fileno(), 0o644)
+        os.fsync(self._file.fileno())
         built = LayerFile(
             "sha256:" + self._compressed.hexdigest(), self._size, "sha256:" + self._uncompressed.hexdigest()
         )

@@ -17,6 +17,18 @@ _POLICY = "#!/bin/sh\n# No daemon starts while an image is built.\nexit 101\n"
 
 
 @dataclass(frozen=True, slots=True)
+class Isolation:
+    """What the installer may do on this machine."""
+
+    namespaces: bool
+    """Scripts get namespaces of their own; else a chroot is all."""
+    overlay: bool
+    """Trees are stacked by overlayfs; else they are copied."""
+    user_namespace: bool
+    """The installer is root of a user namespace only."""
+
+
+@dataclass(frozen=True, slots=True)
 class Root:
     """A writable view of a stack of read-only trees."""
 
@@ -41,10 +53,9 @@ class Root:
 class RootBuilder:
     """Makes roots below `work`, with overlayfs where this process may mount it, else by copying."""
 
-    def __init__(self, work: Path, *, overlay: bool, user_namespace: bool) -> None:
+    def __init__(self, work: Path, isolation: Isolation) -> None:
         self._work = work
-        self.overlay = overlay
-        self.user_namespace = user_namespace
+        self.isolation = isolation
         self._count = 0
         self._memories: list[Path] = []
         self._policy = work / "policy"
@@ -64,7 +75,7 @@ class RootBuilder:
         self._count += 1
         place = self._work / f"root-{self._count}"
         place.mkdir()
-        if not self.overlay:
+        if not self.isolation.overlay:
             with self._copy(lowers, place, upper) as root:
                 yield root
             return
@@ -94,7 +105,7 @@ class RootBuilder:
             probe = memory / "probe"
             probe.mkdir()
             # overlayfs in a user namespace marks directories with user.* attributes; tmpfs has them since Linux 6.6.
-            if self.user_namespace:
+            if self.isolation.user_namespace:
                 os.setxattr(probe, "user.overlay.probe", b"y")
             probe.rmdir()
             self._memories.append(memory)
@@ -116,7 +127,7 @@ class RootBuilder:
                 f"lowerdir={relative},upperdir={os.path.relpath(upper, self._work)},"
                 f"workdir={os.path.relpath(scratch, self._work)},{_OVERLAY_OPTIONS}"
             )
-            if self.user_namespace:
+            if self.isolation.user_namespace:
                 options += ",userxattr"
             namespaces.mount("overlay", target, "overlay", 0, options)
         except OSError as error:

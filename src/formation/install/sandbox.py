@@ -13,11 +13,18 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from formation.errors import FormationError
 from formation.install import namespaces
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
+# From capability.h: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE,
+# AUDIT_WRITE, SETFCAP. Container engines give a `RUN` line these and a few more (of which mknod, chroot and raw sockets
+# would be ways out); an ordinary user's scripts have no others that work, so root's have none either.
+_CAPABILITIES = frozenset({0, 1, 3, 4, 5, 6, 7, 8, 10, 29, 31})
+_PROTECTED = ("bus", "fs", "irq", "sys", "sysrq-trigger")
+"""What in /proc steers the whole machine, and would obey user id 0."""
 _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 TIME_LIMIT = 1800
 """Seconds that one program may run. The slowest known script (initramfs, fonts) takes one or two minutes."""
@@ -75,7 +82,7 @@ def run_programs(root: Path, programs: Sequence[Program], *, epoch: int, isolate
     Raises FormationError when the sandbox itself cannot be set up.
     """
     read_end, write_end = os.pipe()
-    child = os.fork()
+    child = namespaces.fork()
     if child == 0:
         os.close(read_end)
         _in_child(root, programs, epoch, isolated, log, write_end)
@@ -99,7 +106,6 @@ def _in_child(root: Path, programs: Sequence[Program], epoch: int, isolated: boo
     """Never returns: sets up the namespaces, runs the programs, and writes the report to `pipe`."""
     code = 1
     try:
-        namespaces.die_with_parent()
         if isolated:
             namespaces.unshare(
                 namespaces.CLONE_NEWNS
@@ -111,16 +117,21 @@ def _in_child(root: Path, programs: Sequence[Program], epoch: int, isolated: boo
             namespaces.set_host_name("formation")
             # unshare moves only future children into the new process namespace: its first one is its init, and
             # when it ends the kernel ends every daemon that a script may have started.
-            init = os.fork()
+            init = namespaces.fork()
             if init != 0:
                 os.close(pipe)
                 _, status = os.waitpid(init, 0)
                 os._exit(os.waitstatus_to_exitcode(status) & 0xFF)
-            namespaces.die_with_parent()
-            _mount_kernel_files(root)
-        else:
-            _make_devices(root)
-        outcomes = _run_all(root, programs, epoch, log)
+        with log.open("w+b") as output:
+            if isolated:
+                _enter(root)
+            else:
+                _make_devices(root)
+                namespaces.adopt_orphans()
+            namespaces.keep_capabilities(_CAPABILITIES)
+            outcomes = _run_all(None if isolated else root, programs, epoch, output)
+        if not isolated:
+            end_children()
         _send(pipe, {"outcomes": outcomes})
         code = 0
     except OSError as error:
@@ -137,14 +148,47 @@ def _send(pipe: int, value: object) -> None:
         file.write(data)
 
 
+def end_children() -> None:
+    """Kills and reaps all children of this process, and theirs, which it must have asked to adopt."""
+    while True:
+        for directory in Path("/proc").iterdir():
+            if directory.name.isdecimal() and _parent(directory) == os.getpid():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(directory.name), signal.SIGKILL)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _parent(process: Path) -> int:
+    """Id of the parent of the process that /proc/ID describes; 0 when it is gone."""
+    try:
+        # The name of the program, in parentheses, may hold anything.
+        return int((process / "stat").read_bytes().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def _enter(root: Path) -> None:
+    """Makes `root` the root of this mount namespace, with /proc, /dev and /tmp that vanish with it."""
+    namespaces.bind(root, root)
+    _mount_kernel_files(root)
+    namespaces.change_root(root)
+
+
 def _mount_kernel_files(root: Path) -> None:
-    """/proc, /dev and /tmp for the programs; all of them vanish with the mount namespace."""
-    namespaces.mount("proc", root / "proc", "proc", namespaces.MS_NOSUID | namespaces.MS_NODEV | namespaces.MS_NOEXEC)
+    """/proc, /dev and /tmp for the programs."""
+    safe = namespaces.MS_NOSUID | namespaces.MS_NODEV | namespaces.MS_NOEXEC
+    namespaces.mount("proc", root / "proc", "proc", safe)
+    for name in _PROTECTED:
+        if (root / "proc" / name).exists():
+            namespaces.bind(root / "proc" / name, root / "proc" / name, read_only=True)
     dev = root / "dev"
     namespaces.mount("tmpfs", dev, "tmpfs", namespaces.MS_NOSUID, "mode=0755,size=1m")
     for name in _DEVICES:
         (dev / name).touch()
-        namespaces.bind(Path("/dev") / name, dev / name)
+        namespaces.bind(Path("/dev") / name, dev / name, read_only=True)
     for name, target in _LINKS.items():
         (dev / name).symlink_to(target)
     (dev / "shm").mkdir()
@@ -177,23 +221,21 @@ def remove_devices(root: Path) -> None:
         (root / "dev" / name).unlink(missing_ok=True)
 
 
-def _run_all(root: Path, programs: Sequence[Program], epoch: int, log: Path) -> list[tuple[int, str]]:
+def _run_all(root: Path | None, programs: Sequence[Program], epoch: int, output: IO[bytes]) -> list[tuple[int, str]]:
+    """Exit status and output of each program. `root` is where they must change to; None: nowhere."""
     outcomes = []
-    with log.open("w+b") as output:
-        for program in programs:
-            start = output.seek(0, os.SEEK_END)
-            status = _run_one(
-                root, program, {**pinned_environment(epoch), **dict(program.environment)}, output.fileno()
-            )
-            end = output.seek(0, os.SEEK_END)
-            output.seek(max(start, end - 100_000))
-            outcomes.append((status, output.read().decode(errors="replace")))
-            if status != 0:
-                break
+    for program in programs:
+        start = output.seek(0, os.SEEK_END)
+        status = _run_one(root, program, {**pinned_environment(epoch), **dict(program.environment)}, output.fileno())
+        end = output.seek(0, os.SEEK_END)
+        output.seek(max(start, end - 100_000))
+        outcomes.append((status, output.read().decode(errors="replace")))
+        if status != 0:
+            break
     return outcomes
 
 
-def _run_one(root: Path, program: Program, environment: dict[str, str], output: int) -> int:
+def _run_one(root: Path | None, program: Program, environment: dict[str, str], output: int) -> int:
     """The exit status of one program; reaps whatever else ends meanwhile, since this process may be an init."""
     child = os.fork()
     if child == 0:
@@ -216,11 +258,12 @@ def _run_one(root: Path, program: Program, environment: dict[str, str], output: 
         signal.alarm(0)
 
 
-def _become(root: Path, output: int) -> None:
+def _become(root: Path | None, output: int) -> None:
     """Turns a fresh child into what a maintainer script expects: session, files, limits, root directory."""
     os.setsid()
-    os.chroot(root)
-    os.chdir("/")
+    if root is not None:
+        os.chroot(root)
+        os.chdir("/")
     null = os.open("/dev/null", os.O_RDONLY)
     os.dup2(null, 0)
     os.dup2(output, 1)

@@ -33,8 +33,8 @@ from formation.install.segment_record import (
     write_contents,
 )
 from formation.install.unpack import TreeWriter
-from formation.oci.compression import PIECE, compress_piece
-from formation.oci.media_types import Compression
+from formation.oci.compression import PIECE
+from formation.oci.pieces import Pieces
 from formation.oci.tar import header
 from formation.tarstream import BLOCK, padding
 
@@ -86,7 +86,8 @@ def _make(
     unpacking = _Unpacking(package, spec, root, content_only=content_only)
     contents = unpacking.run()
     with compressed.open("xb") as file:
-        pieces = _write_segment(file, unpacking, contents.entries, root, spec)
+        sink = _Digested(file)
+        pieces = _write_segment(sink, unpacking, contents.entries, root, spec)
     with listing.open("xb") as file:
         sections = write_contents(file, contents)
     segment = Segment(
@@ -94,7 +95,7 @@ def _make(
         deb=digest,
         compression=spec.compression,
         size=pieces.size,
-        digest=pieces.digest,
+        digest=sink.digest,
         uncompressed_size=pieces.uncompressed_size,
         newest=unpacking.newest,
         control=tuple(
@@ -257,64 +258,29 @@ def _sorted(entries: Iterable[Entry]) -> tuple[Entry, ...]:
     return tuple(sorted(entries, key=lambda entry: encode_path(entry.path)))
 
 
-class _Pieces:
-    """A tar stream that is compressed piece by piece into a file."""
+class _Digested:
+    """A file that is hashed while it is written."""
 
-    def __init__(self, file: IO[bytes], compression: Compression) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._compression = compression
-        self._buffer = memoryview(bytearray(PIECE))
-        self._used = 0
         self._hash = hashlib.sha256()
-        self.size = 0
-        """Bytes written."""
-        self.uncompressed_size = 0
 
-    def add(self, data: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Appends `data`."""
-        start = 0
-        while start < len(data):
-            part = data[start : start + PIECE - self._used] if start or len(data) > PIECE - self._used else data
-            self._buffer[self._used : self._used + len(part)] = part
-            start += len(part)
-            self._advance(len(part))
-
-    def add_file(self, descriptor: int, size: int) -> None:
-        """Appends the `size` bytes of an open file."""
-        while size:
-            count = os.readv(descriptor, [self._buffer[self._used : self._used + size]])
-            if not count:
-                raise OSError("a file that was just unpacked has become shorter")
-            size -= count
-            self._advance(count)
-
-    def flush(self) -> None:
-        """Compresses what is left."""
-        if not self._used:
-            return
-        data = compress_piece(self._buffer[: self._used], self._compression)
         self._file.write(data)
         self._hash.update(data)
-        self.size += len(data)
-        self.uncompressed_size += self._used
-        self._used = 0
 
     @property
     def digest(self) -> str:
         """Of what was written."""
         return "sha256:" + self._hash.hexdigest()
 
-    def _advance(self, count: int) -> None:
-        self._used += count
-        if self._used == PIECE:
-            self.flush()
-
 
 def _write_segment(
-    file: IO[bytes], unpacking: _Unpacking, entries: Iterable[Entry], root: Path, spec: SegmentSpec
-) -> _Pieces:
+    sink: _Digested, unpacking: _Unpacking, entries: Iterable[Entry], root: Path, spec: SegmentSpec
+) -> Pieces:
     """Writes all of `entries` but the directories, with the content that is kept in memory or below `root`."""
-    pieces = _Pieces(file, spec.compression)
+    pieces = Pieces(sink, spec.compression)
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for entry in entries:

@@ -12,7 +12,7 @@ from formation.install.job import BuiltLayer, PackageJob
 from formation.install.layer import LayerStore, Owner, package_layer
 from formation.install.link import link_tree
 from formation.install.placement import SegmentSpec
-from formation.install.roots import RootBuilder
+from formation.install.roots import Isolation, RootBuilder
 from formation.install.segment import make_segment
 from formation.install.segment_record import (
     Segment,
@@ -79,10 +79,7 @@ def configure(
     segments: Sequence[Segment],
     before: Sequence[Path],
     work: Path,
-    *,
-    isolated: bool,
-    overlay: bool,
-    user_namespace: bool,
+    isolation: Isolation,
 ) -> Effects:
     """Runs a stage, and keeps its effects in the store.
 
@@ -99,10 +96,10 @@ def configure(
             (files / name).chmod(mode)
     for segment in segments:
         link_tree(store.trees / segment.key, files, read_entries(store.segments, segment))
-    builder = RootBuilder(place, overlay=overlay, user_namespace=user_namespace)
+    builder = RootBuilder(place, isolation)
     failed = store.root / "failed" / stage.key[:16]
     try:
-        captured = StageRun(stage, files, tuple(before), builder, isolated, place / "log", failed).run()
+        captured = StageRun(stage, files, tuple(before), builder, place / "log", failed).run()
         return store_effects(captured.changed, captured.removed, captured.source, store.effects / stage.key, result)
     finally:
         builder.close()

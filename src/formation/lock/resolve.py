@@ -115,7 +115,7 @@ def _check_shared(
 ) -> None:
     """Raises DefinitionError when `variant` would change a package of what it extends, whose layers it shares."""
     for package in above:
-        now = chosen.get(package.name)
+        now = chosen.get(package.name) if package.name not in variant.without else None
         if now == package:
             continue
         change = "go without it" if now is None else f"have {now.version}"

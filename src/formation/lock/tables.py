@@ -104,9 +104,9 @@ def _value(text: str, number: int) -> Value:
             return datetime.fromisoformat(text)
         except ValueError:
             raise WrongLine(number, f"{text} is not a time") from None
-    # TOML's basic strings and lists of them are JSON's, save for escapes that neither writer needs.
+    # TOML's basic strings and lists of them are JSON's, except that JSON may escape a slash.
     try:
-        value = json.loads(text)
+        value = json.loads(text.replace("\\/", "\\x"))
     except (ValueError, RecursionError):
         raise WrongLine(number, f"{_shown(text)} is not a value that formation lock writes") from None
     items = value if isinstance(value, list) else [value]

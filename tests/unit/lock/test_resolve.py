@@ -10,9 +10,8 @@ from formation.digest import sha256
 from formation.errors import DefinitionError, IntegrityError, UnreachableError, UnresolvableError, UsageError
 from formation.lock.lockfile import lock_text, parse_lock
 from signed_archive import new_key, ring
-from workshop import NOW, PACKAGES
+from workshop import DEV, NOW, PACKAGES
 
-DEV = "variants:\n  dev:\n    packages:\n      - clang\n"
 TWO = "architectures: [amd64, arm64]\n"
 
 
@@ -105,14 +104,22 @@ def test_a_request_of_a_variant_counts_although_it_could_meet_an_essential_depen
 
 
 def test_a_variant_may_not_change_a_package_of_what_it_extends(workshop):
-    workshop.publish()
-    workshop.publish({**PACKAGES}, suite="next", version="2.0")
-    more = "variants:\n  dev:\n    packages:\n      - libnghttp2-14/stable\n"
-    definition = workshop.define("libnghttp2-14/next", more, suites="stable, next")
+    workshop.publish({"aa": {"Depends": "bb"}, "bb": {}})
+    workshop.publish({"bb": {}}, suite="next", version="2.0")
+    more = "essential: false\nvariants:\n  dev:\n    packages:\n      - bb/stable\n"
     with pytest.raises(DefinitionError) as caught:
-        workshop.lock(definition)
-    assert "runtime has libnghttp2-14 2.0, and dev, which extends it, would have 1.0" in caught.value.message
+        workshop.lock(workshop.define("aa", more, suites="stable, next"))
+    assert caught.value.message.endswith(
+        "formation.yaml:12: runtime has bb 2.0, and dev, which extends it, would have 1.0"
+    )
     assert caught.value.hint == "ask for it in runtime, so that both have the same"
+
+
+def test_a_variant_may_not_leave_out_a_package_of_what_it_extends(workshop):
+    workshop.publish({"aa": {"Recommends": "bb"}, "bb": {}, "cc": {}})
+    more = "essential: false\nrecommends: true\nvariants:\n  dev:\n    packages: [cc, -bb]\n"
+    with pytest.raises(DefinitionError, match=r"has bb 1\.0, and dev, which extends it, would go without it"):
+        workshop.lock(workshop.define("aa", more))
 
 
 def test_unknown_packages_are_all_told_with_file_line_and_similar_names(published):

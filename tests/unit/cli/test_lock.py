@@ -1,0 +1,171 @@
+"""`formation lock` against a signed archive on a server."""
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from archives import HOUR, served
+from workshop import DEV, PACKAGES, Workshop
+
+
+@pytest.fixture
+def workshop(tmp_path: Path) -> Iterator[Workshop]:
+    (tmp_path / "served").mkdir()
+    with served(tmp_path / "served") as url:
+        workshop = Workshop(tmp_path, url)
+        workshop.publish(age=10 * HOUR)
+        workshop.define("curl")
+        yield workshop
+
+
+@pytest.fixture
+def lock(formation, workshop):
+    """`formation lock` at this hour."""
+    return lambda *arguments: formation("lock", *arguments, now=int(time.time()))
+
+
+def test_a_first_lock_is_written_and_summed_up(workshop, lock):
+    result = lock("base")
+    assert result.code == 0, result.stderr
+    path = workshop.base / "formation.lock"
+    size = sum(file.stat().st_size for file in (workshop.directory / "debs").iterdir() if "clang" not in file.name)
+    assert result.stdout.startswith(f"wrote {path}: 6 packages, ")
+    assert "to download\n" in result.stdout
+    assert size > 0
+    assert path.read_text().count("[[package]]") == 6
+    assert "archives" in result.stderr
+
+
+def test_the_definition_s_file_names_it_as_well_as_its_directory(workshop, lock):
+    assert lock("base/formation.yaml").code == 0
+    assert (workshop.base / "formation.lock").exists()
+
+
+def test_a_second_lock_changes_no_byte(workshop, lock):
+    lock("base")
+    before = (workshop.base / "formation.lock").stat()
+    result = lock("base")
+    assert result.stdout == f"{workshop.base}/formation.lock is up to date\n"
+    assert (workshop.base / "formation.lock").stat() == before
+
+
+def test_newer_dates_alone_are_written_only_by_refresh(workshop, lock):
+    lock("base")
+    path = workshop.base / "formation.lock"
+    before = path.read_bytes()
+    workshop.publish(age=HOUR)
+    assert "is up to date" in lock("base").stdout
+    assert path.read_bytes() == before
+    assert lock("base", "--refresh").stdout.startswith("wrote ")
+    assert path.read_bytes() != before
+
+
+def test_an_update_shows_what_changes_in_the_image(workshop, lock):
+    lock("base")
+    packages = {**PACKAGES, "curl": {"Version": "1.1", "Depends": "libcurl4, libidn2"}, "libidn2": {}}
+    workshop.publish({**packages, "libcurl4": {"Source": "curl", "Depends": "libc6"}}, age=HOUR)
+    result = lock("base")
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["PACKAGE", "OLD", "NEW", "CHANGE", "VARIANTS", "ARCHITECTURES"]
+    assert ["curl", "1.0", "1.1", "upgraded", "runtime", "amd64"] in [line.split() for line in lines]
+    assert ["libidn2", "-", "1.0", "added", "runtime", "amd64"] in [line.split() for line in lines]
+    assert ["libnghttp2-14", "1.0", "-", "removed", "runtime", "amd64"] in [line.split() for line in lines]
+    assert lines[-1].startswith(f"wrote {workshop.base}/formation.lock: 6 packages")
+
+
+def test_a_dry_run_writes_nothing(workshop, lock):
+    assert lock("base", "--dry-run").stdout.startswith(f"would write {workshop.base}/formation.lock: 6 packages")
+    assert not (workshop.base / "formation.lock").exists()
+
+
+def test_json_is_the_lock_as_data(workshop, lock):
+    data = json.loads(lock("base", "--json").stdout)
+    curl = next(package for package in data["packages"] if package["name"] == "curl")
+    assert {key: curl[key] for key in ("version", "architecture", "source", "source_version")} == {
+        "version": "1.0",
+        "architecture": "amd64",
+        "source": "curl",
+        "source_version": "1.0",
+    }
+    assert curl["sha256"].startswith("sha256:")
+    assert isinstance(curl["size"], int)
+    assert data["epoch"] == data["suites"][0]["date"]
+    assert (workshop.base / "formation.lock").exists()
+
+
+def test_json_of_an_unchanged_lock_is_what_the_file_has(workshop, lock):
+    first = lock("base", "--json").stdout
+    workshop.publish(age=HOUR)
+    assert lock("base", "--json").stdout == first
+
+
+def test_a_check_needs_no_network_and_answers_by_exit_code(workshop, lock):
+    lock("base")
+    workshop.define("curl", "labels: {a: b}\n").path.touch()
+    text = (workshop.base / "formation.yaml").read_text().replace(workshop.url, "http://127.0.0.1:1")
+    assert lock("base", "--check").code == 0
+    (workshop.base / "formation.yaml").write_text(text)
+    result = lock("base", "--check")
+    assert result.code == 1
+    assert "is stale: local moved to http://127.0.0.1:1/archive" in result.stderr
+
+
+def test_a_stale_lock_is_told_with_its_reason_and_hint(workshop, lock):
+    lock("base")
+    workshop.define("curl gdb", DEV)
+    result = lock("base", "--check")
+    assert result.code == 1
+    assert result.stderr == (
+        f"error: {workshop.base}/formation.lock is stale: gdb was added to runtime; clang was added to dev\n"
+        "hint: formation lock base\n"
+    )
+    answer = json.loads(lock("base", "--check", "--json").stdout)
+    assert (answer["stale"], answer["reason"]) == (True, "gdb was added to runtime; clang was added to dev")
+
+
+def test_a_missing_lock_fails_a_check(workshop, lock):
+    result = lock("base", "--check")
+    assert result.code == 1
+    assert "there is no lock" in result.stderr
+
+
+def test_a_lock_that_a_merge_broke_is_written_anew(workshop, lock):
+    lock("base")
+    path = workshop.base / "formation.lock"
+    good = path.read_text()
+    path.write_text("<<<<<<< HEAD\n" + good)
+    broken = lock("base", "--check")
+    assert broken.code == 2
+    assert f"{path}:1: a merge conflict was left in it" in broken.stderr
+    result = lock("base")
+    assert result.code == 0
+    assert "written anew" in result.stderr
+    assert path.read_text() == good
+
+
+def test_a_replay_is_an_integrity_error_and_leaves_the_lock(workshop, lock):
+    lock("base")
+    before = (workshop.base / "formation.lock").read_bytes()
+    workshop.publish(age=20 * HOUR, version="0.9")
+    result = lock("base")
+    assert result.code == 4
+    assert "replay" in result.stderr
+    assert (workshop.base / "formation.lock").read_bytes() == before
+
+
+def test_an_unknown_package_is_a_wrong_definition(workshop, lock):
+    workshop.define("crul")
+    result = lock("base")
+    assert result.code == 2
+    assert result.stderr.endswith(
+        f"error: {workshop.base}/formation.yaml:7: no archive of the definition has a package crul\n"
+        "hint: did you mean curl?\n"
+    )
+
+
+def test_an_archive_that_does_not_answer_is_exit_code_5(workshop, lock):
+    workshop.define("curl", suites="missing")
+    assert lock("base").code == 5
