@@ -8,13 +8,14 @@ The archive holds exactly the .debs of the lock, so that apt has no choice.
 """
 
 import hashlib
-import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from formation.debian.deb import open_deb
+from formation.install.additions import Additions
 from formation.lock.model import LockedPackage
 from formation.store.store import Store
 
@@ -52,7 +53,10 @@ def make_repository(directory: Path, packages: Iterable[LockedPackage], store: S
     for package in packages:
         deb = store.download(package.sha256)
         name = f"{package.sha256.removeprefix('sha256:')}.deb"
-        shutil.copyfile(deb, directory / name)
+        try:
+            (directory / name).hardlink_to(deb)
+        except OSError:
+            shutil.copyfile(deb, directory / name)
         with open_deb(deb) as opened:
             control = opened.control["control"].decode().strip("\n")
         digest = hashlib.sha256(deb.read_bytes()).hexdigest()
@@ -60,7 +64,9 @@ def make_repository(directory: Path, packages: Iterable[LockedPackage], store: S
     index = "\n".join(stanzas).encode()
     (directory / "Packages").write_bytes(index)
     # mmdebstrap takes the essential packages of the suite that it is asked for.
-    release = f"Suite: {SUITE}\nCodename: {SUITE}\nSHA256:\n {hashlib.sha256(index).hexdigest()} {len(index)} Packages\n"
+    release = (
+        f"Suite: {SUITE}\nCodename: {SUITE}\nSHA256:\n {hashlib.sha256(index).hexdigest()} {len(index)} Packages\n"
+    )
     (directory / "Release").write_text(release)
     return directory
 
@@ -89,6 +95,7 @@ def bootstrap(mmdebstrap: str, repository: Path, target: Path, architecture: str
     )
     assert done.returncode == 0, f"mmdebstrap ended with {done.returncode}:\n{done.stderr[-4000:]}"
     target.chmod(0o755)
+    (target / "etc/apt/sources.list").unlink()
 
 
 def copy_root(source: Path, target: Path) -> Path:
@@ -120,16 +127,51 @@ def run_inside(root: Path, repository: Path, arguments: Sequence[str], epoch: in
 def install(root: Path, repository: Path, requests: Sequence[str], epoch: int) -> None:
     """`apt-get install`, of what `repository` has, with the policy that no service starts."""
     policy = root / "usr/sbin/policy-rc.d"
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
-    source = root / "etc/apt/sources.list"
-    source.write_text("deb [trusted=yes] copy:/tmp/archive ./\n")
-    options = ["-q", "-y", "-o", "APT::Sandbox::User=root", "-o", "APT::Install-Recommends=false"]
-    run_inside(root, repository, ["apt-get", *options, "update"], epoch)
-    run_inside(root, repository, ["apt-get", *options, "install", *requests], epoch)
-    run_inside(root, repository, ["apt-get", "clean"], epoch)
-    policy.unlink()
+    ours = not policy.exists()
+    if ours:
+        policy.write_text("#!/bin/sh\nexit 101\n")
+        policy.chmod(0o755)
+    source = root / "etc/apt/sources.list.d/locked.list"
+    source.write_text("deb [trusted=yes] file:/tmp/archive ./\n")
+    options = [
+        "-q",
+        "-y",
+        "-oAPT::Sandbox::User=root",
+        "-oAPT::Install-Recommends=false",
+        "-oDir::Etc::SourceParts=/dev/null",
+        f"-oDir::Etc::SourceList=/{source.relative_to(root)}",
+    ]
+    words = shlex.join(["apt-get", *options])
+    script = f"{words} update && {words} install {shlex.join(requests)} && apt-get clean"
+    run_inside(root, repository, ["sh", "-ec", script], epoch)
     source.unlink()
-    for name in os.listdir(root / "var/lib/apt/lists"):
-        path = root / "var/lib/apt/lists" / name
+    if ours:
+        policy.unlink()
+    lists = root / "var/lib/apt/lists"
+    for path in lists.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def add(root: Path, repository: Path, additions: Additions, epoch: int) -> None:
+    """What a definition adds besides packages, made with the programs that a person would use."""
+    for group in additions.groups:
+        system = ["--system"] if group.system else []
+        number = [] if group.gid is None else [f"--gid={group.gid}"]
+        run_inside(root, repository, ["groupadd", *system, *number, group.name], epoch)
+    for user in additions.users:
+        system = ["--system"] if user.system else []
+        number = [] if user.uid is None else [f"--uid={user.uid}"]
+        groups = [f"--groups={','.join(user.groups)}"] if user.groups else []
+        words = [f"--gid={user.group}", f"--home-dir={user.home}", f"--shell={user.shell}", f"--comment={user.comment}"]
+        run_inside(
+            root, repository, ["useradd", "--no-create-home", *system, *number, *groups, *words, user.name], epoch
+        )
+    for directory in sorted(additions.directories, key=lambda directory: directory.path):
+        owner = [f"--owner={directory.owner}", f"--group={directory.group}", f"--mode={directory.mode:o}"]
+        run_inside(root, repository, ["install", "--directory", *owner, directory.path], epoch)
+    for file in additions.files:
+        path = root / file.path.lstrip("/")
+        assert (file.owner, file.group) == ("root", "root")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file.content if file.content is not None else Path(str(file.source)).read_bytes())
+        path.chmod(file.mode)

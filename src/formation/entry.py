@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
+WHITEOUT = ".wh."
+"""How the name of a layer entry that removes another begins: no file may be called so. Source: OCI's layer.md."""
+
 EntryType = Literal["file", "directory", "symlink", "hardlink", "character", "block", "fifo"]
 
 

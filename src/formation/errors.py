@@ -13,6 +13,18 @@ Errors of lower libraries (urllib3, lzma, pydantic, OSError) are mapped to these
 `formation.cli.main` is the one place that prints them.
 """
 
+import errno
+
+_REMEDIES = {
+    errno.ENOSPC: "free some space: formation cache prune",
+    errno.EDQUOT: "free some space: formation cache prune",
+    errno.EFBIG: "allow larger files: ulimit -f unlimited",
+    errno.EROFS: "choose a store that can be written to: --store DIR",
+    errno.EACCES: "look at who owns it, or choose another store: --store DIR",
+    errno.EPERM: "look at who owns it, or choose another store: --store DIR",
+    errno.EMFILE: "allow more open files: ulimit -n 4096",
+}
+
 
 class FormationError(Exception):
     """An operation failed for a reason that a person can act on.
@@ -65,3 +77,13 @@ class UnreachableError(FormationError):
     """A server did not answer, answered with an error, or no longer has a file."""
 
     exit_code = 5
+
+
+def remedy(error: OSError) -> str | None:
+    """What a person can do about an error of the operating system; None when nothing in general."""
+    return _REMEDIES.get(error.errno or 0)
+
+
+def system_error(failed: str, error: OSError) -> FormationError:
+    """The error for what the operating system refused; `failed` says what did not work."""
+    return FormationError(f"{failed}: {error.strerror or error}", hint=remedy(error))

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from formation.build.plan import Plan
 from formation.definition.values import ImageConfig
 from formation.install.job import BuiltLayer, BuiltVariant
-from formation.oci.annotations import LAYER_KIND, LAYER_PACKAGES, LOCK_DIGEST, packages_text
+from formation.oci.annotations import COMPRESSOR, LAYER_KIND, LAYER_PACKAGES, LOCK_DIGEST, packages_text
+from formation.oci.compression import FORMAT
 from formation.oci.config import Config, Execution, History, config_bytes
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.manifest import Manifest, manifest_bytes
@@ -52,7 +53,11 @@ def assemble_image(store: Store, plan: Plan, variants: Sequence[BuiltVariant]) -
     manifest = Manifest(
         config=Descriptor(OCI_CONFIG, add_bytes(store, config_data), len(config_data)),
         layers=tuple(_descriptor(layer) for layer in layers),
-        annotations={**_labels(plan), LOCK_DIGEST: add_bytes(store, plan.lock_text.encode())},
+        annotations={
+            **dict(plan.lineage[-1].config.labels),
+            LOCK_DIGEST: add_bytes(store, plan.lock_text.encode()),
+            COMPRESSOR: FORMAT[plan.compression],
+        },
     )
     data = manifest_bytes(manifest)
     return Descriptor(OCI_MANIFEST, add_bytes(store, data), len(data), platform=platform)
@@ -67,20 +72,9 @@ def _execution(plan: Plan) -> Execution:
         entrypoint=config.entrypoint,
         command=config.command,
         volumes=tuple(sorted(config.volumes)),
-        labels=_labels(plan),
+        labels=dict(config.labels),
         stop_signal=config.stop_signal or "",
     )
-
-
-def _labels(plan: Plan) -> dict[str, str]:
-    """The definition's labels, and those that every image has. Source: OCI image-spec 1.1, annotations.md."""
-    variant = plan.lineage[-1]
-    standard = {
-        "org.opencontainers.image.title": plan.definition.name,
-        "org.opencontainers.image.version": plan.definition.tag(plan.variant),
-        "org.opencontainers.image.description": variant.description or plan.definition.description,
-    }
-    return {**{name: text for name, text in standard.items() if text}, **dict(variant.config.labels)}
 
 
 def _descriptor(layer: BuiltLayer) -> Descriptor:

@@ -17,7 +17,7 @@ from formation.lock.model import Lock, LockedPackage
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
 
-IMAGE_FORMAT = 1
+IMAGE_FORMAT = 3
 """Part of a build's key: a change of what an image looks like must raise it."""
 
 
@@ -50,9 +50,7 @@ def make_plan(definition: Definition, lock: Lock, lock_text: str, variant: str, 
     """The plan for one image. The lock must be fresh; variant and architecture must exist."""
     lineage = definition.lineage(variant)
     packages = lock.of(architecture, frozenset(v.name for v in lineage))
-    additions = tuple(
-        _additions(definition, lineage[: count + 1], lock, architecture) for count in range(len(lineage))
-    )
+    additions = tuple(_additions(definition, lineage[: count + 1], lock, architecture) for count in range(len(lineage)))
     return Plan(definition, variant, architecture, lock, lock_text, packages, additions)
 
 

@@ -89,7 +89,7 @@ def run(arguments: Namespace, context: Context) -> int:
 def _check(arguments: Namespace, definition: "Definition") -> None:
     """Raises UsageError for a variant, architecture or output that cannot be, before anything is done."""
     from formation.errors import UsageError
-    from formation.oci.name import Transport, parse_name
+    from formation.oci.name import parse_name
 
     variants = [variant.name for variant in definition.variants]
     if arguments.variant not in variants:
@@ -104,12 +104,12 @@ def _check(arguments: Namespace, definition: "Definition") -> None:
             hint=f"it is for: {', '.join(definition.architectures)}",
         )
     if arguments.output is not None:
-        transport = parse_name(arguments.output).transport
-        if transport not in (Transport.LAYOUT, Transport.DOCKER_ARCHIVE):
+        if not arguments.output.startswith(("oci:", "docker-archive:")):
             raise UsageError(
                 f"--output: images cannot be written to {arguments.output!r}",
                 hint="write oci:DIR[:TAG] or docker-archive:FILE",
             )
+        parse_name(arguments.output)
 
 
 def _lock(
@@ -136,7 +136,7 @@ def _lock(
     reason = staleness(definition, lock)
     if reason is not None:
         raise UsageError(f"{path} is stale: {reason}", hint=hint)
-    return lock, path.read_text()
+    return lock, lock_text(lock)
 
 
 def _fresh_lock(

@@ -1,7 +1,9 @@
 """`formation cache`: what the local store takes, and freeing some of it."""
 
+import os
 import re
 from argparse import ArgumentTypeError, Namespace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
@@ -66,17 +68,18 @@ def run(arguments: Namespace, context: Context) -> int:
 
 
 def _prune(arguments: Namespace, context: Context) -> int:
-    from formation.store.locking import remove_tree
     from formation.store.prune import prune
 
+    removal = _Removal()
     age = DEFAULT_AGE if arguments.older_than is None else arguments.older_than
     freed = prune(
         context.store,
         before=None if arguments.all else context.now - age,
-        remove=remove_tree,
+        remove=removal.remove,
         keep_images=not arguments.images,
         dry_run=arguments.dry_run,
     )
+    removal.finish(context)
     if arguments.json:
         context.write_json({"store": str(context.store.root), "dry_run": arguments.dry_run, **_json(freed)})
         return 0
@@ -84,6 +87,33 @@ def _prune(arguments: Namespace, context: Context) -> int:
     total = sum(kind.size for kind in freed)
     context.write(f"{verb} {size_text(total)}\n" + (f"\n{_table(freed)}" if total else ""))
     return 0
+
+
+class _Removal:
+    """Removes trees at once where this user can; those of subordinate user ids all together, in one namespace."""
+
+    def __init__(self) -> None:
+        self._left: list[Path] = []
+
+    def remove(self, path: Path) -> None:
+        """Removes `path`, or notes it: it has the name of something removed, and nobody looks for it any more."""
+        from formation.store.locking import remove_tree
+
+        try:
+            remove_tree(path)
+        except PermissionError:
+            if os.geteuid() == 0:
+                raise
+            self._left.append(path)
+
+    def finish(self, context: Context) -> None:
+        """Removes what was noted. Raises FormationError when the user has no subordinate ids any more."""
+        if not self._left:
+            return
+        from formation.install.installer import remove_trees
+
+        with context.progress() as progress:
+            remove_trees(self._left, progress)
 
 
 def _json(kinds: "tuple[Usage, ...]") -> dict[str, object]:

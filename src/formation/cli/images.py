@@ -22,7 +22,7 @@ def register(subparsers: Subparsers) -> None:
         Lists the images in the local store: reference, digest, platform, size as stored (compressed), number of layers
         and time of creation.
 
-        The time of creation of an image that Formation built is the date of the archives in its lock, since the hour
+        The time of creation of an image that Formation built is that of the newest file in its packages, since the hour
         of the build must not change the image.
         """,
         """

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import errno
 import os
 import sys
 import traceback
@@ -12,19 +11,10 @@ from formation.cli.commands import command
 from formation.cli.context import Context, read_context
 from formation.cli.parser import parse
 from formation.cli.text import printable
-from formation.errors import FormationError, UsageError
+from formation.errors import FormationError, UsageError, remedy
 
 EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130
-
-_HINTS = {
-    errno.ENOSPC: "free some space: formation cache prune",
-    errno.EDQUOT: "free some space: formation cache prune",
-    errno.EROFS: "choose a store that can be written to: --store DIR",
-    errno.EACCES: "look at who owns it, or choose another store: --store DIR",
-    errno.EPERM: "look at who owns it, or choose another store: --store DIR",
-    errno.EMFILE: "allow more open files: ulimit -n 4096",
-}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -88,7 +78,7 @@ def _give_up_stdout(context: Context) -> None:
 
 def _print_os_error(context: Context, error: OSError) -> None:
     where = f"{error.filename}: " if error.filename else ""
-    _print_error(context, f"{where}{error.strerror or error}", _HINTS.get(error.errno or 0))
+    _print_error(context, f"{where}{error.strerror or error}", remedy(error))
     if context.debug:
         traceback.print_exception(error, file=context.stderr)
 

@@ -6,11 +6,16 @@ Configuring is left to the image's own dpkg: it reads what this module writes, r
 triggers, and rewrites the status file in its own words.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from formation.errors import MalformedError
+
 ADMINISTRATION = "var/lib/dpkg"
 INFO = f"{ADMINISTRATION}/info"
+_TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
+_OWN_TRIGGER_FILES = frozenset({"File", "Lock", "Unincorp"})
 _NOT_IN_INFO = frozenset({"control"})
 
 
@@ -74,10 +79,11 @@ def unpacked_stanza(control: bytes, conffiles: Sequence[tuple[str, str]]) -> byt
 
 
 def interests(control: Mapping[str, bytes]) -> list[Interest]:
-    """The triggers that a package is interested in. Source: deb-triggers(5)."""
+    """The triggers that a package is interested in. Raises MalformedError. Source: deb-triggers(5)."""
     found = []
     for words in _trigger_lines(control):
         if words[0] in ("interest", "interest-await", "interest-noawait") and len(words) == 2:
+            _check_trigger(words[1])
             found.append(Interest(words[1], awaits=words[0] != "interest-noawait"))
     return found
 
@@ -85,6 +91,12 @@ def interests(control: Mapping[str, bytes]) -> list[Interest]:
 def activations(control: Mapping[str, bytes]) -> list[str]:
     """The trigger names that a package activates when it is unpacked."""
     return [words[1] for words in _trigger_lines(control) if words[0].startswith("activate") and len(words) == 2]
+
+
+def _check_trigger(name: str) -> None:
+    """Raises MalformedError for a name that dpkg refuses; it becomes the name of a file in triggers/."""
+    if not name.startswith("/") and (not _TRIGGER_NAME.fullmatch(name) or name in _OWN_TRIGGER_FILES):
+        raise MalformedError(f"a package has an interest in a trigger of the name {name[:100]!r}")
 
 
 def _trigger_lines(control: Mapping[str, bytes]) -> Iterable[list[str]]:

@@ -179,10 +179,10 @@ class _Known:
 
 
 @contextmanager
-def open_deb(path: Path) -> Iterator[Deb]:
-    """The package file at `path`, with its control members read.
+def open_deb(path: Path, name: str | None = None) -> Iterator[Deb]:
+    """The package file at `path`, with its control members read. Messages call it `name`, or by its file name.
 
     Raises MalformedError when it is not a well-formed package.
     """
     with path.open("rb") as file:
-        yield Deb(file, path.name)
+        yield Deb(file, name or path.name)

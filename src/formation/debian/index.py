@@ -31,9 +31,11 @@ _RELATION_FIELDS = (b"Pre-Depends", b"Depends", b"Conflicts", b"Breaks", b"Recom
 _KEPT_FIELDS = (b"Package", b"Version", b"Architecture", b"Source", b"Essential", b"Important", b"Protected",
                 b"Priority", b"Multi-Arch", b"Filename", b"Size", b"SHA256", b"Installed-Size",
                 *_RELATION_FIELDS)  # fmt: skip
-_FIELD = re.compile(rb"\n((" + b"|".join(_KEPT_FIELDS) + rb"):[ \t]*(.*(?:\n[ \t].*)*))")
+_KEPT = frozenset(_KEPT_FIELDS)
+_KEPT_LOWER = frozenset(name.lower() for name in _KEPT_FIELDS)
+_FIELD = re.compile(rb"\n(([A-Za-z0-9-]+):[ \t]*([^\n]*(?:\n[ \t][^\n]*)*))")
 _MENTION = re.compile(rb"[,|]\s*([^\s,|(\[<]+)")
-_FIELD_NAME = re.compile(rb"\n([A-Za-z0-9-]+):")
+_NAME = re.compile(rb"\n([A-Za-z0-9-]+):")
 _NAME = re.compile(rb"[A-Za-z0-9][A-Za-z0-9+._-]{0,254}")
 _VERSION = re.compile(rb"[A-Za-z0-9][A-Za-z0-9.+~:_-]{0,999}")
 _ARCHITECTURE = re.compile(rb"[a-z0-9][a-z0-9-]{0,63}")
@@ -87,9 +89,9 @@ def parse_packages(data: bytes, *, archive: str, suite: str) -> PackageIndex:
     names, versions, architectures, essential, provisions = [], [], [], [], []  # type: ignore[var-annotated]
     mentions: dict[bytes, None] = {}
     blocks: list[bytes] = []
-    is_canonical = _has_canonical_fields(data)
+    known: set[bytes] = set(_KEPT)
     for position, stanza in enumerate(_stanzas(data)):
-        fields, block = _fields(stanza if is_canonical else _canonical(stanza))
+        fields, block = _fields(stanza, known)
         name, version = fields[b"Package"], fields[b"Version"]
         names.append(name.decode())
         versions.append(version.decode())
@@ -149,32 +151,30 @@ def _stanzas(data: bytes) -> Iterator[bytes]:
             yield stanza
 
 
-def _has_canonical_fields(data: bytes) -> bool:
-    """Whether no field that matters is written in another case than Policy's, which nearly no index does."""
-    odd = {*_FIELD_NAME.findall(b"\n" + data[:1000]), *_FIELD_NAME.findall(data)} - set(_KEPT_FIELDS)
-    return not {name.lower() for name in odd} & {name.lower() for name in _KEPT_FIELDS}
-
-
-def _canonical(stanza: bytes) -> bytes:
-    parsed = parse_stanza(stanza)
-    return b"\n".join(
-        b"%b: %b" % (name, parsed[name.decode()].encode()) for name in _KEPT_FIELDS if name.decode() in parsed
-    )
-
-
-def _fields(stanza: bytes) -> tuple[dict[bytes, bytes], bytes]:
-    """The fields that matter, and a stanza of just them.
+def _fields(stanza: bytes, known: set[bytes]) -> tuple[dict[bytes, bytes], bytes]:
+    """The fields, and a stanza of just those that matter. `known` are the names that need no second look.
 
     Raises MalformedError for a stanza that is no package's.
     """
     found = _FIELD.findall(b"\n" + stanza)
     fields = {name: value for _, name, value in found}
-    if len(found) != len(fields):
+    if not fields.keys() <= known:
+        if any(name not in _KEPT and name.lower() in _KEPT_LOWER for name in fields):
+            return _fields(_canonical(stanza), known)
+        known |= fields.keys()
+    if len(found) != len(fields) and any(sum(name == kept for _, name, _ in found) > 1 for kept in _KEPT):
         raise MalformedError(f"a stanza of a Packages index has a field twice: {stanza[:100]!r}")
     for field, pattern in ((b"Package", _NAME), (b"Version", _VERSION), (b"Architecture", _ARCHITECTURE)):
         if field not in fields or not pattern.fullmatch(fields[field]):
             raise MalformedError(f"a stanza of a Packages index has no valid {field.decode()} field: {stanza[:100]!r}")
-    return fields, b"\n".join([line for line, _, _ in found]) + b"\n"
+    return fields, b"\n".join([line for line, name, _ in found if name in _KEPT]) + b"\n"
+
+
+def _canonical(stanza: bytes) -> bytes:
+    """The stanza with the field names that matter in the case of Policy, which nearly every index uses."""
+    parsed = parse_stanza(stanza)
+    names = (name for name in _KEPT_FIELDS if name.decode() in parsed)
+    return b"\n".join(b"%b: %b" % (name, parsed[name.decode()].encode()) for name in names)
 
 
 def _cache_bytes(index: PackageIndex) -> bytes:

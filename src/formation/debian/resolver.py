@@ -67,24 +67,25 @@ def resolve(
     return Resolution(tuple(_reasons(marker, [package.name for package in essentials], wanted)))
 
 
+_DEPENDENCIES = ("Pre-Depends", "Depends")
+
+
 def _reasons(marker: Marker, essentials: Sequence[str], wanted: Iterable[str]) -> Iterator[Selected]:
-    """Each selected package with the shortest way to it: from the essential ones, else the requests, else the rest."""
+    """Each selected package with the shortest way to it: from the essential ones, else the requests, else the rest.
+
+    A way over dependencies alone goes before one that needs a recommendation, and that before a suggestion.
+    """
     because: dict[str, str] = {}
-    needed = _reach(marker, because, dict.fromkeys(essentials, "essential"), fields=("Pre-Depends", "Depends"))
+    needed = _reach(marker, because, dict.fromkeys(essentials, "essential"), _DEPENDENCIES)
     because.update((name, "installed") for name in marker.installed if name not in essentials)
     because.update((name, "requested") for name in wanted if name not in essentials)
-    _reach(marker, because, {name: why for name, why in because.items() if why in ("installed", "requested")})
-    _reach(marker, because, dict(because))
+    for fields in (_DEPENDENCIES, (*_DEPENDENCIES, "Recommends"), (*_DEPENDENCIES, "Recommends", "Suggests")):
+        _reach(marker, because, dict(because), fields)
     for name in sorted(marker.selected):
         yield Selected(marker.selected[name], because[name], essential=name in needed)
 
 
-def _reach(
-    marker: Marker,
-    because: dict[str, str],
-    starts: dict[str, str],
-    fields: Sequence[str] = ("Pre-Depends", "Depends", "Recommends", "Suggests"),
-) -> set[str]:
+def _reach(marker: Marker, because: dict[str, str], starts: dict[str, str], fields: Sequence[str]) -> set[str]:
     """Notes in `because` what leads to each package that `starts` lead to; gives the names that were reached."""
     because.update(starts)
     reached = set(starts)

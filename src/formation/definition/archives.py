@@ -5,12 +5,12 @@ from pathlib import Path
 from formation.debian.archive import Archive
 from formation.definition.beside import beside
 from formation.definition.distribution import architectures_of, archives_of
-from formation.definition.model import ArchiveEntry, BaseDefinition
+from formation.definition.model import ArchiveEntry, Identity
 from formation.definition.problems import Invalid, Problem, nearest
 from formation.definition.source import DataPath
 
 
-def archives_from(model: BaseDefinition, directory: Path, problems: list[Problem]) -> tuple[Archive, ...]:
+def archives_from(model: Identity, directory: Path, problems: list[Problem]) -> tuple[Archive, ...]:
     """The archives, the distribution's first. `directory` is the definition's, for key files."""
     archives = list(archives_of(model.distribution)) if model.distribution else []
     _check_architectures(model, problems)
@@ -42,7 +42,7 @@ def _archive(entry: ArchiveEntry) -> Archive:
     )
 
 
-def _check_architectures(model: BaseDefinition, problems: list[Problem]) -> None:
+def _check_architectures(model: Identity, problems: list[Problem]) -> None:
     served = architectures_of(model.distribution) if model.distribution else None
     for index, architecture in enumerate(model.architectures):
         if served is not None and architecture not in served:

@@ -9,9 +9,10 @@ from pathlib import PurePosixPath
 
 from formation.definition import grammar
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
-from formation.definition.model import BaseDefinition, DirectoryEntry, FileEntry
+from formation.definition.model import DirectoryEntry, FileEntry, Identity
 from formation.definition.problems import Problem, nearest
 from formation.definition.sections import Part
+from formation.definition.service_grammar import is_directory
 from formation.definition.source import DataPath
 
 
@@ -95,7 +96,7 @@ def check_paths(part: Part, problems: list[Problem]) -> None:
             problems.append(Problem((*part.path, "volumes", index), f"the volume {volume!r} is there already"))
 
 
-def check_packages(part: Part, model: BaseDefinition, suites: tuple[str, ...], problems: list[Problem]) -> None:
+def check_packages(part: Part, model: Identity, suites: tuple[str, ...], problems: list[Problem]) -> None:
     """No package is requested twice in a lineage, or both requested and left out; suites and architectures exist."""
     lines = {_wanted(line): line for each in part.lineage for line in each.section.packages}
     for index, line in enumerate(part.section.packages):
@@ -125,7 +126,7 @@ def _placed(part: Part) -> Iterator[tuple[DataPath, DirectoryEntry | FileEntry]]
 
 
 def _kind(entry: DirectoryEntry | FileEntry) -> str:
-    return "a file" if isinstance(entry, FileEntry) else "a directory"
+    return "a directory" if isinstance(entry, DirectoryEntry) or is_directory(entry.source) else "a file"
 
 
 def _wanted(line: str) -> str:

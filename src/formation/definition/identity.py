@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from formation.debian.archive import Archive
+from formation.debian.package import PackageRequest
 from formation.definition.archives import is_key_file
 from formation.definition.values import Variant
 from formation.digest import sha256, sha256_file
@@ -33,7 +35,7 @@ def lock_digest(
         json_bytes(
             {
                 "form": _FORM,
-                "archives": [{**asdict(archive), "key_files": _key_files(directory, archive)} for archive in archives],
+                "archives": _archives(directory, archives),
                 "architectures": list(architectures),
                 "recommends": recommends,
                 "essential": essential,
@@ -49,6 +51,41 @@ def lock_digest(
             }
         )
     )
+
+
+def service_lock_digest(
+    directory: Path,
+    base: str,
+    archives: Iterable[Archive] | None,
+    architectures: Iterable[str],
+    packages: Iterable[PackageRequest],
+    without: Iterable[str],
+    *,
+    recommends: bool,
+) -> str:
+    """`ServiceDefinition.digest`: over the base's name, the archives with their key files, architectures, recommends,
+    the requests in their order, and what goes without.
+
+    What the name of the base stands for is the lock's to record: it may move without an edit here.
+    """
+    return sha256(
+        json_bytes(
+            {
+                "form": _FORM,
+                "kind": "service",
+                "base": base,
+                "archives": None if archives is None else _archives(directory, archives),
+                "architectures": list(architectures),
+                "recommends": recommends,
+                "packages": [str(request) for request in packages],
+                "without": sorted(without),
+            }
+        )
+    )
+
+
+def _archives(directory: Path, archives: Iterable[Archive]) -> list[dict[str, Any]]:
+    return [{**asdict(archive), "key_files": _key_files(directory, archive)} for archive in archives]
 
 
 def _key_files(directory: Path, archive: Archive) -> list[str]:

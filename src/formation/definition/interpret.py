@@ -6,11 +6,11 @@ from formation.definition import grammar
 from formation.definition.accounts import STATIC_GROUPS
 from formation.definition.beside import beside
 from formation.definition.checks import groups_of
-from formation.definition.model import BaseDefinition, FileEntry, Section, UserEntry
+from formation.definition.model import BaseDefinition, FileEntry, Identity, Section, UserEntry
 from formation.definition.problems import Invalid, Problem
 from formation.definition.sections import Part
 from formation.definition.source import DataPath
-from formation.definition.values import Directory, File, Group, ImageConfig, User, Variant
+from formation.definition.values import Directory, File, Group, ImageConfig, User, Variant, variant_tag
 
 _LABELS = "org.opencontainers.image"
 
@@ -23,23 +23,24 @@ def variant_from(
     A file that is not in `directory` becomes a problem.
     """
     section = part.section
+    assert isinstance(section, Section)
     return Variant(
         name=part.name,
         extends=part.extends,
         description=section.description or model.description,
         packages=tuple(grammar.package_request(line) for line in section.packages if not line.startswith("-")),
         without=tuple(line[1:] for line in section.packages if line.startswith("-")),
-        groups=_groups(part),
-        users=tuple(_user(user) for user in section.users),
+        groups=groups_from(part),
+        users=tuple(user_from(user) for user in section.users),
         directories=tuple(Directory(entry.path, entry.owner, entry.group, entry.mode) for entry in section.directories),
         files=tuple(
             _file(entry, (*part.path, "files", index), directory, problems) for index, entry in enumerate(section.files)
         ),
-        config=_config(section, above or ImageConfig(), model),
+        config=config_from(part, above or ImageConfig(), model),
     )
 
 
-def _groups(part: Part) -> tuple[Group, ...]:
+def groups_from(part: Part) -> tuple[Group, ...]:
     """The declared groups, then those that a user without `group` brings, with the user's id as useradd(8) does."""
     declared = [Group(group.name, group.gid, group.system) for group in part.section.groups]
     there = {group.name for group in declared} | STATIC_GROUPS.keys()
@@ -52,7 +53,8 @@ def _groups(part: Part) -> tuple[Group, ...]:
     return tuple(declared)
 
 
-def _user(entry: UserEntry) -> User:
+def user_from(entry: UserEntry) -> User:
+    """The user that `entry` describes."""
     return User(
         name=entry.name,
         uid=entry.uid,
@@ -76,11 +78,13 @@ def _file(entry: FileEntry, path: DataPath, directory: Path, problems: list[Prob
     return File(entry.path, entry.owner, entry.group, entry.mode, content, source)
 
 
-def _config(section: Section, above: ImageConfig, model: BaseDefinition) -> ImageConfig:
+def config_from(part: Part, above: ImageConfig, model: Identity) -> ImageConfig:
+    """The config of `above` with what `part` says; volumes, environment and labels are added, the rest is replaced."""
+    section = part.section
     labels = {
         f"{_LABELS}.title": model.name,
-        f"{_LABELS}.version": model.version,
         **dict(above.labels),
+        f"{_LABELS}.version": variant_tag(model.version, part.name),
         **({f"{_LABELS}.description": section.description} if section.description else {}),
         **section.labels,
     }

@@ -1,19 +1,23 @@
-"""From a formation.yaml to a checked Definition.
+"""From a formation.yaml to a checked Definition or ServiceDefinition.
 
-text ──source──▶ plain data ──validate──▶ model ──sections──▶ parts ──checks, interpret──▶ Definition.
+text ──source──▶ plain data ──validate──▶ model ──sections──▶ parts ──checks, interpret──▶ Definition,
+                                               ╰──service_load──▶ ServiceDefinition.
 Problems of every stage after the first are collected, and reported together.
 """
 
 from pathlib import Path
 
 from formation.debian.archive import Archive
-from formation.definition import checks, grammar, leave_out
+from formation.definition import checks, leave_out
 from formation.definition.archives import archives_from
 from formation.definition.identity import lock_digest
 from formation.definition.interpret import variant_from
 from formation.definition.model import BaseDefinition
-from formation.definition.problems import Problem, definition_error
-from formation.definition.sections import Part, parts_of
+from formation.definition.problems import Problem, definition_error, nearest
+from formation.definition.schema import KINDS
+from formation.definition.sections import Part, package_lines, parts_of
+from formation.definition.service_load import service_from
+from formation.definition.service_values import ServiceDefinition
 from formation.definition.source import LIMIT, Source, read_source
 from formation.definition.validate import Validated
 from formation.definition.values import Definition, Variant
@@ -23,14 +27,57 @@ FILE_NAME = "formation.yaml"
 
 
 def load_definition(path: Path) -> Definition:
-    """The definition in `path`, a YAML file or a directory with a formation.yaml.
+    """The definition of a base in `path`, a YAML file or a directory with a formation.yaml.
 
     Raises UsageError when there is none, and DefinitionError, which tells everything that is wrong with it, each with
-    file and line.
+    file and line; a service is wrong here.
     """
+    file, source = _read(path)
+    if _kind(source) == "service":
+        hint = "name the directory of a base, such as docker/base"
+        raise definition_error(source, [Problem(("kind",), "this is a service, and a base belongs here", hint)])
+    return _base(file, source)
+
+
+def load_service(path: Path) -> ServiceDefinition:
+    """The service in `path`, as `load_definition` does for a base. No source of a file needs to be there yet."""
+    file, source = _read(path)
+    if _kind(source) == "base":
+        hint = "name the directory of a service, such as services/form-dns"
+        raise definition_error(source, [Problem(("kind",), "this is a base, and a service belongs here", hint)])
+    return service_from(file, source)
+
+
+def load_any(path: Path) -> Definition | ServiceDefinition:
+    """The base or service in `path`, with the errors of `load_definition`."""
+    file, source = _read(path)
+    return service_from(file, source) if _likely_kind(source) == "service" else _base(file, source)
+
+
+def _read(path: Path) -> tuple[Path, Source]:
     file = path / FILE_NAME if path.is_dir() else path
-    source = read_source(str(file), _content(file))
-    validated = Validated(source)
+    return file, read_source(str(file), _content(file))
+
+
+def _kind(source: Source) -> str | None:
+    """The kind that the document says; None when it says none, or none that there is."""
+    kind = source.data.get("kind") if isinstance(source.data, dict) else None
+    return kind if isinstance(kind, str) and kind in KINDS else None
+
+
+def _likely_kind(source: Source) -> str:
+    """The kind to check a document by: what it says, nearly says, or looks like."""
+    if not isinstance(source.data, dict):
+        return "base"
+    if kind := _kind(source):
+        return kind
+    said = str(source.data.get("kind"))
+    service = nearest(said, KINDS) == nearest("service", KINDS) or ("base" in source.data and not nearest(said, KINDS))
+    return "service" if service else "base"
+
+
+def _base(file: Path, source: Source) -> Definition:
+    validated = Validated(source, BaseDefinition)
     problems: list[Problem] = []
     parts = parts_of(validated.model, problems)
     if "distribution" not in source.data and not source.data.get("archives"):
@@ -41,7 +88,7 @@ def load_definition(path: Path) -> Definition:
     if problems or validated.problems:
         located = [Problem(validated.original(each.path), each.reason, each.hint) for each in problems]
         raise definition_error(source, [*validated.problems, *located])
-    return _definition(validated.model, archives, variants, file, _package_lines(parts, source))
+    return _definition(validated.model, archives, variants, file, package_lines(parts, source))
 
 
 def _content(file: Path) -> bytes:
@@ -102,21 +149,12 @@ def _variants(
     return tuple(variants.values())
 
 
-def _package_lines(parts: tuple[Part, ...], source: Source) -> dict[str, int]:
-    lines: dict[str, int] = {}
-    for part in parts:
-        for index, line in enumerate(part.section.packages):
-            name = grammar.package_request(line.removeprefix("-")).name
-            lines.setdefault(name, source.position((*part.path, "packages", index)).line)
-    return lines
-
-
 def _definition(
     model: BaseDefinition,
     archives: tuple[Archive, ...],
     variants: tuple[Variant, ...],
     file: Path,
-    package_lines: dict[str, int],
+    lines: dict[str, int],
 ) -> Definition:
     out = model.leave_out
     excludes, includes = leave_out.patterns(
@@ -150,5 +188,5 @@ def _definition(
         ),
         tags=tuple(model.tags),
         shown_path=str(file),
-        package_lines=package_lines,
+        package_lines=lines,
     )

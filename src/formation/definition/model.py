@@ -13,7 +13,8 @@ from formation.definition.distribution import DISTRIBUTIONS
 from formation.definition.problems import Invalid, nearest
 
 
-def _string(pattern: str, *, numbers: bool = False) -> WithJsonSchema:
+def text_like(pattern: str, *, numbers: bool = False) -> WithJsonSchema:
+    """What editors check a text by; `numbers` tells that a whole number will do as well."""
     text: dict[str, Any] = {"type": "string", "pattern": pattern}
     return WithJsonSchema({"anyOf": [text, {"type": "integer", "minimum": 0}]} if numbers else text)
 
@@ -25,21 +26,21 @@ def _distribution(text: str) -> str:
     return text
 
 
-AccountName = Annotated[str, AfterValidator(grammar.account_name), _string(grammar.ACCOUNT)]
+AccountName = Annotated[str, AfterValidator(grammar.account_name), text_like(grammar.ACCOUNT)]
 AccountId = Annotated[
     int,
     AfterValidator(grammar.account_id),
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": grammar.HIGHEST_ID}),
 ]
-Owner = Annotated[str, BeforeValidator(grammar.owner), _string(grammar.OWNER, numbers=True)]
-ImagePath = Annotated[str, AfterValidator(grammar.path), _string(grammar.PATH)]
-AccountPath = Annotated[str, AfterValidator(grammar.account_path), _string(grammar.PATH)]
-Mode = Annotated[int, BeforeValidator(grammar.mode), _string(grammar.MODE, numbers=True)]
-Request = Annotated[str, AfterValidator(grammar.request), _string(rf"{grammar.REQUEST}|{grammar.LEFT_OUT}")]
-ArchiveWord = Annotated[str, AfterValidator(grammar.archive_word), _string(grammar.ARCHIVE_WORD)]
-Glob = Annotated[str, AfterValidator(grammar.glob), _string(grammar.GLOB)]
-Name = Annotated[str, AfterValidator(grammar.file_stem), _string(grammar.FILE_STEM)]
-EnvironmentName = Annotated[str, AfterValidator(grammar.environment_name), _string(grammar.ENVIRONMENT)]
+Owner = Annotated[str, BeforeValidator(grammar.owner), text_like(grammar.OWNER, numbers=True)]
+ImagePath = Annotated[str, AfterValidator(grammar.path), text_like(grammar.PATH)]
+AccountPath = Annotated[str, AfterValidator(grammar.account_path), text_like(grammar.PATH)]
+Mode = Annotated[int, BeforeValidator(grammar.mode), text_like(grammar.MODE, numbers=True)]
+Request = Annotated[str, AfterValidator(grammar.request), text_like(rf"{grammar.REQUEST}|{grammar.LEFT_OUT}")]
+ArchiveWord = Annotated[str, AfterValidator(grammar.archive_word), text_like(grammar.ARCHIVE_WORD)]
+Glob = Annotated[str, AfterValidator(grammar.glob), text_like(grammar.GLOB)]
+Name = Annotated[str, AfterValidator(grammar.file_stem), text_like(grammar.FILE_STEM)]
+EnvironmentName = Annotated[str, AfterValidator(grammar.environment_name), text_like(grammar.ENVIRONMENT)]
 LabelName = Annotated[str, AfterValidator(grammar.label_name)]
 TextValue = Annotated[
     str, BeforeValidator(grammar.text_value), WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "integer"}]})
@@ -55,7 +56,7 @@ Architecture = Literal["amd64", "arm64", "armhf", "i386", "ppc64el", "riscv64", 
 class Entry(BaseModel):
     """A mapping in a definition. Nothing is converted: text stays text, and an unknown key is an error."""
 
-    # Only BaseDefinition is validated; building the validators of the others by themselves would double the start time.
+    # Only whole definitions are validated; building the validators of the rest by themselves doubles the start time.
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, defer_build=True)
 
 
@@ -63,7 +64,7 @@ class ArchiveEntry(Entry):
     """A package archive in Debian's format."""
 
     name: Name = Field(description="A short name; the image gets /etc/apt/sources.list.d/NAME.sources.")
-    uri: Annotated[str, AfterValidator(grammar.uri), _string(grammar.URI)] = Field(
+    uri: Annotated[str, AfterValidator(grammar.uri), text_like(grammar.URI)] = Field(
         description="Address of the directory that holds dists/ and pool/, http or https."
     )
     suites: list[ArchiveWord] = Field(min_length=1, description="Suites or codenames: trixie, trixie-updates.")
@@ -80,7 +81,7 @@ class ArchiveEntry(Entry):
         description="Keyring in the image for apt's Signed-By. Found out for the shipped key sets; for key files, "
         "Formation writes /etc/apt/keyrings/NAME.asc or .gpg.",
     )
-    snapshot: Annotated[str, AfterValidator(grammar.uri), _string(grammar.URI)] | None = Field(
+    snapshot: Annotated[str, AfterValidator(grammar.uri), text_like(grammar.URI)] | None = Field(
         default=None, description="Address of its snapshot archive, with {timestamp} where 20261121T091544Z belongs."
     )
     check_valid_until: bool = Field(
@@ -161,8 +162,28 @@ class Layers(Entry):
     )
 
 
-class Section(Entry):
-    """What the top level and each variant have in common."""
+class Identity(Entry):
+    """What names an image, and where its packages come from."""
+
+    kind: str
+    name: Annotated[str, AfterValidator(grammar.repository), text_like(grammar.REPOSITORY)] = Field(
+        description="Repository name without registry or tag: formation/base."
+    )
+    version: Annotated[str, AfterValidator(grammar.version), text_like(grammar.VERSION)] = Field(
+        description="Semantic version, the image's tag: 1.0.0."
+    )
+    architectures: list[Architecture] = Field(
+        default=["amd64"], min_length=1, description="Debian architectures to lock and build."
+    )
+    distribution: (
+        Annotated[str, AfterValidator(_distribution), WithJsonSchema({"enum": list(DISTRIBUTIONS)})] | None
+    ) = Field(default=None, description="Brings the archives of a whole distribution, updates and security included.")
+    archives: list[ArchiveEntry] = Field(default=[], description="Archives, after those of `distribution`.")
+    recommends: bool = Field(default=False, description="Whether recommended packages are installed too.")
+
+
+class Content(Entry):
+    """What the top level of a base, each of its variants and a service have in common."""
 
     description: Annotated[str, AfterValidator(grammar.one_line)] = Field(
         default="", description="One line about the image."
@@ -174,17 +195,15 @@ class Section(Entry):
     )
     groups: list[GroupEntry] = Field(default=[], description="Groups to create, in this order.")
     users: list[UserEntry] = Field(default=[], description="Users to create, in this order.")
-    directories: list[DirectoryEntry] = Field(default=[], description="Directories, in this order.")
-    files: list[FileEntry] = Field(default=[], description="Files.")
     volumes: list[ImagePath] = Field(default=[], description="Directories whose data outlives a container.")
     environment: dict[EnvironmentName, TextValue] = Field(
         default={}, description="Environment of the container's process."
     )
     working_directory: Annotated[
-        str | None, AfterValidator(lambda text: text and grammar.working_directory(text)), _string(grammar.PATH)
+        str | None, AfterValidator(lambda text: text and grammar.working_directory(text)), text_like(grammar.PATH)
     ] = Field(default=None, description="Where the container's process starts.")
     user: Annotated[
-        str | None, BeforeValidator(lambda value: value and grammar.default_user(value)), _string("", numbers=True)
+        str | None, BeforeValidator(lambda value: value and grammar.default_user(value)), text_like("", numbers=True)
     ] = Field(default=None, description="Who the container's process runs as: USER or USER:GROUP; root by default.")
     entrypoint: Command | None = Field(
         default=None, description="The program that always runs. A single string is split into words; no shell runs."
@@ -193,12 +212,19 @@ class Section(Entry):
         default=None, description="What runs by default, or the entrypoint's arguments; a list, or a string of words."
     )
     stop_signal: Annotated[
-        str | None, AfterValidator(lambda text: text and grammar.signal(text)), _string(grammar.SIGNAL)
+        str | None, AfterValidator(lambda text: text and grammar.signal(text)), text_like(grammar.SIGNAL)
     ] = Field(default=None, description="The signal that asks the process to end; SIGTERM by default.")
     labels: dict[LabelName, TextValue] = Field(
         default={},
         description="Labels. The title, version and description labels of OCI are added when not given.",
     )
+
+
+class Section(Content):
+    """What the top level of a base and each of its variants have in common."""
+
+    directories: list[DirectoryEntry] = Field(default=[], description="Directories, in this order.")
+    files: list[FileEntry] = Field(default=[], description="Files.")
 
 
 class VariantEntry(Section):
@@ -207,27 +233,13 @@ class VariantEntry(Section):
     extends: str = Field(default="runtime", description="The variant that it extends; runtime is the top level.")
 
 
-class BaseDefinition(Section):
+class BaseDefinition(Section, Identity):
     """A base image."""
 
     kind: Literal["base"] = Field(description="A base image.")
-    name: Annotated[str, AfterValidator(grammar.repository), _string(grammar.REPOSITORY)] = Field(
-        description="Repository name without registry or tag: formation/base."
-    )
-    version: Annotated[str, AfterValidator(grammar.version), _string(grammar.VERSION)] = Field(
-        description="Semantic version, the image's tag: 1.0.0."
-    )
-    tags: list[Annotated[str, AfterValidator(grammar.tag), _string(grammar.TAG)]] = Field(
+    tags: list[Annotated[str, AfterValidator(grammar.tag), text_like(grammar.TAG)]] = Field(
         default=[], description="More tags in the local store, such as trixie-slim; variants take TAG-VARIANT."
     )
-    architectures: list[Architecture] = Field(
-        default=["amd64"], min_length=1, description="Debian architectures to lock and build."
-    )
-    distribution: (
-        Annotated[str, AfterValidator(_distribution), WithJsonSchema({"enum": list(DISTRIBUTIONS)})] | None
-    ) = Field(default=None, description="Brings the archives of a whole distribution, updates and security included.")
-    archives: list[ArchiveEntry] = Field(default=[], description="Archives, after those of `distribution`.")
-    recommends: bool = Field(default=False, description="Whether recommended packages are installed too.")
     essential: bool = Field(default=True, description="Whether all packages marked Essential are installed.")
     leave_out: LeaveOut = Field(
         default_factory=LeaveOut, description="What packages bring that stays out of the image."

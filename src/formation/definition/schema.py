@@ -3,18 +3,38 @@
 `formation schema` prints it; a test compares the published file with it.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
 from formation.definition.model import BaseDefinition
+from formation.definition.service_model import ServiceModel
 from formation.files import json_text
+
+KINDS: Mapping[str, type[BaseDefinition] | type[ServiceModel]] = {"base": BaseDefinition, "service": ServiceModel}
+"""What `kind` may be, and the shape of each."""
 
 _IDENTIFIER = "https://json-schema.org/draft/2020-12/schema"
 
 
 def json_schema() -> dict[str, Any]:
     """The schema as plain data. Keys that may be left out may not be null, as in the loader."""
-    generated = _plain(BaseDefinition.model_json_schema(by_alias=True))
-    return {"$schema": _IDENTIFIER, **generated, "title": "formation.yaml"}
+    references, generated = models_json_schema([(model, "validation") for model in KINDS.values()])
+    return {
+        "$schema": _IDENTIFIER,
+        "$defs": _plain(generated["$defs"], names=True),
+        "description": "A base image, or a service on one.",
+        "oneOf": [references[model, "validation"] for model in KINDS.values()],
+        "title": "formation.yaml",
+    }
+
+
+def model_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """The schema of one kind, as plain data."""
+    schema: dict[str, Any] = _plain(model.model_json_schema())
+    return schema
 
 
 def schema_text() -> str:

@@ -1,21 +1,24 @@
 """The top level and the variants of a definition as one kind of thing, each knowing what it extends."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from formation.definition import grammar
 from formation.definition.model import BaseDefinition, Section, VariantEntry
 from formation.definition.problems import Problem, nearest
-from formation.definition.source import DataPath
+from formation.definition.service_model import ServiceModel
+from formation.definition.source import DataPath, Source
 from formation.definition.values import RUNTIME
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One variant as written."""
+    """One variant, or a whole service, as written."""
 
     name: str
     path: DataPath
-    """Where it is in the document: () for runtime."""
-    section: Section
+    """Where it is in the document: () for runtime and services."""
+    section: Section | ServiceModel
     extends: str | None
     lineage: tuple["Part", ...]
     """All that it extends, `runtime` first, without itself."""
@@ -38,6 +41,16 @@ def parts_of(model: BaseDefinition, problems: list[Problem]) -> tuple[Part, ...]
             done[name] = Part(name, ("variants", name), model.variants[name], base.name, lineage)
             waiting.remove(name)
     return tuple(done.values())
+
+
+def package_lines(parts: Iterable[Part], source: Source) -> dict[str, int]:
+    """Package name → the line, from 1, that first mentions it."""
+    lines: dict[str, int] = {}
+    for part in parts:
+        for index, line in enumerate(part.section.packages):
+            name = grammar.package_request(line.removeprefix("-")).name
+            lines.setdefault(name, source.position((*part.path, "packages", index)).line)
+    return lines
 
 
 def _checked(model: BaseDefinition, name: str, entry: VariantEntry, problems: list[Problem]) -> str:

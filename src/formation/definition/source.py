@@ -124,7 +124,9 @@ class _Reader:
         next(self.events)
         event = next(self.events)
         if type(event).__name__ == "StreamEndEvent":
-            raise DefinitionError(f"{self.name}:1:1: the file is empty", hint="a definition begins with `kind: base`")
+            raise DefinitionError(
+                f"{self.name}:1:1: the file is empty", hint="a definition begins with `kind: base` or `kind: service`"
+            )
         data = self._value(next(self.events), ())
         next(self.events)
         event = next(self.events)

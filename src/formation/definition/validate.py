@@ -2,16 +2,18 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
-from formation.definition.model import BaseDefinition
+from formation.definition.model import Identity
 from formation.definition.problems import Invalid, Problem, definition_error, nearest
-from formation.definition.schema import json_schema, keys_at
+from formation.definition.schema import KINDS, keys_at, model_schema
 from formation.definition.source import DataPath, Source
 
-_PLACEHOLDERS = {"kind": "base", "name": "unnamed", "version": "0.0.0"}
+Model = TypeVar("Model", bound=Identity)
+
+_PLACEHOLDERS = {"name": "unnamed", "version": "0.0.0", "base": "unnamed:0.0.0"}
 """Stand in for a required key that is missing or wrong, so that the rest can be checked. Never leave this package."""
 
 _TYPES = {
@@ -25,13 +27,17 @@ _TYPES = {
 }
 
 
-class Validated:
+class Validated(Generic[Model]):
     """A model, and the way back from its values to the document's."""
 
-    def __init__(self, source: Source) -> None:
-        """Raises DefinitionError when so much is wrong that nothing can be checked further."""
+    def __init__(self, source: Source, model: type[Model]) -> None:
+        """The `source` as a `model`, one of KINDS.
+
+        Raises DefinitionError when so much is wrong that nothing can be checked further.
+        """
         self.problems: list[Problem] = []
         self._source = source
+        self._model = model
         self._kept: dict[DataPath, list[int]] = {}
         """For each list that lost items, the original index of each that is left. Keys are original paths."""
         self._data = self._without_nulls(source.data, ())
@@ -64,20 +70,20 @@ class Validated:
             if item is None:
                 self.problems.append(Problem((*path, key), f"{label((*path, key))} has no value", "leave it out"))
 
-    def _validate(self) -> BaseDefinition:
+    def _validate(self) -> Model:
         if not isinstance(self._data, dict):
             raise definition_error(self._source, [Problem((), "a definition is a mapping of keys", "see `kind: base`")])
         # The first look finds all that is wrong. Setting that aside can make a list too short, and that the item
         # around it incomplete: these are no problems of the document, and levels of nesting bound how often it happens.
         for look in range(8):
             try:
-                return BaseDefinition.model_validate(self._data)
+                return self._model.model_validate(self._data)
             except ValidationError as error:
                 self._set_aside(error, report=look == 0)
         raise definition_error(self._source, self.problems)
 
     def _set_aside(self, error: ValidationError, *, report: bool) -> None:
-        schema = json_schema() if report else {}
+        schema = model_schema(self._model) if report else {}
         removals: set[DataPath] = set()
         for detail in error.errors(include_url=False):
             path: DataPath = detail["loc"]
@@ -95,7 +101,9 @@ class Validated:
         container: Any = self._data
         for part in parents:
             container = container[part]
-        if len(path) == 1 and last in _PLACEHOLDERS:
+        if path == ("kind",):
+            container[last] = next(kind for kind, model in KINDS.items() if model is self._model)
+        elif len(path) == 1 and last in _PLACEHOLDERS and last in self._model.model_fields:
             container[last] = _PLACEHOLDERS[str(last)]
         elif isinstance(container, list) and isinstance(last, int):
             kept = self._kept.setdefault(self.original(path[:-1]), list(range(len(container))))
@@ -133,7 +141,7 @@ def _problem(path: DataPath, model_path: DataPath, detail: Mapping[str, Any], sc
         place = label(path[:-1]) or "the definition"
         return Problem(path[:-1], f"{place} needs the key {path[-1]!r}")
     if kind == "literal_error":
-        words = re.findall(r"'([^']*)'", context["expected"])
+        words = list(KINDS) if path == ("kind",) else re.findall(r"'([^']*)'", context["expected"])
         hint = nearest(str(value), words) or f"one of {', '.join(words)}"
         return Problem(path, f"{label(path)} cannot be {value!r}", hint)
     if kind in _TYPES:

@@ -96,6 +96,11 @@ class Variant:
     """Complete: merged with what it extends (volumes, environment and labels added, the rest replaced)."""
 
 
+def variant_tag(tag: str, variant: str) -> str:
+    """How `tag` is written for a variant: `1.0.0`, or `1.0.0-dev`."""
+    return tag if variant == RUNTIME else f"{tag}-{variant}"
+
+
 @dataclass(frozen=True, slots=True)
 class Definition:
     """A checked formation.yaml of kind `base`."""
@@ -142,11 +147,11 @@ class Definition:
 
     def tag(self, variant: str) -> str:
         """The image tag of a variant: `1.0.0`, or `1.0.0-dev`."""
-        return self.version if variant == RUNTIME else f"{self.version}-{variant}"
+        return variant_tag(self.version, variant)
 
     def all_tags(self, variant: str) -> tuple[str, ...]:
         """`tag(variant)`, then `tags` in the form that they have for it: `trixie-slim`, or `trixie-slim-dev`."""
-        more = self.tags if variant == RUNTIME else tuple(f"{tag}-{variant}" for tag in self.tags)
+        more = (variant_tag(tag, variant) for tag in self.tags)
         return tuple(dict.fromkeys((self.tag(variant), *more)))
 
     def place_of_package(self, name: str) -> str:

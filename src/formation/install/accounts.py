@@ -54,8 +54,7 @@ class Accounts:
         """
         taken = _ids(self.passwd)
         if user.name in taken:
-            _require_same("user", user.name, user.uid, taken[user.name])
-            return self
+            return self._with_declared(user, taken[user.name])
         uid = _free_id("user", user.name, user.uid, user.system, taken)
         gid = self.group_id(user.group)
         line = f"{user.name}:x:{uid}:{gid}:{user.comment}:{user.home}:{user.shell}\n"
@@ -66,6 +65,23 @@ class Accounts:
             passwd=self.passwd + line,
             shadow=self.shadow + f"{user.name}:!:{epoch // _DAY}{ageing}\n" if self.shadow else "",
         )
+        return changed._with_memberships(user)
+
+    def _with_declared(self, user: User, uid: int) -> "Accounts":
+        """These accounts, whose user of that name a package made: it must be as declared."""
+        _require_same("user", user.name, user.uid, uid)
+        line = next(line for line in self.passwd.splitlines() if line.startswith(f"{user.name}:"))
+        fields = line.split(":")
+        actual = tuple(fields[3:4] + fields[5:7])
+        if actual != (str(self.group_id(user.group)), user.home, user.shell):
+            raise FormationError(
+                f"a package made the user {user.name!r} with another group, home or shell than the definition: {line}",
+                hint="declare it as the package does, or choose another name",
+            )
+        return self._with_memberships(user)
+
+    def _with_memberships(self, user: User) -> "Accounts":
+        changed = self
         for name in user.groups:
             changed = changed._with_member(name, user.name)
         return changed

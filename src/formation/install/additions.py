@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from formation.definition.values import Directory, File, Group, User
-from formation.entry import Entry
-from formation.errors import FormationError
+from formation.entry import WHITEOUT, Entry
+from formation.errors import FormationError, UsageError
 from formation.install.accounts import Accounts
 
 _ACCOUNT_FILES = {"passwd": 0o644, "group": 0o644, "shadow": 0o640, "gshadow": 0o640}
@@ -63,6 +63,7 @@ def realise(additions: Additions, look: Look, epoch: int) -> list[Added]:
             after.group_id(directory.group),
             epoch,
         )
+        _require_place(entry, look)
         added[entry.path] = Added(entry)
     for file in additions.files:
         content = file.content if file.content is not None else _source(file)
@@ -75,8 +76,23 @@ def realise(additions: Additions, look: Look, epoch: int) -> list[Added]:
             epoch,
             len(content),
         )
+        _require_place(entry, look)
         added[entry.path] = Added(entry, content)
     return _with_parents(added, look, epoch)
+
+
+def _require_place(entry: Entry, look: Look) -> None:
+    """Raises UsageError where `entry` would take the place of something of another type, or would be a whiteout."""
+    if entry.path.rpartition("/")[2].startswith(WHITEOUT):
+        raise UsageError(f"/{entry.path} cannot be in an image: layers mark removed files by names with {WHITEOUT}")
+    place = look(entry.path)
+    if place is None:
+        return
+    is_directory = place.is_dir() and not place.is_symlink()
+    if entry.type == "directory" and not is_directory:
+        raise UsageError(f"the definition wants a directory at /{entry.path}, where a package has a file or symlink")
+    if entry.type == "file" and is_directory:
+        raise UsageError(f"the definition wants a file at /{entry.path}, where packages have a directory")
 
 
 def resolve(path: str, look: Look) -> str:
@@ -110,7 +126,9 @@ def _read_accounts(look: Look) -> Accounts:
     texts = {}
     for name in _ACCOUNT_FILES:
         place = look(f"etc/{name}")
-        texts[name] = place.read_text("utf-8", "surrogateescape") if place is not None and place.is_file() else ""
+        texts[name] = (
+            place.read_text("utf-8", "surrogateescape") if place and place.is_file() and not place.is_symlink() else ""
+        )
     return Accounts(**texts)
 
 

@@ -156,7 +156,7 @@ def _failure(error: BaseException) -> Failed:
         return Failed("FormationError", "a worker process was killed", OUT_OF_MEMORY_HINT, "")
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return Failed("FormationError", f"{where}{error.strerror or error}", None, "")
+        return Failed("FormationError", f"{where}{error.strerror or error}", errors.remedy(error), "")
     return Failed(
         "FormationError", f"{type(error).__name__}: {error}", None, "".join(traceback.format_exception(error))
     )

@@ -3,22 +3,29 @@
 import hashlib
 import os
 import re
+import shlex
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from formation.debian import database
 from formation.debian.deb822 import parse_stanza
+from formation.debian.diversions import FILE as DIVERSIONS
+from formation.debian.diversions import Diversion, parse_diversions
 from formation.entry import Entry
 from formation.errors import FormationError
-from formation.install.effects import capture
-from formation.install.roots import Root, RootBuilder
-from formation.install.sandbox import Outcome, Program, pinned_environment, remove_devices, run_programs
+from formation.install.effects import capture, give_way, lower_path
+from formation.install.inside import inside
+from formation.install.roots import Root, RootBuilder, copy_over
+from formation.install.sandbox import Outcome, Program, make_devices, pinned_environment, remove_devices, run_programs
 from formation.install.stages import Stage, StagePackage
+from formation.store.locking import remove_tree
 
 _FAILED = re.compile(r"dpkg: error processing package (\S+) \(--configure\):\n\s*(.+)")
 _SHOWN_LINES = 20
+_STATUS = f"{database.ADMINISTRATION}/status"
+_TRIGGERS = f"{database.ADMINISTRATION}/triggers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +47,9 @@ class StageRun:
 
     stage: Stage
     files: Path
-    """The packages' files, merged."""
+    """Where the packages' files are merged."""
+    unpack: Callable[[Sequence[Diversion]], None]
+    """Puts them there, as the diversions demand."""
     before: tuple[Path, ...]
     """The trees below, top first."""
     builder: RootBuilder
@@ -58,7 +67,13 @@ class StageRun:
         if scripted and not self.stage.bootstrap:
             with self.builder.open(self.before) as root:
                 self._run_preinsts(root, scripted)
+                diversions = inside(root.path, DIVERSIONS)
+                self.unpack(parse_diversions(diversions.read_bytes() if diversions.is_file() else b""))
                 upper = root.changes
+            give_way(upper, self.files)
+        else:
+            file = lower_path(DIVERSIONS, self.before)
+            self.unpack(parse_diversions(file.read_bytes() if file else b""))
         with self.builder.open((self.files, *self.before), upper=upper) as root:
             self._write_database(root)
             if self.stage.bootstrap:
@@ -70,7 +85,7 @@ class StageRun:
 
     def _run_preinsts(self, root: Root, packages: Sequence[StagePackage]) -> None:
         """Runs each preinst as dpkg does: from tmp.ci, with all control members beside it."""
-        unpacked = root.path / database.ADMINISTRATION / "tmp.ci"
+        unpacked = inside(root.path, database.ADMINISTRATION) / "tmp.ci"
         for package in packages:
             unpacked.mkdir(parents=True)
             for member, data in package.control.items():
@@ -105,7 +120,7 @@ class StageRun:
                 return package.version
         for lower in self.before:
             try:
-                status = (lower / database.ADMINISTRATION / "status").read_bytes()
+                status = inside(lower, _STATUS).read_bytes()
             except FileNotFoundError:
                 continue
             for stanza in status.split(b"\n\n"):
@@ -115,10 +130,9 @@ class StageRun:
 
     def _write_database(self, root: Root) -> None:
         """Adds the stage's packages as unpacked, with the interests they declare and the triggers they set off."""
-        administration = root.path / database.ADMINISTRATION
         for name in ("updates", "triggers", "info", "alternatives", "parts"):
-            (administration / name).mkdir(parents=True, exist_ok=True)
-        status = administration / "status"
+            inside(root.path, f"{database.ADMINISTRATION}/{name}").mkdir(parents=True, exist_ok=True)
+        status = inside(root.path, _STATUS)
         before = status.read_bytes() if status.exists() else b""
         stanzas = [before.rstrip(b"\n") + b"\n"] if before.strip() else []
         stanzas.extend(
@@ -127,34 +141,35 @@ class StageRun:
         )
         status.write_bytes(b"\n".join(stanzas))
         for name, content in (("arch", f"{self._architecture()}\n"), ("info/format", "1\n")):
-            if not (administration / name).exists():
-                (administration / name).write_text(content)
-        self._write_triggers(administration / "triggers")
+            file = inside(root.path, f"{database.ADMINISTRATION}/{name}")
+            if not file.exists():
+                file.write_text(content)
+        self._write_triggers(inside(root.path, _TRIGGERS), root.path)
 
     def _architecture(self) -> str:
         """The architecture of the image; `all` when no package has one of its own."""
         own = (package.name.architecture for package in self.stage.packages)
         return next((architecture for architecture in own if architecture != "all"), "all")
 
-    def _write_triggers(self, directory: Path) -> None:
-        present = {
-            name: (directory / name).read_text()
-            for name in os.listdir(directory)
-            if name not in ("Lock", "Unincorp") and (directory / name).is_file()
-        }
+    def _write_triggers(self, directory: Path, root: Path) -> None:
+        names = {name for name in os.listdir(directory) if name not in ("Lock", "Unincorp")}
+        files = {name: file for name in names if (file := inside(root, f"{_TRIGGERS}/{name}")).is_file()}
+        present = {name: file.read_text("utf-8", "surrogateescape") for name, file in files.items()}
         declared = [(package.name, database.interests(package.control)) for package in self.stage.packages]
         after = database.interest_files(present, declared)
         for name, content in after.items():
             if present.get(name) != content:
-                (directory / name).write_text(content)
+                inside(root, f"{_TRIGGERS}/{name}").write_text(content, "utf-8", "surrogateescape")
         activated = [name for package in self.stage.packages for name in database.activations(package.control)]
         paths = (path for package in self.stage.packages for path in package.listed)
-        (directory / "Unincorp").write_text(database.deferred_triggers(after, activated, paths))
+        deferred = database.deferred_triggers(after, activated, paths)
+        inside(root, f"{_TRIGGERS}/Unincorp").write_text(deferred, "utf-8", "surrogateescape")
 
     def _conffiles(self, root: Root, package: StagePackage) -> list[tuple[str, str]]:
         found = []
         for path, flag in database.conffiles(package.control):
-            file = root.path / path.lstrip("/")
+            directory, _, name = path.rpartition("/")
+            file = inside(root.path, directory) / name
             # dpkg does not learn the MD5 of one that is not there: path filters keep it out, or it is to be removed.
             digest = "newconffile"
             if not flag and file.is_file() and not file.is_symlink():
@@ -163,8 +178,7 @@ class StageRun:
         return found
 
     def _configure(self, root: Root) -> None:
-        dpkg = root.path / "usr/bin/dpkg"
-        if not dpkg.exists():
+        if not inside(root.path, "usr/bin/dpkg").exists():
             raise FormationError(
                 "no dpkg is among the packages, and only dpkg can configure them",
                 hint="add `dpkg` to packages:, or leave `essential: true`",
@@ -174,7 +188,7 @@ class StageRun:
         if outcome.status != 0:
             failed = _FAILED.search(outcome.output)
             raise self._failure(root, failed.group(1) if failed else "", "postinst", outcome)
-        unfinished = database.unfinished((root.path / database.ADMINISTRATION / "status").read_bytes())
+        unfinished = database.unfinished(inside(root.path, _STATUS).read_bytes())
         if unfinished:
             raise FormationError(f"dpkg left packages unfinished: {', '.join(unfinished)}")
 
@@ -189,26 +203,21 @@ class StageRun:
 
     def _failure(self, root: Root, package: str, script: str, outcome: Outcome) -> ScriptError:
         """The error for a failed script; keeps the tree, and says how to run the script there by hand."""
-        shutil.rmtree(self.failed, ignore_errors=True)
-        self.failed.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copytree(root.path, self.failed, symlinks=True, copy_function=_copy_with_owner)
+        remove_tree(self.failed)
+        self.failed.mkdir(parents=True)
+        self.failed.chmod(0o755)
+        copy_over(root.path, self.failed)
+        make_devices(self.failed)
         name = package or "a package"
         lines = outcome.output.strip().splitlines()[-_SHOWN_LINES:]
         told = "".join(f"\n  {line}" for line in lines)
-        enter = (
-            "chroot"
-            if os.getuid() == 0 and not self.builder.isolation.user_namespace
-            else "unshare --map-auto -r chroot"
-        )
-        environment = " ".join(f"{key}={value}" for key, value in pinned_environment(self.stage.epoch).items())
-        arguments = " ".join(outcome.program.arguments)
+        enter = ["unshare", "--net"] if self.builder.isolation.namespaces else []
+        if self.builder.isolation.user_namespace:
+            enter += ["--map-auto", "--map-root-user"]
+        variables = {**pinned_environment(self.stage.epoch), **dict(outcome.program.environment)}
+        settings = [f"{name}={value}" for name, value in variables.items()]
+        again = [*enter, "chroot", str(self.failed), "env", "-i", *settings, *outcome.program.arguments]
         return ScriptError(
             f"the {script} script of {name} failed with status {outcome.status}; its last output:{told}",
-            hint=f"run it again by hand: {enter} {self.failed} env -i {environment} {arguments}",
+            hint=f"run it again by hand: {shlex.join(again)}",
         )
-
-
-def _copy_with_owner(source: str, target: str) -> None:
-    shutil.copy2(source, target, follow_symlinks=False)
-    status = os.lstat(source)
-    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)

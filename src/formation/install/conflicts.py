@@ -1,4 +1,4 @@
-"""Files that two packages ship: one replaces the other, or the two cannot be installed together.
+"""Files that two packages ship: one replaces or diverts the other's, or the two cannot be installed together.
 
 Source: Debian policy 7.6.1; dpkg's src/main/archives.c.
 """
@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass
 
 from formation.debian.deb822 import parse_stanza
+from formation.debian.diversions import Diversion
 from formation.debian.relation import parse_relations
 from formation.debian.version import satisfies
 from formation.entry import Entry
 from formation.errors import FormationError
+from formation.install.placement import merged_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,18 +25,50 @@ class Shipped:
     digest: str
     entries: Iterable[Entry]
     control: bytes
+    diverts: bool
+    """Whether its preinst may divert files of others."""
 
 
-def find_replaced(
-    packages: Iterable[Shipped], owners: MutableMapping[str, Shipped | None]
-) -> Mapping[str, frozenset[str]]:
-    """Digest of a .deb → paths of it that another package replaces; packages that lose nothing are left out.
+@dataclass(frozen=True, slots=True)
+class Contested:
+    """A path that two packages ship, and that one of them must divert."""
+
+    path: str
+    package: Shipped
+    other: Shipped
+
+    def error(self) -> FormationError:
+        """That neither does."""
+        return FormationError(
+            f"{self.package.name} {self.package.version} and {self.other.name} {self.other.version} both ship "
+            f"/{self.path}, and neither replaces the other",
+            hint=f"leave one out: write -{self.package.name} or -{self.other.name} under packages:",
+        )
+
+    def settled_by(self, diversions: Iterable[Diversion]) -> bool:
+        """Whether one of the two moves the other's file away."""
+        names = (self.package.name, self.other.name)
+        return any(d.package in names and merged_path(d.path) == self.path for d in diversions)
+
+
+@dataclass(frozen=True, slots=True)
+class Overlaps:
+    """What several packages ship."""
+
+    lost: Mapping[str, frozenset[str]]
+    """Digest of a .deb → paths of it that another package replaces; packages that lose nothing are left out."""
+    contested: tuple[Contested, ...]
+
+
+def find_overlaps(packages: Iterable[Shipped], owners: MutableMapping[str, Shipped | None]) -> Overlaps:
+    """The paths that two of `packages` ship, or one of them and one before.
 
     `owners` says which package owns which path so far (None: no package's), and is brought up to date.
 
-    Raises FormationError when two packages ship a path and neither replaces the other.
+    Raises FormationError when neither of two packages can take the path from the other.
     """
     lost: dict[str, set[str]] = {}
+    contested: list[Contested] = []
     for package in packages:
         for entry in package.entries:
             if entry.type == "directory":
@@ -48,12 +82,10 @@ def find_replaced(
             elif _replaces(other, package):
                 lost.setdefault(package.digest, set()).add(entry.path)
             else:
-                raise FormationError(
-                    f"{package.name} {package.version} and {other.name} {other.version} both ship /{entry.path}, and "
-                    "neither replaces the other",
-                    hint=f"leave one out: write -{package.name} or -{other.name} under packages:",
-                )
-    return {digest: frozenset(paths) for digest, paths in lost.items()}
+                contested.append(Contested(entry.path, package, other))
+                if not package.diverts and not other.diverts:
+                    raise contested[-1].error()
+    return Overlaps({digest: frozenset(paths) for digest, paths in lost.items()}, tuple(contested))
 
 
 def _replaces(package: Shipped, other: Shipped) -> bool:

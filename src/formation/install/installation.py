@@ -4,6 +4,7 @@ Packages are unpacked as they arrive. The stages of a variant run as soon as its
 the next variant still come in; layers are put together where a worker has nothing more urgent to do.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
@@ -11,15 +12,19 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from formation.debian.diversions import FILE as DIVERSIONS
+from formation.debian.diversions import diverted, parse_diversions
 from formation.errors import FormationError
-from formation.install.conflicts import Shipped, find_replaced
-from formation.install.effects import Effects
+from formation.install.conflicts import Contested, Shipped, find_overlaps
+from formation.install.effects import lower_path
+from formation.install.effects_record import Effects
 from formation.install.job import Arrived, BuiltLayer, BuiltVariant, Job, PackageJob, Step, Stop, VariantJob, Wanted
 from formation.install.layer import LayerStore, Owner
+from formation.install.placement import SegmentSpec, merged_path
 from formation.install.roots import Isolation
 from formation.install.schedule import ASSEMBLE, CONFIGURE, UNPACK, Schedule
-from formation.install.segment_record import Segment, read_control, read_entries
-from formation.install.stages import Stage, plan_stages
+from formation.install.segment_record import Segment, read_control, read_entries, read_listed
+from formation.install.stages import Stage, StagePackage, early_names, plan_stages
 from formation.install.top import Top, build_top
 from formation.install.work import (
     build_package_layer,
@@ -76,6 +81,11 @@ class Installation:
         self._trees: list[Path] = []
         self._owners: dict[str, Owner] = {}
         self._files: dict[str, Shipped | None] = {}
+        self._before: Stage | None = None
+        self._reused: set[str] = set()
+        self._staged: list[StagePackage] = []
+        self._specs: dict[str, SegmentSpec] = {}
+        self._contested: list[Contested] = []
 
     def run(self) -> tuple[BuiltVariant, ...]:
         """Does everything, and gives what each variant adds. Raises FormationError."""
@@ -95,7 +105,6 @@ class Installation:
     def _look_for_segments(self) -> None:
         """Finds what is unpacked already, and asks for the rest: the essential packages, then large ones first."""
         wanted: list[tuple[tuple[int, bool, int], str]] = []
-        self._reused: set[str] = set()
         for number, variant in enumerate(self._variants):
             for package in variant.job.packages:
                 known = known_segment(self._store, package, self._job.spec, self._job.epoch)
@@ -117,7 +126,8 @@ class Installation:
         self._note_contents(packages)
         self._start_package_layers(variant)
         self._run_stages(variant, rest)
-        epoch = self._last_stage().epoch
+        self._divert(variant)
+        tree = self._work / f"additions-{variant.job.name}"
         variant.top = self._await(
             CONFIGURE,
             build_top,
@@ -125,10 +135,11 @@ class Installation:
             variant.effects,
             variant.job.additions,
             tuple(self._trees),
-            frozenset(self._files),
-            epoch,
+            frozenset(self._files) | frozenset(self._owners),
+            self._last_stage().epoch,
+            tree,
         )
-        self._note_top(variant.top)
+        self._note_top(variant.top, tree)
 
     def _run_stages(
         self, variant: _Variant, packages: Sequence[PackageJob], essential: frozenset[str] = frozenset()
@@ -136,8 +147,9 @@ class Installation:
         """Configures `packages` on top of everything so far."""
         segments = {self._segments[package.digest].key: self._segments[package.digest] for package in packages}
         staged = [stage_package(self._store, package, self._segments[package.digest]) for package in packages]
-        before = self._last_stage() if self._trees else None
-        for stage in plan_stages(staged, essential, before=before, epoch=self._job.epoch):
+        self._staged.extend(staged)
+        early = early_names(self._staged)
+        for stage in plan_stages(staged, essential, before=self._before, epoch=self._job.epoch, early=early):
             effects = known_effects(self._store, stage)
             if effects is None:
                 own = [segments[package.key] for package in stage.packages]
@@ -150,13 +162,13 @@ class Installation:
             self._trees[:0] = [effects.tree, effects.files]
             variant.stages.append(stage)
             variant.effects.append(effects)
+            self._before = stage
 
     def _last_stage(self) -> Stage:
-        """The stage that everything so far ends with. Raises FormationError when there is none."""
-        for variant in reversed(self._variants):
-            if variant.stages:
-                return variant.stages[-1]
-        raise FormationError("the image would have no package at all", hint="name one under packages:")
+        """What everything so far ends with. Raises FormationError when there is nothing."""
+        if self._before is None:
+            raise FormationError("the image would have no package at all", hint="name one under packages:")
+        return self._before
 
     def _note_contents(self, packages: Sequence[PackageJob]) -> None:
         """Takes down who owns which directory, since the first package to bring one decides, and who which file.
@@ -167,34 +179,68 @@ class Installation:
         for package in packages:
             segment = self._segments[package.digest]
             entries = read_entries(self._store.segments, segment)
-            control = read_control(self._store.segments, segment)["control"]
-            shipped.append(
-                Shipped(package.name, package.version, package.architecture, package.digest, entries, control)
-            )
+            control = read_control(self._store.segments, segment)
+            diverts = b"dpkg-divert" in control.get("preinst", b"")
+            identity = (package.name, package.version, package.architecture, package.digest)
+            shipped.append(Shipped(*identity, entries, control["control"], diverts))
             for entry in entries:
                 if entry.type == "directory":
                     self._owners.setdefault(entry.path, (entry.mode, entry.uid, entry.gid))
-        for digest, paths in find_replaced(shipped, self._files).items():
-            spec = replace(self._job.spec, omit=self._job.spec.omit | paths)
-            self._segments[digest] = self._await(
-                UNPACK, unpack, self._store, self._packages[digest], spec, self._job.epoch
-            )
+        overlaps = find_overlaps(shipped, self._files)
+        self._contested.extend(overlaps.contested)
+        for digest, paths in overlaps.lost.items():
+            self._unpack_again(digest, replace(self._job.spec, omit=self._job.spec.omit | paths))
 
-    def _note_top(self, top: Top) -> None:
-        """What comes above the top layer must repeat its directories as it left them."""
+    def _divert(self, variant: _Variant) -> None:
+        """Puts files that scripts diverted where they belong: into layers that are made once more.
+
+        Raises FormationError when two packages ship a file and it was not diverted.
+        """
+        file = lower_path(DIVERSIONS, self._trees)
+        diversions = parse_diversions(file.read_bytes()) if file is not None else ()
+        for contested in self._contested:
+            if not contested.settled_by(diversions):
+                raise contested.error()
+        moved = set()
+        for package in variant.job.packages:
+            listed = read_listed(self._store.segments, self._segments[package.digest])
+            moves = diverted(package.name, listed.decode("utf-8", "surrogateescape").splitlines(), diversions)
+            if moves:
+                moved.add(package.digest)
+                self._unpack_again(
+                    package.digest, replace(self._specs.get(package.digest, self._job.spec), renames=moves)
+                )
+            for path, target in moves:
+                owner = self._files.get(merged_path(path))
+                if owner is not None and owner.digest == package.digest:
+                    del self._files[merged_path(path)]
+                self._files.setdefault(merged_path(target), None)
+        for number, group in enumerate(variant.job.layers):
+            if not moved.isdisjoint(group):
+                variant.package_layers[number] = self._start_package_layer(group)
+
+    def _unpack_again(self, digest: str, spec: SegmentSpec) -> None:
+        self._specs[digest] = spec
+        self._segments[digest] = self._await(UNPACK, unpack, self._store, self._packages[digest], spec, self._job.epoch)
+
+    def _note_top(self, top: Top, additions: Path) -> None:
+        """What comes above the top layer stands on its additions, and must repeat its directories as it left them."""
+        self._trees.insert(0, additions)
+        last = self._last_stage()
+        self._before = replace(last, key=hashlib.sha256(f"{last.key} {top.digest}".encode()).hexdigest())
         for entry in top.entries:
             self._files.setdefault(entry.path, None)
             if entry.type == "directory":
                 self._owners[entry.path] = (entry.mode, entry.uid, entry.gid)
 
     def _start_package_layers(self, variant: _Variant) -> None:
+        variant.package_layers.extend(self._start_package_layer(group) for group in variant.job.layers)
+
+    def _start_package_layer(self, group: Sequence[str]) -> "Future[BuiltLayer]":
         special = {path: owner for path, owner in self._owners.items() if owner != _ORDINARY}
-        for group in variant.job.layers:
-            names = [(self._packages[digest].name, self._packages[digest].version) for digest in group]
-            segments = [self._segments[digest] for digest in group]
-            variant.package_layers.append(
-                self._schedule.submit(ASSEMBLE, build_package_layer, self._layers, names, segments, special)
-            )
+        names = [(self._packages[digest].name, self._packages[digest].version) for digest in group]
+        segments = [self._segments[digest] for digest in group]
+        return self._schedule.submit(ASSEMBLE, build_package_layer, self._layers, names, segments, special)
 
     def _finish(self) -> tuple[BuiltVariant, ...]:
         """Waits for the layers."""
@@ -204,10 +250,12 @@ class Installation:
             self._wait(future)
             self._tell(Step("layers", amount=1))
         built = []
+        epoch = self._job.epoch
         for variant in self._variants:
             if variant.top is not None:
                 layers = (*(future.result() for future in variant.package_layers), variant.top.layer)
-                epoch = variant.stages[-1].epoch if variant.stages else self._last_stage().epoch
+                if variant.stages:
+                    epoch = variant.stages[-1].epoch
                 built.append(BuiltVariant(variant.job.name, layers, epoch))
         self._tell(Step("layers", result=f"{sum(len(variant.layers) for variant in built)} layers"))
         return tuple(built)

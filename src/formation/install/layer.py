@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from formation.entry import Entry, encode_path
+from formation.errors import IntegrityError
 from formation.files import write_bytes
 from formation.install.additions import parents
 from formation.install.segment_record import Segment, read_entries
@@ -57,7 +58,7 @@ def package_layer(segments: Sequence[Segment], store: "LayerStore", owners: Mapp
     with store.new() as layer:
         layer.add_entries(Source(entry) for entry in directories)
         for segment in segments:
-            layer.add_segment(store.segments / f"{segment.key}.seg")
+            layer.add_segment(store.segments / f"{segment.key}.seg", segment.digest)
         return layer.finish(key)
 
 
@@ -148,11 +149,15 @@ class _NewLayer:
                 pieces.add(_ZEROS[: padding(source.entry.size)])
         pieces.flush()
 
-    def add_segment(self, path: Path) -> None:
-        """Copies a segment, which is compressed already; reads it for both digests."""
+    def add_segment(self, path: Path, digest: str) -> None:
+        """Copies a segment, which is compressed already; reads it for both digests. Raises IntegrityError."""
+        seen = hashlib.sha256()
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
+                seen.update(chunk)
                 self.write(chunk)
+        if digest != "sha256:" + seen.hexdigest():
+            raise IntegrityError(f"the stored segment {path} is damaged", hint=f"remove {path} and run again")
         with path.open("rb") as file:
             stream = decompressed(file, self._store.compression, f"segment {path.stem}")
             while chunk := stream.read(_CHUNK):

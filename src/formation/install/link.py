@@ -4,18 +4,21 @@ import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from formation.entry import Entry, encode_path
-from formation.errors import FormationError
+from formation.errors import FormationError, IntegrityError
 
 _LINK_IMPOSSIBLE = frozenset({errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP})
 _MAX_SYMLINKS = 40
+_REMEDY = "formation cache prune --all"
 
 
-def link_tree(tree: Path, root: Path, entries: Iterable[Entry]) -> None:
+def link_tree(tree: Path, root: Path, entries: Iterable[Entry], moved: Mapping[str, str] | None = None) -> None:
     """Adds the package that is unpacked at `tree` to `root`: `entries`, with directories before their content.
+
+    `moved` are diversions: where a path of the tree is in the root instead.
 
     Files become further names of the tree's inodes, so whoever changes one in `root` changes it in `tree`; where links
     cannot be made, they are copied. Directories behave as with dpkg: an existing one keeps its owner and mode, and a
@@ -24,7 +27,7 @@ def link_tree(tree: Path, root: Path, entries: Iterable[Entry]) -> None:
 
     Raises FormationError when something else is in the way, or the system refuses.
     """
-    merge = _Merge(tree, root)
+    merge = _Merge(tree, root, moved or {})
     entry = None
     try:
         for entry in entries:
@@ -42,9 +45,11 @@ def link_tree(tree: Path, root: Path, entries: Iterable[Entry]) -> None:
 class _Merge:
     """A tree and the root it goes to. A path in the root is used only after its directory is known to be a real one."""
 
-    __slots__ = ("_real", "_root", "_tree")
+    __slots__ = ("_moved", "_name", "_real", "_root", "_tree")
 
-    def __init__(self, tree: Path, root: Path) -> None:
+    def __init__(self, tree: Path, root: Path, moved: Mapping[str, str]) -> None:
+        self._moved = moved
+        self._name = tree
         self._tree = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._real: dict[str, bytes] = {"": b""}
@@ -74,6 +79,8 @@ class _Merge:
         source, place = encode_path(entry.path), self._place(entry.path)
         try:
             os.link(source, place, src_dir_fd=self._tree, dst_dir_fd=self._root, follow_symlinks=False)
+            if entry.type == "file" and os.stat(place, dir_fd=self._root).st_size != entry.size:
+                raise IntegrityError(f"the stored tree {self._name} is damaged: /{entry.path}", hint=_REMEDY)
         except FileExistsError:
             self._check_existing(entry, place)
         except OSError as error:
@@ -83,7 +90,7 @@ class _Merge:
 
     def _place(self, path: str) -> bytes:
         """Where `path` of the package is in the root; the last name itself may be anything."""
-        parent, _, name = path.rpartition("/")
+        parent, _, name = self._moved.get(path, path).rpartition("/")
         real = self._real.get(parent)
         if real is None:
             real = self._imply(parent)

@@ -78,13 +78,16 @@ class Placement:
         `through_alias` is False for an entry that makes an alias itself, such as base-files' `bin` → `usr/bin`.
         """
         path = self._renames.get(path, path)
-        if self._usr_merged and through_alias and path.partition("/")[0] in USR_ALIASES:
-            return "usr/" + path
-        return path
+        return merged_path(path) if self._usr_merged and through_alias else path
 
     def omits(self, path: str) -> bool:
         """Whether another package replaces what would be at `path` of the tree."""
         return path in self._omit
+
+
+def merged_path(path: str) -> str:
+    """Where `path` is when /bin, /lib and the like are symlinks into /usr."""
+    return "usr/" + path if path.partition("/")[0] in USR_ALIASES else path
 
 
 def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str] | None:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from formation.errors import FormationError
 from formation.install import namespaces
-from formation.install.effects import copy_candidates, upper_candidates
+from formation.install.effects import copy_candidates, is_whiteout, lower_path, upper_candidates, walk
+from formation.install.inside import inside
 
 _OVERLAY_OPTIONS = "redirect_dir=off,metacopy=off,index=off"
 _POLICY = "#!/bin/sh\n# No daemon starts while an image is built.\nexit 101\n"
@@ -70,6 +71,8 @@ class RootBuilder:
     def open(self, lowers: Sequence[Path], *, upper: Path | None = None) -> Iterator[Root]:
         """A root over `lowers` (top first). `upper` goes on with the changes of an earlier one, which must be closed.
 
+        It had all of `lowers` but the first, whose files take the place of what is in those changes.
+
         Raises FormationError when it cannot be mounted.
         """
         self._count += 1
@@ -81,6 +84,8 @@ class RootBuilder:
             return
         if upper is None:
             upper = self._changes_directory(place)
+        else:
+            make_way(upper, lowers[0])
         mounted = place / "merged"
         mounted.mkdir()
         scratch = upper.parent / f"scratch-{self._count}"
@@ -140,7 +145,7 @@ class RootBuilder:
 
     @contextmanager
     def _copy(self, lowers: Sequence[Path], place: Path, upper: Path | None) -> Iterator[Root]:
-        """A root of real copies; `upper` is an earlier copy, to which trees are added that it does not have yet."""
+        """A root of real copies; `upper` is an earlier copy, to which the topmost tree is added."""
         root = upper if upper is not None else place / "copy"
         if upper is None:
             root.mkdir()
@@ -148,53 +153,76 @@ class RootBuilder:
             for lower in reversed(lowers):
                 copy_over(lower, root)
         else:
-            copy_over(lowers[0], root, keep=True)
-        policy = root / "usr/sbin/policy-rc.d"
-        ours = not policy.exists() and (root / "usr/sbin").is_dir()
+            copy_over(lowers[0], root, before=lowers[1:])
+        policy = inside(root, "usr/sbin") / "policy-rc.d"
+        ours = not os.path.lexists(policy) and policy.parent.is_dir()
         if ours:
             shutil.copy2(self._policy / "usr/sbin/policy-rc.d", policy)
         try:
             yield Root(root, tuple(lowers), None)
         finally:
             if ours:
-                policy.unlink(missing_ok=True)
+                (inside(root, "usr/sbin") / "policy-rc.d").unlink(missing_ok=True)
 
 
-def copy_over(source: Path, target: Path, *, keep: bool = False) -> None:
-    """Copies everything of `source` onto `target` with owners, modes, times and attributes; whiteouts remove.
+def copy_over(source: Path, target: Path, *, before: Sequence[Path] | None = None) -> None:
+    """Copies everything of `source` onto `target` with owners, modes, times and attributes, as an overlay shows it.
 
-    `keep`: what is already in `target` stays as it is.
+    Whiteouts remove; sockets, pipes and devices are left out. `before` are the trees that `target` was copied from:
+    directories that are no longer as they were there keep their owner and mode.
     """
-    for name in sorted(os.listdir(source)):
-        _copy_entry(source / name, target / name, keep)
+    for item in sorted(os.scandir(source), key=lambda item: item.name):
+        _copy_entry(Path(item.path), target, item.name, before)
 
 
-def _copy_entry(source: Path, target: Path, keep: bool) -> None:
+def _copy_entry(source: Path, target_root: Path, path: str, before: Sequence[Path] | None) -> None:
+    target = target_root / path
     status = source.lstat()
     there = os.path.lexists(target)
     if stat.S_ISDIR(status.st_mode):
+        # A symlink must not be followed: it may lead out of the tree.
+        if there and (target.is_symlink() or not target.is_dir()):
+            target.unlink()
+            there = False
         if not there:
             target.mkdir()
-        if not (there and keep) and not target.is_symlink():
+        if not there or not _changed(target, path, before):
             os.chown(target, status.st_uid, status.st_gid)
             target.chmod(stat.S_IMODE(status.st_mode))
-        for name in sorted(os.listdir(source)):
-            _copy_entry(source / name, target / name, keep)
+        for item in sorted(os.scandir(source), key=lambda item: item.name):
+            _copy_entry(Path(item.path), target_root, f"{path}/{item.name}", before)
         os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
         return
     if there:
-        if keep:
-            return
         if target.is_dir() and not target.is_symlink():
             shutil.rmtree(target)
         else:
             target.unlink()
-    if stat.S_ISCHR(status.st_mode):
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):
         return
-    shutil.copy2(source, target, follow_symlinks=False)
+    shutil.copyfile(source, target, follow_symlinks=False)
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
-    if not stat.S_ISLNK(status.st_mode):
-        target.chmod(stat.S_IMODE(status.st_mode))
+    # After chown, which clears setuid bits and capabilities.
+    shutil.copystat(source, target, follow_symlinks=False)
+
+
+def _changed(directory: Path, path: str, before: Sequence[Path] | None) -> bool:
+    """Whether a script has made a directory, or changed its owner or mode; not so when `before` is None."""
+    if before is None:
+        return False
+    old = lower_path(path, before)
+    if old is None:
+        return True
+    now, then = directory.lstat(), old.lstat()
+    return (now.st_mode, now.st_uid, now.st_gid) != (then.st_mode, then.st_uid, then.st_gid)
+
+
+def make_way(upper: Path, files: Path) -> None:
+    """Takes from an overlay's changes what unpacking `files` would replace: dpkg unpacks after the preinst has run."""
+    for path, status in list(walk(upper)):
+        there = os.path.lexists(files / path)
+        if there and (is_whiteout(status) or not (stat.S_ISDIR(status.st_mode) or (files / path).is_dir())):
+            (upper / path).unlink()
 
 
 def overlay_works(work: Path, *, user_namespace: bool) -> bool:

@@ -17,6 +17,7 @@ from typing import IO
 
 from formation.errors import FormationError
 from formation.install import namespaces
+from formation.install.inside import inside
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 # From capability.h: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE,
@@ -107,12 +108,9 @@ def _in_child(root: Path, programs: Sequence[Program], epoch: int, isolated: boo
     code = 1
     try:
         if isolated:
+            namespaces.private_mounts()
             namespaces.unshare(
-                namespaces.CLONE_NEWNS
-                | namespaces.CLONE_NEWPID
-                | namespaces.CLONE_NEWNET
-                | namespaces.CLONE_NEWIPC
-                | namespaces.CLONE_NEWUTS
+                namespaces.CLONE_NEWPID | namespaces.CLONE_NEWNET | namespaces.CLONE_NEWIPC | namespaces.CLONE_NEWUTS
             )
             namespaces.set_host_name("formation")
             # unshare moves only future children into the new process namespace: its first one is its init, and
@@ -126,7 +124,7 @@ def _in_child(root: Path, programs: Sequence[Program], epoch: int, isolated: boo
             if isolated:
                 _enter(root)
             else:
-                _make_devices(root)
+                make_devices(root)
                 namespaces.adopt_orphans()
             namespaces.keep_capabilities(_CAPABILITIES)
             outcomes = _run_all(None if isolated else root, programs, epoch, output)
@@ -197,13 +195,13 @@ def _mount_kernel_files(root: Path) -> None:
     namespaces.mount("tmpfs", root / "tmp", "tmpfs", namespaces.MS_NOSUID | namespaces.MS_NODEV, "mode=1777")
 
 
-def _make_devices(root: Path) -> None:
+def make_devices(root: Path) -> None:
     """The devices for a chroot: real ones where mknod is permitted, else empty files, as fakechroot does."""
-    dev = root / "dev"
+    dev = inside(root, "dev")
     dev.mkdir(exist_ok=True)
     for name, (major, minor) in _DEVICES.items():
         path = dev / name
-        if path.exists():
+        if os.path.lexists(path):
             continue
         try:
             os.mknod(path, 0o20666, os.makedev(major, minor))
@@ -218,7 +216,7 @@ def _make_devices(root: Path) -> None:
 def remove_devices(root: Path) -> None:
     """Takes away what a chroot sandbox put into /dev."""
     for name in (*_DEVICES, *_LINKS):
-        (root / "dev" / name).unlink(missing_ok=True)
+        (inside(root, "dev") / name).unlink(missing_ok=True)
 
 
 def _run_all(root: Path | None, programs: Sequence[Program], epoch: int, output: IO[bytes]) -> list[tuple[int, str]]:
@@ -244,7 +242,12 @@ def _run_one(root: Path | None, program: Program, environment: dict[str, str], o
             signal.alarm(0)
             os.execve(program.arguments[0], program.arguments, environment)
         except BaseException as error:
-            os.write(output, f"cannot run {program.arguments[0]}: {error}\n".encode())
+            message = f"cannot run {program.arguments[0]}: {error}\n".encode()
+            try:
+                os.write(output, message)
+            except OSError:
+                # It is stdout by now.
+                os.write(1, message)
         finally:
             os._exit(126)
     signal.signal(signal.SIGALRM, lambda *_: os.kill(-child, signal.SIGKILL))

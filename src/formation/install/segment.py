@@ -20,8 +20,8 @@ from formation.debian.database import INFO, PackageName, info_files
 from formation.debian.deb import Deb, open_deb
 from formation.debian.deb822 import parse_stanza
 from formation.digest import sha256_file
-from formation.entry import Entry, encode_path
-from formation.errors import FormationError, IntegrityError, MalformedError
+from formation.entry import WHITEOUT, Entry, encode_path
+from formation.errors import FormationError, IntegrityError, MalformedError, system_error
 from formation.install.placement import USR_ALIASES, Placement, SegmentSpec
 from formation.install.segment_record import (
     Contents,
@@ -45,13 +45,17 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _PROGRAMS = frozenset({"preinst", "postinst", "prerm", "postrm", "config"})
 
 
-def make_segment(deb: Path, digest: str, spec: SegmentSpec, *, tree: Path | None, out: Path) -> Segment:
+def make_segment(
+    deb: Path, digest: str, spec: SegmentSpec, *, tree: Path | None, out: Path, name: str | None = None
+) -> Segment:
     """The segment of the package file `deb`, which must have `digest`, made below `out` unless it is there already.
 
     With `tree`, the unpacked package is there too, with owners, modes and times; this needs the privilege to chown.
     Directories get theirs from the package, and 0755 root where the package only implies them. `tree` must be on one
     file system with its parent. Each file appears when it is complete and KEY.json last, so a killed run, or two at
     once, do no harm; what a killed run leaves has a name that begins with a dot.
+
+    Messages call the package `name`, or by its file name.
 
     Raises IntegrityError when `deb` has another digest, MalformedError when it is not a proper package, FormationError
     when it cannot be written.
@@ -66,7 +70,7 @@ def make_segment(deb: Path, digest: str, spec: SegmentSpec, *, tree: Path | None
         with (
             _scratch_directory(tree.parent if tree else out, key) as root,
             _scratch_files(out, key) as files,
-            open_deb(deb) as package,
+            open_deb(deb, name) as package,
         ):
             segment = _make(package, digest, spec, key, root, files, content_only=tree is None)
             if tree is not None:
@@ -74,7 +78,7 @@ def make_segment(deb: Path, digest: str, spec: SegmentSpec, *, tree: Path | None
             for file in files:
                 file.replace(out / f"{key}{file.suffix}")
     except OSError as error:
-        raise FormationError(f"cannot unpack {deb.name}: {error.strerror or error}") from None
+        raise system_error(f"cannot unpack {name or deb.name}", error) from None
     return segment
 
 
@@ -89,7 +93,7 @@ def _make(
         sink = _Digested(file)
         pieces = _write_segment(sink, unpacking, contents.entries, root, spec)
     with listing.open("xb") as file:
-        sections = write_contents(file, contents)
+        sections, checksums = write_contents(file, contents)
     segment = Segment(
         key=key,
         deb=digest,
@@ -102,6 +106,7 @@ def _make(
             ControlMember(name, len(data), package.control_modes[name]) for name, data in contents.control.items()
         ),
         sections=sections,
+        checksums=checksums,
     )
     record.write_bytes(segment_json(segment))
     return segment
@@ -192,6 +197,8 @@ class _Unpacking:
         entry = replace(shipped, path=path, target=target, mtime=min(shipped.mtime, self._epoch), xattrs=())
         if path.startswith(f"{INFO}/") or (entry.type != "directory" and INFO.startswith(f"{path}/")):
             raise MalformedError(f"{self._package.name} ships {path!r}, which belongs to dpkg")
+        if path.rpartition("/")[2].startswith(WHITEOUT):
+            raise MalformedError(f"{self._package.name} ships {path!r}, which as part of a layer would remove a file")
         omitted = entry.type != "directory" and self._placement.omits(path)
         if not omitted:
             self._listed.append(shipped.path)

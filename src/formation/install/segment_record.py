@@ -16,6 +16,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
+from zlib import crc32
 
 from formation.digest import sha256
 from formation.entry import Entry, EntryType, decode_path, encode_path
@@ -25,7 +26,7 @@ from formation.install.placement import SegmentSpec
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
 
-_VERSION = "segment-2"
+_VERSION = "segment-3"
 """Changes whenever the same package and spec would give another segment or record."""
 
 _FIELDS = 8
@@ -63,6 +64,8 @@ class Segment:
     """In the package's order."""
     sections: tuple[int, int, int]
     """Bytes of the file list, the entries and the left-out entries in KEY.contents; the control members follow."""
+    checksums: tuple[int, int, int, int]
+    """CRC-32 of each of these sections, and of all control members: against bits that rot, not against malice."""
 
     @property
     def contents_size(self) -> int:
@@ -96,6 +99,7 @@ def load_segment(directory: Path, key: str) -> Segment | None:
             fields = json.loads(file.read())
         fields["control"] = tuple(ControlMember(*member) for member in fields["control"])
         fields["sections"] = tuple(fields["sections"])
+        fields["checksums"] = tuple(fields["checksums"])
         segment = Segment(**fields)
         complete = (
             (directory / f"{key}.seg").stat().st_size == segment.size
@@ -114,33 +118,34 @@ def segment_json(segment: Segment) -> bytes:
     return json_bytes(fields)
 
 
-def write_contents(file: IO[bytes], contents: Contents) -> tuple[int, int, int]:
-    """Writes KEY.contents; gives the `sections` of its Segment."""
+def write_contents(file: IO[bytes], contents: Contents) -> tuple[tuple[int, int, int], tuple[int, int, int, int]]:
+    """Writes KEY.contents; gives the `sections` and `checksums` of its Segment."""
     sections = (contents.listed, _encoded(contents.entries), _encoded(contents.left_out))
-    file.writelines([*sections, *contents.control.values()])
-    listed, entries, left_out = map(len, sections)
-    return listed, entries, left_out
+    control = b"".join(contents.control.values())
+    file.writelines([*sections, control])
+    listed, entries, left_out = sections
+    sizes = (len(listed), len(entries), len(left_out))
+    return sizes, (crc32(listed), crc32(entries), crc32(left_out), crc32(control))
 
 
 def read_listed(directory: Path, segment: Segment) -> bytes:
     """dpkg's file list of the package."""
-    return _section(directory, segment, 0, segment.sections[0])
+    return _section(directory, segment, 0)
 
 
 def read_entries(directory: Path, segment: Segment) -> tuple[Entry, ...]:
     """What the package has in the tree, sorted by the bytes of the path; directories included."""
-    return _decoded(_section(directory, segment, segment.sections[0], segment.sections[1]))
+    return _decoded(_section(directory, segment, 1))
 
 
 def read_left_out(directory: Path, segment: Segment) -> tuple[Entry, ...]:
     """What filters and replacing packages keep out of the tree, sorted likewise."""
-    return _decoded(_section(directory, segment, sum(segment.sections[:2]), segment.sections[2]))
+    return _decoded(_section(directory, segment, 2))
 
 
 def read_control(directory: Path, segment: Segment) -> dict[str, bytes]:
     """The control members: `control`, `postinst`, `conffiles`, …"""
-    start = sum(segment.sections)
-    data = _section(directory, segment, start, segment.contents_size - start)
+    data = _section(directory, segment, 3)
     members, position = {}, 0
     for member in segment.control:
         members[member.name] = data[position : position + member.size]
@@ -148,14 +153,18 @@ def read_control(directory: Path, segment: Segment) -> dict[str, bytes]:
     return members
 
 
-def _section(directory: Path, segment: Segment, start: int, size: int) -> bytes:
-    descriptor = os.open(directory / f"{segment.key}.contents", os.O_RDONLY | os.O_CLOEXEC)
+def _section(directory: Path, segment: Segment, number: int) -> bytes:
+    """The section of KEY.contents with this number; 3 for the control members."""
+    file = directory / f"{segment.key}.contents"
+    start = sum(segment.sections[:number])
+    size = (*segment.sections, segment.contents_size - start)[number]
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     try:
         data = os.pread(descriptor, size, start)
     finally:
         os.close(descriptor)
-    if len(data) != size:
-        raise IntegrityError(f"the stored segment {segment.key} is cut off", hint="formation cache prune")
+    if len(data) != size or crc32(data) != segment.checksums[number]:
+        raise IntegrityError(f"the stored segment {file} is damaged", hint=f"remove {file} and run again")
     return data
 
 

@@ -6,7 +6,7 @@ runs no script at all again, and a new openssl not those of the essential packag
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,10 +14,12 @@ from formation.debian.database import PackageName, interests
 from formation.debian.deb822 import parse_stanza
 from formation.debian.relation import parse_relations
 
-STAGE_FORMAT = 2
+STAGE_FORMAT = 4
 """Part of every stage's key: a change of what a stage does must raise it."""
 
 _SCRIPTS = ("preinst", "postinst")
+_HARD = ("Pre-Depends", "Depends")
+_ANY = (*_HARD, "Recommends", "Suggests")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +53,42 @@ class Stage:
     the stages before. It does not depend on the lock, so that a new lock finds old stages."""
 
 
+def early_names(installed: Iterable[StagePackage]) -> frozenset[str]:
+    """What apt configures as soon as it is unpacked: essential packages, apt, and all that these may depend on.
+
+    `installed` are all packages of the image so far and those to come. Every alternative counts, whether installed or
+    not. Source: apt's apt-pkg/packagemanager.cc, pkgPackageManager::ImmediateAdd.
+    """
+    by_name = {package.name.name: package for package in installed}
+    pending = [package for package in by_name.values() if _is_important(package)]
+    found = {package.name.name for package in pending}
+    while pending:
+        for name in _needed_names(pending.pop(), _HARD):
+            if name not in found:
+                found.add(name)
+                if name in by_name:
+                    pending.append(by_name[name])
+    return frozenset(found)
+
+
+def _is_important(package: StagePackage) -> bool:
+    stanza = parse_stanza(package.control["control"])
+    flags = (stanza.get(field, "") for field in ("Essential", "Important", "Protected"))
+    return package.name.name == "apt" or "yes" in flags
+
+
 def plan_stages(
-    packages: Sequence[StagePackage], essential: frozenset[str], *, before: Stage | None, epoch: int
+    packages: Sequence[StagePackage],
+    essential: frozenset[str],
+    *,
+    before: Stage | None,
+    epoch: int,
+    early: frozenset[str] = frozenset(),
 ) -> tuple[Stage, ...]:
     """The stages that bring `packages` onto what `before` ends with, in order. No stage is empty.
 
-    `essential` are the names for the first stage when there is nothing before. `epoch` bounds every stage's clock.
+    `essential` are the names for the first stage when there is nothing before, `early` those that `early_names` gave.
+    `epoch` bounds every stage's clock.
     """
     stages: list[Stage] = []
     last = before
@@ -68,11 +100,16 @@ def plan_stages(
             stages.append(last)
 
     first = [p for p in packages if before is None and p.name.name in essential]
+    if before is None and not first:
+        # Without essential packages, as `essential: false` asks, nothing else can be the ground to stand on.
+        first = list(packages)
     rest = [p for p in packages if p not in first]
     add(first, True)
     scripted = _with_what_they_need([p for p in rest if _runs_scripts(p)], rest)
-    for batch in _batches(scripted):
-        add(batch, False)
+    soon = _with_what_they_need([p for p in scripted if p.name.name in early], scripted, _HARD)
+    for group in (soon, [p for p in scripted if p not in soon]):
+        for batch in _batches(group):
+            add(batch, False)
     add([p for p in rest if p not in scripted], False)
     return tuple(stages)
 
@@ -91,8 +128,10 @@ def _runs_scripts(package: StagePackage) -> bool:
     return any(script in package.control for script in _SCRIPTS) or bool(interests(package.control))
 
 
-def _with_what_they_need(roots: Sequence[StagePackage], among: Sequence[StagePackage]) -> list[StagePackage]:
-    """`roots` and everything `among` that they depend on, recommend or suggest, at any depth.
+def _with_what_they_need(
+    roots: Sequence[StagePackage], among: Sequence[StagePackage], fields: Sequence[str] = _ANY
+) -> list[StagePackage]:
+    """`roots` and everything `among` that they name in `fields`, at any depth.
 
     Recommended and suggested packages count because a script may use them where they are there: iputils-ping's
     postinst sets capabilities with libcap2-bin's setcap, and a setuid bit without.
@@ -105,7 +144,7 @@ def _with_what_they_need(roots: Sequence[StagePackage], among: Sequence[StagePac
     pending = list(roots)
     while pending:
         package = pending.pop()
-        for name in _needed_names(package, ("Pre-Depends", "Depends", "Recommends", "Suggests")):
+        for name in _needed_names(package, fields):
             for needed in by_name.get(name, ()):
                 if needed.name.in_files not in found:
                     found[needed.name.in_files] = needed
@@ -114,34 +153,39 @@ def _with_what_they_need(roots: Sequence[StagePackage], among: Sequence[StagePac
 
 
 def _batches(packages: Sequence[StagePackage]) -> list[list[StagePackage]]:
-    """`packages` split so that what a preinst pre-depends on is configured in an earlier batch.
+    """`packages` split so that what a package pre-depends on is configured in an earlier batch than that package.
 
-    Policy 7.2: a pre-dependency must be configured before the preinst of the package runs. Without a preinst the
-    order inside one run of dpkg is enough.
+    Policy 7.2: a pre-dependency must be configured before the package is unpacked. Like apt, a batch holds only what
+    somebody waits for; all the rest is configured in the last, in dpkg's own order. That order shows: who comes first
+    gets the next free user id, and a daemon's unit is enabled by systemctl once systemd is there.
     """
     by_name: dict[str, list[StagePackage]] = {}
     for package in packages:
         for name in provided_names(package):
             by_name.setdefault(name, []).append(package)
-    level = {package.name.in_files: 0 for package in packages}
+    ahead = {package.name.in_files: 0 for package in packages}
+    """How many batches must follow the one with this package."""
+    needs = [
+        (package, needed, strict)
+        for package in packages
+        for field, strict in (("Pre-Depends", 1), ("Depends", 0))
+        for name in _needed_names(package, (field,))
+        for needed in by_name.get(name, ())
+        if needed is not package
+    ]
     for _ in packages:
         moved = False
-        for package in packages:
-            own = level[package.name.in_files]
-            for name in _needed_names(package, ("Pre-Depends", "Depends")):
-                for needed in by_name.get(name, ()):
-                    ahead = "preinst" in package.control and name in _needed_names(package, ("Pre-Depends",))
-                    least = level[needed.name.in_files] + (1 if ahead and needed is not package else 0)
-                    if least > own:
-                        own = least
-                        moved = True
-            level[package.name.in_files] = own
+        for package, needed, strict in needs:
+            least = ahead[package.name.in_files] + strict
+            if ahead[needed.name.in_files] < least:
+                ahead[needed.name.in_files] = least
+                moved = True
         if not moved:
             break
     batches: dict[int, list[StagePackage]] = {}
     for package in packages:
-        batches.setdefault(level[package.name.in_files], []).append(package)
-    return [batches[number] for number in sorted(batches)]
+        batches.setdefault(ahead[package.name.in_files], []).append(package)
+    return [batches[number] for number in sorted(batches, reverse=True)]
 
 
 def provided_names(package: StagePackage) -> list[str]:

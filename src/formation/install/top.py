@@ -1,15 +1,19 @@
 """The top layer of a variant: what its scripts did, stage by stage, and then what its definition adds."""
 
+import hashlib
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from formation.entry import Entry, encode_path
-from formation.install.additions import Additions, Look, parents, realise
-from formation.install.effects import Effects, lower_path
+from formation.entry import WHITEOUT, Entry, encode_path
+from formation.install.additions import Added, Additions, Look, parents, realise
+from formation.install.effects import lower_path
+from formation.install.effects_record import Effects
 from formation.install.job import BuiltLayer
 from formation.install.layer import LayerStore, Source, tree_layer
+from formation.install.unpack import TreeWriter
+from formation.oci.tar import header
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Top:
     layer: BuiltLayer
     entries: tuple[Entry, ...]
     """Sorted by path; whiteouts included."""
+    digest: str
+    """Of the additions: what comes above them depends on it."""
 
 
 def build_top(
@@ -28,56 +34,110 @@ def build_top(
     lowers: Sequence[Path],
     below: frozenset[str],
     epoch: int,
+    tree: Path,
 ) -> Top:
-    """Makes the layer of `effects`, in the order of the stages, and `additions`.
+    """Makes the layer of `effects`, in the order of the stages, and `additions`, which also go to the new `tree`.
 
-    `lowers` is the whole tree with these effects, top first. `below` are the paths that lower layers of the image
-    bring: only of those does a removal need a whiteout. Raises FormationError as `realise` does.
+    `lowers` is the whole tree with these effects, top first. `below` are the paths, directories included, that lower
+    layers of the image bring: only of those does a removal need a whiteout. Raises FormationError as `realise` does.
     """
 
     def look(path: str) -> Path | None:
         return lower_path(path, lowers)
 
-    merged, removed = _merge(effects)
-    for added in realise(additions, look, epoch):
-        merged[added.entry.path] = Source(added.entry, added.content)
-        removed.discard(added.entry.path)
-    for path in removed & below:
-        parent, _, name = path.rpartition("/")
-        whiteout = f"{parent}/.wh.{name}" if parent else f".wh.{name}"
-        merged[whiteout] = Source(Entry(whiteout, "file", 0o644, mtime=epoch))
+    added = realise(additions, look, epoch)
+    made = {item.entry.path: item.entry.type for item in added}
+    merged = _changed(effects, look)
+    merged.update(_whiteouts(effects, made, look, below, epoch))
+    merged.update((item.entry.path, Source(item.entry, item.content)) for item in added)
     _add_parents(merged, look, epoch)
+    _write_tree(tree, added, look, epoch)
     ordered = [merged[path] for path in sorted(merged, key=encode_path)]
     layer = tree_layer(ordered, layers)
     built = BuiltLayer("effects", (), layer.digest, layer.size, layer.diff_id, layers.compression)
-    return Top(built, tuple(source.entry for source in ordered))
+    return Top(built, tuple(source.entry for source in ordered), _digest(added))
 
 
-def _merge(effects: Sequence[Effects]) -> tuple[dict[str, Source], set[str]]:
-    """What is there after all of `effects`, and what is gone."""
+def _changed(effects: Sequence[Effects], look: Look) -> dict[str, Source]:
+    """What the scripts changed and is still so: later stages may remove it, and their packages may bring it again."""
     merged: dict[str, Source] = {}
-    removed: set[str] = set()
     for effect in effects:
-        for path in effect.removed:
-            for gone in [known for known in merged if known == path or known.startswith(path + "/")]:
-                del merged[gone]
-            removed.add(path)
         for entry in effect.changed:
-            merged[entry.path] = Source(entry, effect.tree / entry.path if entry.type == "file" else None)
-            removed.discard(entry.path)
-    return merged, removed
+            place = look(entry.path)
+            if entry.type == "directory":
+                # A package of a later stage that ships the directory too leaves it as it is.
+                if place is not None and stat.S_ISDIR(place.lstat().st_mode):
+                    merged[entry.path] = Source(entry)
+            elif place == effect.tree / entry.path:
+                merged[entry.path] = Source(entry, place if entry.type == "file" else None)
+    return merged
+
+
+def _whiteouts(
+    effects: Sequence[Effects], made: Mapping[str, str], look: Look, below: frozenset[str], epoch: int
+) -> Iterable[tuple[str, Source]]:
+    """A whiteout for every path of `below` that scripts removed, or for the directory that went with it.
+
+    `made` are the types of what the definition makes: no whiteout may stand for that.
+    """
+    gone = set()
+    for path in {path for effect in effects for path in effect.removed}:
+        place = look(path)
+        if place is None and path not in made:
+            gone.add(path)
+        elif made.get(path) == "directory" or (place is not None and stat.S_ISDIR(place.lstat().st_mode)):
+            # Removed and made anew: what the old directory held is gone.
+            gone.update(old for old in below if old.startswith(path + "/") and look(old) is None)
+    for path in gone:
+        if path in below and gone.isdisjoint(parents(path)):
+            yield _whiteout(path), Source(Entry(_whiteout(path), "file", 0o644, mtime=epoch))
+
+
+def _whiteout(path: str) -> str:
+    """The name of the entry that removes `path`."""
+    parent, _, name = path.rpartition("/")
+    return f"{parent}/{WHITEOUT}{name}" if parent else f"{WHITEOUT}{name}"
 
 
 def _add_parents(merged: dict[str, Source], look: Look, epoch: int) -> None:
     """A layer names every directory above its entries, with the owner and mode that it has in the image."""
     for path in list(merged):
         for parent in parents(path):
-            if parent in merged:
-                continue
-            place = look(parent)
-            if place is None:
-                merged[parent] = Source(Entry(parent, "directory", 0o755, mtime=epoch))
+            if parent not in merged:
+                merged[parent] = Source(_directory(parent, look, epoch))
+
+
+def _directory(path: str, look: Look, epoch: int) -> Entry:
+    place = look(path)
+    if place is None:
+        return Entry(path, "directory", 0o755, mtime=epoch)
+    status = place.lstat()
+    return Entry(path, "directory", stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, epoch)
+
+
+def _write_tree(tree: Path, added: Sequence[Added], look: Look, epoch: int) -> None:
+    """The additions as files below `tree`, for the scripts of a variant that extends this one."""
+    tree.mkdir()
+    entries = {item.entry.path: item for item in added}
+    for path in list(entries):
+        for parent in parents(path):
+            entries.setdefault(parent, Added(_directory(parent, look, epoch)))
+    writer = TreeWriter(tree, epoch)
+    try:
+        for path in sorted(entries, key=encode_path):
+            item = entries[path]
+            if item.entry.type == "directory":
+                writer.directory(item.entry)
             else:
-                status = place.lstat()
-                mode = stat.S_IMODE(status.st_mode)
-                merged[parent] = Source(Entry(parent, "directory", mode, status.st_uid, status.st_gid, epoch))
+                writer.file(item.entry, (item.content or b"",))
+        writer.finish()
+    finally:
+        writer.close()
+    tree.chmod(0o755)
+
+
+def _digest(added: Iterable[Added]) -> str:
+    digest = hashlib.sha256()
+    for item in added:
+        digest.update(header(item.entry) + (item.content or b""))
+    return digest.hexdigest()

@@ -4,14 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from formation.debian.database import PackageName
+from formation.debian.database import PackageName, interests
 from formation.debian.deb822 import parse_stanza
+from formation.debian.diversions import Diversion, diverted
+from formation.errors import IntegrityError, MalformedError
 from formation.install.configure import StageRun
-from formation.install.effects import Effects, load_effects, store_effects
+from formation.install.effects_record import Effects, load_effects, store_effects
 from formation.install.job import BuiltLayer, PackageJob
 from formation.install.layer import LayerStore, Owner, package_layer
 from formation.install.link import link_tree
-from formation.install.placement import SegmentSpec
+from formation.install.placement import SegmentSpec, merged_path
 from formation.install.roots import Isolation, RootBuilder
 from formation.install.segment import make_segment
 from formation.install.segment_record import (
@@ -35,15 +37,26 @@ KERNEL_DIRECTORIES = {"dev": 0o755, "proc": 0o755, "sys": 0o755, "run": 0o755, "
 def unpack(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int) -> Segment:
     """The segment and tree of a package whose .deb is in the store; made when they are not there."""
     deb = store.download(package.digest)
-    segment = _make(store, deb, package.digest, replace(spec, epoch=FAR))
+    segment = _make(store, deb, package, replace(spec, epoch=FAR))
     if segment.newest > epoch:
-        segment = _make(store, deb, package.digest, replace(spec, epoch=epoch))
+        segment = _make(store, deb, package, replace(spec, epoch=epoch))
     return segment
 
 
-def _make(store: Store, deb: Path, digest: str, spec: SegmentSpec) -> Segment:
-    tree = store.trees / segment_key(digest, spec)
-    return make_segment(deb, digest, spec, tree=tree, out=store.segments)
+def _make(store: Store, deb: Path, package: PackageJob, spec: SegmentSpec) -> Segment:
+    tree = store.trees / segment_key(package.digest, spec)
+    name = f"{package.name} {package.version}"
+    segment = make_segment(deb, package.digest, spec, tree=tree, out=store.segments, name=name)
+    control = read_control(store.segments, segment)
+    try:
+        interests(control)
+    except MalformedError as error:
+        raise MalformedError(f"{name}: {error.message}") from None
+    stanza = parse_stanza(control["control"])
+    if (stanza.get("Package"), stanza.get("Version")) != (package.name, package.version):
+        found = f"{stanza.get('Package')} {stanza.get('Version')}"
+        raise MalformedError(f"the package that its archive calls {name} calls itself {found}")
+    return segment
 
 
 def known_segment(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int) -> Segment | None:
@@ -83,7 +96,7 @@ def configure(
 ) -> Effects:
     """Runs a stage, and keeps its effects in the store.
 
-    `before` are the trees below, top first; `segments` those of the stage's packages.
+    `before` are the trees below, top first; `segments` those of the stage's packages, in their order.
     """
     place = work / f"stage-{stage.key[:16]}"
     result = place / "result"
@@ -94,12 +107,17 @@ def configure(
         for name, mode in KERNEL_DIRECTORIES.items():
             (files / name).mkdir()
             (files / name).chmod(mode)
-    for segment in segments:
-        link_tree(store.trees / segment.key, files, read_entries(store.segments, segment))
+
+    def unpack_stage(diversions: Sequence[Diversion]) -> None:
+        for package, segment in zip(stage.packages, segments, strict=True):
+            moves = diverted(package.name.name, package.listed, diversions)
+            moved = {merged_path(path): merged_path(target) for path, target in moves}
+            link_tree(package.tree, files, read_entries(store.segments, segment), moved)
+
     builder = RootBuilder(place, isolation)
-    failed = store.root / "failed" / stage.key[:16]
+    failed = store.work / f"failed-{stage.key[:16]}"
     try:
-        captured = StageRun(stage, files, tuple(before), builder, place / "log", failed).run()
+        captured = StageRun(stage, files, unpack_stage, tuple(before), builder, place / "log", failed).run()
         return store_effects(captured.changed, captured.removed, captured.source, store.effects / stage.key, result)
     finally:
         builder.close()
@@ -109,7 +127,7 @@ def known_effects(store: Store, stage: Stage) -> Effects | None:
     """The effects of a stage when the store has them."""
     try:
         return load_effects(store.effects / stage.key)
-    except (OSError, ValueError, KeyError):
+    except (FileNotFoundError, IntegrityError):
         return None
 
 

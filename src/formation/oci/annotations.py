@@ -13,6 +13,9 @@ LAYER_PACKAGES = "dev.formation.layer.packages"
 LOCK_DIGEST = "dev.formation.lock.digest"
 """Of a manifest: the digest of the lock that the image was built from, a blob of the store."""
 
+COMPRESSOR = "dev.formation.compressor"
+"""Of a manifest: what compressed its layers, as `oci.compression.FORMAT` names it."""
+
 
 def packages_text(packages: Iterable[tuple[str, str]]) -> str:
     """Pairs of name and version as the value of LAYER_PACKAGES: `name=version`, separated by commas, sorted.

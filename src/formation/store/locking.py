@@ -113,7 +113,8 @@ def _remove_claimed(path: Path, remove: RemoveTree) -> None:
 
 
 def _open_lock(path: Path) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    # The trees in it have setuid programs, and private archives may be somebody's secret.
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
 
 

@@ -165,7 +165,7 @@ def test_a_variant_comes_after_what_it_extends_and_inherits_its_config(load: Loa
     assert (config.user, config.command) == ("nobody", ("gdb", "--args", "a b"))
     assert dict(config.labels) == {
         "org.opencontainers.image.title": "formation/test",
-        "org.opencontainers.image.version": "1.2.3",
+        "org.opencontainers.image.version": "1.2.3-debug",
         "org.opencontainers.image.description": "For builds",
         "l": "x",
     }

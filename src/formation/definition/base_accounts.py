@@ -1,0 +1,47 @@
+"""The users and groups that a service takes from its base: nobody can check them before the base is there."""
+
+from collections.abc import Collection, Iterator
+
+from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
+from formation.definition.problems import nearest
+from formation.definition.service_values import ServiceDefinition
+from formation.definition.source import DataPath
+from formation.errors import DefinitionError
+
+
+def check_base_accounts(service: ServiceDefinition, users: Collection[str], groups: Collection[str]) -> None:
+    """Every owner, group and default user of `service` is its own or one of the base's `users` and `groups`.
+
+    Numbers stand for themselves. Raises DefinitionError with every name that is not there, each with file and line.
+    """
+    known = {
+        "user": {*users, *STATIC_USERS, *(user.name for user in service.users)},
+        "group": {*groups, *STATIC_GROUPS, *(group.name for group in service.groups)},
+    }
+    wrong = []
+    for path, kind, name in dict.fromkeys(_references(service)):
+        if name.isdecimal() or name in known[kind]:
+            continue
+        hint = nearest(name, known[kind]) or f"declare it under `{kind}s:`"
+        wrong.append((f"{service.place(path)}: neither {service.base} nor this has the {kind} {name!r}", hint))
+    if len(wrong) == 1:
+        raise DefinitionError(wrong[0][0], hint=wrong[0][1])
+    if wrong:
+        raise DefinitionError("\n".join(f"{reason}\n    hint: {hint}" for reason, hint in wrong))
+
+
+def _references(service: ServiceDefinition) -> Iterator[tuple[DataPath, str, str]]:
+    """Where, `user` or `group`, and the name, in the document's order by kind of entry."""
+    user, _, group = (service.config.user or "root").partition(":")
+    yield ("user",), "user", user
+    if group:
+        yield ("user",), "group", group
+    for index, account in enumerate(service.users):
+        for name in (account.group, *account.groups):
+            yield ("users", index), "group", name
+    for index, directory in enumerate(service.directories):
+        yield ("directories", index, "owner"), "user", directory.owner
+        yield ("directories", index, "group"), "group", directory.group
+    for file in service.files:
+        yield (*file.data_path, "owner"), "user", file.owner
+        yield (*file.data_path, "group"), "group", file.group

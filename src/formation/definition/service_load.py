@@ -1,0 +1,136 @@
+"""From the YAML of a service to a checked ServiceDefinition."""
+
+from pathlib import Path
+
+from formation.debian.archive import Archive
+from formation.definition import checks, grammar
+from formation.definition.archives import archives_from
+from formation.definition.identity import service_lock_digest
+from formation.definition.interpret import config_from, groups_from, user_from
+from formation.definition.problems import Problem, definition_error
+from formation.definition.sections import Part, package_lines
+from formation.definition.service_model import HealthCheckEntry, ServiceFileEntry, ServiceModel
+from formation.definition.service_values import HealthCheck, ServiceBuild, ServiceDefinition, ServiceFile
+from formation.definition.source import DataPath, Source
+from formation.definition.substitution import UnknownVariable, substituted
+from formation.definition.validate import Validated
+from formation.definition.values import RUNTIME, Directory, ImageConfig
+
+
+def service_from(file: Path, source: Source) -> ServiceDefinition:
+    """The service that `source`, the content of `file`, describes. Raises DefinitionError with all that is wrong."""
+    validated = Validated(source, ServiceModel)
+    model = validated.model
+    part = Part(RUNTIME, (), model, None, ())
+    problems: list[Problem] = []
+    archives = archives_from(model, file.parent, problems)
+    _check(part, model, archives, problems)
+    owner, group = _service_account(model)
+    files = tuple(
+        _file(entry, model.variables, validated.original(("files", index)), problems)
+        for index, entry in enumerate(model.files)
+    )
+    if problems or validated.problems:
+        located = [Problem(validated.original(each.path), each.reason, each.hint) for each in problems]
+        raise definition_error(source, [*validated.problems, *located])
+    requests = tuple(grammar.package_request(line) for line in model.packages if not line.startswith("-"))
+    without = tuple(line[1:] for line in model.packages if line.startswith("-"))
+    has_archives = model.distribution is not None or bool(model.archives)
+    return ServiceDefinition(
+        path=file.absolute(),
+        name=model.name,
+        version=model.version,
+        description=model.description,
+        base=model.base,
+        architectures=tuple(model.architectures),
+        archives=archives if has_archives else None,
+        recommends=model.recommends,
+        packages=requests,
+        without=without,
+        groups=groups_from(part),
+        users=tuple(user_from(entry) for entry in model.users),
+        directories=tuple(
+            Directory(entry.path, entry.owner or owner, entry.group or group, entry.mode) for entry in model.directories
+        ),
+        files=files,
+        config=config_from(part, ImageConfig(), model),
+        ports=tuple(model.ports),
+        health_check=_health_check(model.health_check) if model.health_check else None,
+        build=_build(model),
+        digest=service_lock_digest(
+            file.parent,
+            model.base,
+            archives if has_archives else None,
+            model.architectures,
+            requests,
+            without,
+            recommends=model.recommends,
+        ),
+        shown_path=str(file),
+        lines={path: position.line for path, position in source.positions.items()},
+        package_lines=package_lines([part], source),
+    )
+
+
+def _check(part: Part, model: ServiceModel, archives: tuple[Archive, ...], problems: list[Problem]) -> None:
+    # Only the base knows its groups, so `base_accounts` checks owners and groups when it is there.
+    groups = {name for user in model.users for name in (*user.groups, *([user.group] if user.group else []))}
+    checks.check_accounts(part, checks.SetAside(frozenset(), frozenset(groups)), problems)
+    checks.check_paths(part, problems)
+    suites = tuple(suite for archive in archives for suite in archive.suites)
+    checks.check_packages(part, model, suites, problems)
+    for index, port in enumerate(model.ports):
+        if port in model.ports[:index]:
+            problems.append(Problem(("ports", index), f"the port {port} is there already"))
+    for index, file in enumerate(model.files):
+        _check_file(file, ("files", index), model, problems)
+
+
+def _check_file(file: ServiceFileEntry, path: DataPath, model: ServiceModel, problems: list[Problem]) -> None:
+    if file.ignore and not (file.source and file.source.endswith("/")):
+        hint = f"write it as {file.source}/ if it is one" if file.source else None
+        problems.append(Problem((*path, "ignore"), "`ignore` is for a source that is a directory", hint))
+    build = _build(model)
+    if file.variables is not None and file.source and build and build.makes(file.source):
+        reason = f"{file.source!r} comes from the build, and variables are for text in the repository"
+        problems.append(Problem((*path, "variables"), reason))
+
+
+def _service_account(model: ServiceModel) -> tuple[str, str]:
+    """Owner and group of directories that say nothing: those of the default user."""
+    user, _, group = model.user.partition(":")
+    primary = {entry.name: entry.group or entry.name for entry in model.users}
+    # A uid has no group that could be known; an engine that finds none in /etc/passwd takes gid 0.
+    return user, group or primary.get(user, "root" if user.isdecimal() else user)
+
+
+def _file(entry: ServiceFileEntry, shared: dict[str, str], path: DataPath, problems: list[Problem]) -> ServiceFile:
+    variables = None if entry.variables is None else {**shared, **entry.variables}
+    content = entry.content
+    if content is not None and variables is not None:
+        try:
+            content = substituted(content, variables)
+        except UnknownVariable as error:
+            reason = f"line {error.line} of the content: {error.reason}"
+            problems.append(Problem((*path, "content"), reason, error.hint))
+    says_mode = "mode" in entry.model_fields_set or content is not None
+    return ServiceFile(
+        path=entry.path,
+        owner=entry.owner,
+        group=entry.group,
+        mode=entry.mode if says_mode else None,
+        content=None if content is None else content.encode(),
+        source=entry.source,
+        ignore=tuple(entry.ignore),
+        variables=variables,
+        data_path=path,
+    )
+
+
+def _health_check(entry: HealthCheckEntry) -> HealthCheck:
+    return HealthCheck(tuple(entry.command), entry.interval, entry.timeout, entry.start_period, entry.retries)
+
+
+def _build(model: ServiceModel) -> ServiceBuild | None:
+    build = model.build
+    return None if build is None else ServiceBuild(build.command, build.image, tuple(build.results))

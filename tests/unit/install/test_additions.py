@@ -1,0 +1,104 @@
+"""What a definition adds: entries with owners, in a tree whose symlinks are followed inside it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from formation.definition.values import Directory, File, Group, User
+from formation.errors import FormationError
+from formation.install.additions import Added, Additions, realise, resolve
+
+EPOCH = 86_400 * 20_000
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    root = tmp_path / "root"
+    for directory in ("etc", "usr/bin", "var"):
+        (root / directory).mkdir(parents=True)
+    (root / "bin").symlink_to("usr/bin")
+    (root / "out").symlink_to("/etc")
+    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\n")
+    (root / "etc/group").write_text("root:x:0:\nshadow:x:42:\n")
+    (root / "etc/shadow").write_text("root:*:1::::::\n")
+    (root / "etc/gshadow").write_text("root:*::\n")
+    (root / "etc/file").write_text("")
+    return root
+
+
+def look(root: Path):
+    def look(path: str) -> Path | None:
+        place = root / path
+        return place if place.is_symlink() or place.exists() else None
+
+    return look
+
+
+def added(additions: Additions, root: Path) -> Mapping[str, Added]:
+    return {item.entry.path: item for item in realise(additions, look(root), EPOCH)}
+
+
+def test_accounts_come_before_what_they_own(tree: Path) -> None:
+    found = added(
+        Additions(
+            groups=(Group("app", None, True),),
+            users=(User("app", None, "app", (), "/home/app", "/bin/sh", True, ""),),
+            directories=(Directory("/home/app", "app", "app", 0o750),),
+            files=(File("/etc/app.conf", "root", "app", 0o640, b"x", None),),
+        ),
+        tree,
+    )
+    home, config = found["home/app"].entry, found["etc/app.conf"]
+    assert (home.uid, home.gid, home.mode, home.mtime) == (999, 999, 0o750, EPOCH)
+    assert (config.entry.uid, config.entry.gid, config.entry.size, config.content) == (0, 999, 1, b"x")
+    assert (found["etc/shadow"].entry.mode, found["etc/shadow"].entry.gid) == (0o640, 42)
+    assert b"app:!:20000::::::\n" in (found["etc/shadow"].content or b"")
+    assert found["home"].entry.mode == 0o755 and found["home"].entry.uid == 0
+    assert list(found) == sorted(found)
+
+
+def test_unchanged_account_files_are_not_written(tree: Path) -> None:
+    assert list(added(Additions(directories=(Directory("/srv", "root", "root", 0o755),)), tree)) == ["srv"]
+
+
+def test_paths_follow_the_symlinks_of_the_image_and_never_leave_it(tree: Path) -> None:
+    files = (File("/bin/tool", "0", "0", 0o755, b"", None), File("/out/x", "0", "0", 0o644, b"", None))
+    assert list(added(Additions(files=files), tree)) == ["etc/x", "usr/bin/tool"]
+    assert resolve("/../../bin/x", look(tree)) == "usr/bin/x"
+
+
+def test_account_files_that_are_symlinks_are_not_read(tree: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret:x:0:0::/:/bin/sh\n")
+    (tree / "etc/passwd").unlink()
+    (tree / "etc/passwd").symlink_to(secret)
+    found = added(Additions(users=(User("a", 5, "root", (), "/", "/bin/sh", True, ""),)), tree)
+    assert b"secret" not in (found["etc/passwd"].content or b"")
+
+
+def test_a_source_is_read_now_and_a_missing_one_is_an_error(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"abc")
+    file = File("/a", "0", "0", 0o644, None, tmp_path / "source")
+    assert added(Additions(files=(file,)), tree)["a"].content == b"abc"
+    with pytest.raises(FormationError, match=r"cannot read .*/missing for /a: No such file"):
+        added(Additions(files=(File("/a", "0", "0", 0o644, None, tmp_path / "missing"),)), tree)
+
+
+@pytest.mark.parametrize(
+    ("additions", "told"),
+    [
+        (Additions(files=(File("/etc/file/x", "0", "0", 0o644, b"", None),)), "/etc/file is not a directory"),
+        (Additions(directories=(Directory("/srv", "nobody", "root", 0o755),)), "no user 'nobody'"),
+        (Additions(files=(File("/a", "0", "0", 0o644, None, None),)), "neither content nor source"),
+    ],
+)
+def test_what_cannot_be_is_an_error(tree: Path, additions: Additions, told: str) -> None:
+    with pytest.raises(FormationError, match=told):
+        added(additions, tree)
+
+
+def test_a_loop_of_symlinks_is_an_error(tree: Path) -> None:
+    (tree / "loop").symlink_to("loop")
+    with pytest.raises(FormationError, match="loop"):
+        resolve("/loop/x", look(tree))

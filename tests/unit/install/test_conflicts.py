@@ -1,0 +1,36 @@
+"""Files that two packages ship."""
+
+import pytest
+
+from formation.debian.diversions import Diversion
+from formation.entry import Entry
+from formation.errors import FormationError
+from formation.install.conflicts import Shipped, find_overlaps
+
+
+def shipped(name: str, *paths: str, replaces: str = "", diverts: bool = False) -> Shipped:
+    entries = [Entry(path, "file", 0o644) for path in paths]
+    control = f"Package: {name}\nVersion: 1\n" + (f"Replaces: {replaces}\n" if replaces else "")
+    return Shipped(name, "1", "amd64", f"sha256:{name}", entries, control.encode(), diverts)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_package_that_is_replaced_loses_the_file(turned):
+    packages = [shipped("old", "a", "b"), shipped("new", "a", replaces="old (<< 2)")]
+    overlaps = find_overlaps(packages[::-1] if turned else packages, {})
+    assert overlaps.lost == {"sha256:old": {"a"}}
+    assert overlaps.contested == ()
+
+
+def test_two_packages_that_ship_a_file_cannot_be_installed_together():
+    with pytest.raises(FormationError, match="both ship /a, and neither replaces the other"):
+        find_overlaps([shipped("one", "a"), shipped("two", "a")], {})
+
+
+def test_a_package_that_may_divert_is_given_the_chance():
+    (contested,) = find_overlaps(
+        [shipped("gzip", "usr/bin/zcat"), shipped("zutils", "usr/bin/zcat", diverts=True)], {}
+    ).contested
+    assert contested.settled_by([Diversion("bin/zcat", "bin/zcat.gzip", "zutils")])
+    assert not contested.settled_by([Diversion("bin/zcat", "bin/zcat.gzip", "busybox")])
+    assert not contested.settled_by([])

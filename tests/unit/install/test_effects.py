@@ -1,0 +1,194 @@
+"""What counts as changed, and how it is kept."""
+
+import json
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from formation.entry import Entry
+from formation.errors import FormationError, IntegrityError
+from formation.install.effects import capture, copy_candidates, entry_of, lower_path, upper_candidates
+from formation.install.effects_record import load_effects, store_effects
+
+EPOCH = 1_000_000
+
+
+@pytest.fixture
+def lower(tmp_path: Path) -> Path:
+    tree = tmp_path / "lower"
+    (tree / "etc/dir").mkdir(parents=True)
+    for name in ("etc/same", "etc/other", "etc/dir/gone", "etc/dir/kept"):
+        (tree / name).write_text(name)
+    (tree / "etc/link").symlink_to("same")
+    return tree
+
+
+def whiteout(path: Path) -> None:
+    os.mknod(path, stat.S_IFCHR, os.makedev(0, 0))
+
+
+def changes(candidates, source: Path, lowers: list[Path]) -> tuple[list[str], list[str]]:
+    changed, removed = capture(candidates, source, lowers, epoch=EPOCH)
+    return [entry.path for entry in changed], removed
+
+
+def copied(lower: Path, tmp_path: Path) -> Path:
+    """A copy of the lower tree, as scripts would get it where overlayfs is missing."""
+    copy = tmp_path / "copy"
+    os.system(f"cp -a {lower} {copy}")
+    return copy
+
+
+def test_only_real_differences_of_a_copy_count(lower: Path, tmp_path: Path) -> None:
+    copy = copied(lower, tmp_path)
+    (copy / "etc/same").write_text("etc/same")  # touched
+    (copy / "etc/other").write_text("changed")
+    (copy / "etc/new").write_text("")
+    (copy / "etc/dir/gone").unlink()
+    (copy / "etc/link").unlink()
+    (copy / "etc/link").symlink_to("other")
+    (copy / "etc/dir").chmod(0o700)
+    expected = ["etc/dir", "etc/link", "etc/new", "etc/other"], ["etc/dir/gone"]
+    assert changes(copy_candidates(copy, [lower]), copy, [lower]) == expected
+
+
+def test_a_directory_that_goes_takes_its_content_along(lower: Path, tmp_path: Path) -> None:
+    copy = copied(lower, tmp_path)
+    (copy / "etc/dir").rename(tmp_path / "away")
+    assert changes(copy_candidates(copy, [lower]), copy, [lower]) == ([], ["etc/dir"])
+    (copy / "etc/dir").symlink_to("/etc")
+    assert changes(copy_candidates(copy, [lower]), copy, [lower]) == (["etc/dir"], [])
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: socket.socket(socket.AF_UNIX).bind(str(path))])
+def test_pipes_and_sockets_are_left_out_and_hide_what_they_replace(lower: Path, tmp_path: Path, make) -> None:
+    copy = copied(lower, tmp_path)
+    (copy / "etc/same").unlink()
+    make(copy / "etc/same")
+    make(copy / "etc/new")
+    assert changes(copy_candidates(copy, [lower]), copy, [lower]) == ([], ["etc/same"])
+    upper = tmp_path / "upper"
+    (upper / "etc").mkdir(parents=True)
+    make(upper / "etc/same")
+    make(upper / "etc/new")
+    assert changes(upper_candidates(upper, [lower]), upper, [lower])[1] == ["etc/same"]
+
+
+def test_an_overlays_upper_directory_says_what_is_gone(lower: Path, tmp_path: Path) -> None:
+    upper = tmp_path / "upper"
+    (upper / "etc").mkdir(parents=True)
+    whiteout(upper / "etc/other")
+    whiteout(upper / "etc/never-there")
+    (upper / "etc/same").write_text("etc/same")
+    assert changes(upper_candidates(upper, [lower]), upper, [lower]) == ([], ["etc/other"])
+
+
+def test_an_opaque_directory_hides_all_that_was_there(lower: Path, tmp_path: Path) -> None:
+    upper = tmp_path / "upper"
+    (upper / "etc/dir").mkdir(parents=True)
+    (upper / "etc/dir/kept").write_text("etc/dir/kept")
+    os.setxattr(upper / "etc/dir", "user.overlay.opaque", b"y")
+    assert changes(upper_candidates(upper, [lower]), upper, [lower]) == ([], ["etc/dir/gone"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["var/log/dpkg.log", "var/cache/ldconfig/aux-cache", "etc/machine-id", "etc/resolv.conf", "tmp/x", "dev/null",
+     "var/lib/dpkg/status-old", "var/lib/dpkg/lock", "usr/sbin/policy-rc.d", "etc/ssh/ssh_host_rsa_key"],
+)  # fmt: skip
+def test_traces_of_the_run_never_count(tmp_path: Path, path: str) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text("x")
+    assert path not in changes(copy_candidates(tmp_path, []), tmp_path, [])[0]
+
+
+def test_the_topmost_tree_that_has_a_path_is_found(lower: Path, tmp_path: Path) -> None:
+    top = tmp_path / "top"
+    (top / "etc").mkdir(parents=True)
+    (top / "etc/same").write_text("new")
+    whiteout(top / "etc/other")
+    (top / "etc/dir").symlink_to("/etc")
+    found = {path: lower_path(path, [top, lower]) for path in ("etc/same", "etc/link", "etc/other", "etc/nothing")}
+    assert found == {
+        "etc/same": top / "etc/same",
+        "etc/link": lower / "etc/link",
+        "etc/other": None,
+        "etc/nothing": None,
+    }
+    assert lower_path("etc/dir/kept", [top, lower]) is None
+
+
+def test_a_symlinked_parent_is_never_followed_out_of_a_tree(tmp_path: Path) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree/etc").symlink_to("/etc")
+    assert lower_path("etc/passwd", [tmp_path / "tree"]) is None
+
+
+@pytest.mark.root
+def test_a_device_is_an_error_that_names_it(tmp_path: Path) -> None:
+    os.mknod(tmp_path / "disk", stat.S_IFBLK | 0o600, os.makedev(8, 0))
+    with pytest.raises(FormationError, match="/opt/disk, which is neither"):
+        entry_of(tmp_path / "disk", "opt/disk", (tmp_path / "disk").lstat(), EPOCH)
+
+
+def test_a_time_in_the_future_is_clamped(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("")
+    assert entry_of(tmp_path / "f", "f", (tmp_path / "f").lstat(), EPOCH).mtime == EPOCH
+    os.utime(tmp_path / "f", (5, 5))
+    assert entry_of(tmp_path / "f", "f", (tmp_path / "f").lstat(), EPOCH).mtime == 5
+
+
+def stored(tmp_path: Path, target: str = "effects/key"):
+    source = tmp_path / "source"
+    (source / "etc").mkdir(parents=True, exist_ok=True)
+    (source / "etc/a").write_text("content")
+    own = {"uid": os.geteuid(), "gid": os.getegid(), "mtime": 7}
+    changed = [
+        Entry("etc", "directory", 0o751, **own),
+        Entry("etc/a", "file", 0o640, size=7, **own),
+        Entry("etc/b", "symlink", 0o777, target="/a", **own),
+    ]
+    scratch = tmp_path / "scratch"
+    (scratch / "files").mkdir(parents=True)
+    return store_effects(changed, ["etc/gone"], source, tmp_path / target, scratch)
+
+
+def test_stored_effects_are_read_back_and_fit_as_a_lower_tree(tmp_path: Path) -> None:
+    effects = stored(tmp_path)
+    assert load_effects(tmp_path / "effects/key") == effects
+    assert (effects.tree / "etc/a").read_text() == "content"
+    assert (effects.tree / "etc").stat().st_mode & 0o7777 == 0o751 and (effects.tree / "etc").stat().st_mtime == 7
+    assert lower_path("etc/gone", [effects.tree]) is None and effects.removed == ("etc/gone",)
+
+
+def test_effects_that_are_there_already_stay(tmp_path: Path) -> None:
+    inode = stored(tmp_path).tree.stat().st_ino
+    assert stored(tmp_path).tree.stat().st_ino == inode
+
+
+def test_missing_effects_are_no_damage(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_effects(tmp_path / "none")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "not json", "wrong fields"])
+def test_damaged_effects_are_found_and_replaced(tmp_path: Path, damage: str) -> None:
+    effects = stored(tmp_path)
+    file, record = effects.tree / "etc/a", tmp_path / "effects/key/effects.json"
+    match damage:
+        case "cut":
+            file.write_text("conten")
+        case "flipped":
+            file.write_text("Content")
+        case "gone":
+            file.unlink()
+        case "not json":
+            record.write_text(record.read_text()[:-5])
+        case _:
+            record.write_text(json.dumps({"changed": [[1]], "removed": []}))
+    with pytest.raises(IntegrityError, match="damaged"):
+        load_effects(tmp_path / "effects/key")
+    assert (stored(tmp_path).tree / "etc/a").read_text() == "content"
