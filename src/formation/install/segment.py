@@ -158,6 +158,7 @@ class _Unpacking:
         self._entries: dict[str, Entry] = {}
         self._left_out: list[Entry] = []
         self._listed: list[str] = []
+        self._filtered: set[str] = set()
         self._names: dict[str, list[str]] = {}
         self.content: dict[str, bytes] = {}
         """Of as many files as `_MEMORY` allows, by the path they have in the segment."""
@@ -181,7 +182,7 @@ class _Unpacking:
             self._writer.close()
         self._settle_hard_links()
         return Contents(
-            listed=self._list_file(),
+            listed=_listing(self._listed),
             entries=_sorted(self._entries.values()),
             left_out=_sorted(self._left_out),
             control=self._package.control,
@@ -202,7 +203,10 @@ class _Unpacking:
         omitted = entry.type != "directory" and self._placement.omits(path)
         if not omitted:
             self._listed.append(shipped.path)
-        if omitted or self._placement.excludes(shipped):
+        filtered = self._placement.excludes(shipped)
+        if filtered:
+            self._filtered.add(shipped.path)
+        if omitted or filtered:
             self._left_out.append(entry)
         elif path not in self._entries:
             self._write(entry, content)
@@ -210,7 +214,10 @@ class _Unpacking:
             raise MalformedError(f"{self._package.name} ships {path!r} twice, once through a directory that is in /usr")
 
     def _add_database_files(self) -> None:
-        """The package's files in dpkg's database, as unpacking leaves them: a function of the package as well."""
+        """The package's files in dpkg's database, as unpacking leaves them: a function of the package as well.
+
+        Except that they do not name what the path filters keep out: dpkg does, and then its --verify misses it.
+        """
         control = self._package.control
         stanza = parse_stanza(control["control"])
         name = PackageName(
@@ -219,12 +226,17 @@ class _Unpacking:
         if not _NAME.fullmatch(name.name) or not _NAME.fullmatch(name.architecture):
             raise MalformedError(f"{self._package.name} has {name.name!r} as its name, for {name.architecture!r}")
         time = min(self.newest, self._epoch)
-        for path, data in info_files(name, control, self._list_file()).items():
+        kept = _listing(path for path in self._listed if path not in self._filtered)
+        if "md5sums" in control:
+            control = {**control, "md5sums": self._kept_sums(control["md5sums"])}
+        for path, data in info_files(name, control, kept).items():
             mode = 0o755 if path.rpartition(".")[2] in _PROGRAMS else 0o644
             self._write(Entry(path, "file", mode, mtime=time, size=len(data)), (data,))
 
-    def _list_file(self) -> bytes:
-        return b"".join(b"/%b\n" % (encode_path(path) or b".") for path in self._listed)
+    def _kept_sums(self, sums: bytes) -> bytes:
+        """The lines of an md5sums file, `DIGEST  PATH`, whose paths the filters keep."""
+        filtered = {encode_path(path) for path in self._filtered}
+        return b"".join(line for line in sums.splitlines(keepends=True) if line[34:].rstrip(b"\n") not in filtered)
 
     def _write(self, entry: Entry, content: Iterable[bytes]) -> None:
         if entry.type == "file":
@@ -259,6 +271,11 @@ class _Unpacking:
                 self._entries[name] = replace(file, path=name, type="hardlink", size=0, target=names[0])
             if first in self.content:
                 self.content[names[0]] = self.content.pop(first)
+
+
+def _listing(paths: Iterable[str]) -> bytes:
+    """dpkg's file list: one absolute path a line."""
+    return b"".join(b"/%b\n" % (encode_path(path) or b".") for path in paths)
 
 
 def _sorted(entries: Iterable[Entry]) -> tuple[Entry, ...]:
