@@ -19,10 +19,14 @@ def double_quoted(text: str) -> str:
     return '"' + re.sub(r'(["\\$])', r"\\\1", text) + '"'
 
 
-def copied(source: str, target: str, *, owner: str | None = None) -> str:
-    """A COPY of the file `source`, relative to the context. COPY takes sources for Go's filepath.Match patterns."""
+def copied(source: str, target: str, *, owner: str | None = None, stage: str | None = None) -> str:
+    """A COPY of the file `source`, relative to the context, or absolute in another `stage`.
+
+    COPY takes sources for Go's filepath.Match patterns.
+    """
     literal = re.sub(r"([\\*?\[])", r"\\\1", source)
-    option = f"--chown={owner} " if owner and owner != "root:root" else ""
+    option = f"--from={stage} " if stage else ""
+    option += f"--chown={owner} " if owner and owner != "root:root" else ""
     return f"COPY {option}{json.dumps([literal, target], ensure_ascii=False)}\n"
 
 

@@ -1,11 +1,17 @@
 """`formation render`: the Dockerfile and compose file for those who build with Docker."""
 
 import difflib
+import os
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
+
+if TYPE_CHECKING:
+    from formation.build.compose import Composed
 
 
 def register(subparsers: Subparsers) -> None:
@@ -15,9 +21,12 @@ def register(subparsers: Subparsers) -> None:
         "render",
         "write the Dockerfile and docker-compose.yml of a definition",
         """
-        Writes Dockerfile and docker-compose.yml beside formation.yaml, made from it: `docker build` and `docker-compose
-        build` there give an image that keeps the same contract, for those who have Docker and not Formation. Edit the
-        definition, not these files.
+        Writes Dockerfile and docker-compose.yml beside the formation.yaml of a base, or Dockerfile and .dockerignore
+        beside that of a service: `docker build` there gives an image that keeps the same contract, for those who have
+        Docker and not Formation. Edit the definition, not these files.
+
+        `formation render compose DIR...` writes one compose file that runs services as in production: read-only root
+        file system, no capabilities, logs and state in volumes. A directory that is called compose is ./compose.
 
         --check writes nothing: exit code 1 means that the files are not what the definition says, and the difference is
         printed.
@@ -26,14 +35,18 @@ def register(subparsers: Subparsers) -> None:
         formation render docker/base
         formation render docker/base --check     # in CI
         cd docker/base && docker build -t formation/base:latest .
+        formation render compose services/form-dns services/form-api && docker-compose up -d
         """,
     )
     parser.add_argument(
-        "directory",
-        nargs="?",
-        default=".",
+        "directories",
+        nargs="*",
+        default=["."],
         metavar="DIR",
-        help="directory of formation.yaml (default: the current one)",
+        help="directory of formation.yaml (default: the current one); or compose, and directories of services",
+    )
+    parser.add_argument(
+        "--output", metavar="FILE", help="the file that `render compose` writes (default: docker-compose.yml)"
     )
     writing = parser.add_mutually_exclusive_group()
     writing.add_argument("--check", action="store_true", help="write nothing; exit 1 when the files are stale")
@@ -43,13 +56,57 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
+    from formation.errors import UsageError
+
+    first, *others = arguments.directories
+    if first == "compose":
+        output = context.path(arguments.output or "docker-compose.yml")
+        wanted = {output.name: _compose(others or ["."], output.parent, context)}
+        return _write(output.parent, wanted, arguments, context)
+    if others or arguments.output:
+        what = f"one directory, not {1 + len(others)}" if others else "no --output"
+        raise UsageError(
+            f"formation render takes {what}", hint="formation render compose DIR... writes one file for all"
+        )
+    directory = context.path(first)
+    return _write(directory, _files(directory), arguments, context)
+
+
+def _files(directory: Path) -> Mapping[str, str]:
+    """What is made from the definition in `directory`, by name."""
+    from formation.definition.load import load_any
+    from formation.definition.service_values import ServiceDefinition
+
+    definition = load_any(directory)
+    if isinstance(definition, ServiceDefinition):
+        from formation.build.render_service import render_service
+
+        return render_service(definition)
     from formation.build.render import render_compose, render_dockerfile
-    from formation.definition.load import load_definition
+
+    return {"Dockerfile": render_dockerfile(definition), "docker-compose.yml": render_compose(definition)}
+
+
+def _compose(directories: list[str], beside: Path, context: Context) -> str:
+    from formation.build.compose import render_services
+
+    return render_services([_composed(context.path(directory), beside) for directory in directories])
+
+
+def _composed(directory: Path, beside: Path) -> "Composed":
+    from formation.build.compose import Composed
+    from formation.definition.load import load_service
+
+    service = load_service(directory)
+    relative = Path(os.path.relpath(service.path.parent.resolve(), beside.resolve())).as_posix()
+    # Without ./ Compose takes a word with a colon for the address of a repository.
+    return Composed(service, relative if relative.startswith(".") else f"./{relative}")
+
+
+def _write(directory: Path, wanted: Mapping[str, str], arguments: Namespace, context: Context) -> int:
+    """Brings the files of `directory` to the texts that are `wanted`, or tells what that would change."""
     from formation.files import write_bytes
 
-    directory = context.path(arguments.directory)
-    definition = load_definition(directory)
-    wanted = {"Dockerfile": render_dockerfile(definition), "docker-compose.yml": render_compose(definition)}
     found = {name: _read(directory / name) for name in wanted}
     stale = [name for name in wanted if found[name] != wanted[name]]
     write = not (arguments.check or arguments.dry_run)

@@ -19,7 +19,7 @@ def check_base_accounts(service: ServiceDefinition, users: Collection[str], grou
         "group": {*groups, *STATIC_GROUPS, *(group.name for group in service.groups)},
     }
     wrong = []
-    for path, kind, name in dict.fromkeys(_references(service)):
+    for path, kind, name in sorted(_references(service), key=lambda reference: service.line(reference[0])):
         if name.isdecimal() or name in known[kind]:
             continue
         hint = nearest(name, known[kind]) or f"declare it under `{kind}s:`"
@@ -31,7 +31,7 @@ def check_base_accounts(service: ServiceDefinition, users: Collection[str], grou
 
 
 def _references(service: ServiceDefinition) -> Iterator[tuple[DataPath, str, str]]:
-    """Where, `user` or `group`, and the name, in the document's order by kind of entry."""
+    """Where it is, `user` or `group`, and the name."""
     user, _, group = (service.config.user or "root").partition(":")
     yield ("user",), "user", user
     if group:

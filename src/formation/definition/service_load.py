@@ -32,7 +32,8 @@ def service_from(file: Path, source: Source) -> ServiceDefinition:
     )
     if problems or validated.problems:
         located = [Problem(validated.original(each.path), each.reason, each.hint) for each in problems]
-        raise definition_error(source, [*validated.problems, *located])
+        told = [each for each in located if not _follows_from_another(each, source)]
+        raise definition_error(source, [*validated.problems, *told])
     requests = tuple(grammar.package_request(line) for line in model.packages if not line.startswith("-"))
     without = tuple(line[1:] for line in model.packages if line.startswith("-"))
     has_archives = model.distribution is not None or bool(model.archives)
@@ -86,14 +87,26 @@ def _check(part: Part, model: ServiceModel, archives: tuple[Archive, ...], probl
         _check_file(file, ("files", index), model, problems)
 
 
+def _follows_from_another(problem: Problem, source: Source) -> bool:
+    """Whether a file lacks a source only because the one that the document gives is wrong, which is told already."""
+    if problem.path[:1] != ("files",) or len(problem.path) != 2:
+        return False
+    entry = source.data["files"][problem.path[1]]
+    return ("content" in entry) != ("source" in entry)
+
+
 def _check_file(file: ServiceFileEntry, path: DataPath, model: ServiceModel, problems: list[Problem]) -> None:
     if file.ignore and not (file.source and file.source.endswith("/")):
         hint = f"write it as {file.source}/ if it is one" if file.source else None
         problems.append(Problem((*path, "ignore"), "`ignore` is for a source that is a directory", hint))
     build = _build(model)
-    if file.variables is not None and file.source and build and build.makes(file.source):
-        reason = f"{file.source!r} comes from the build, and variables are for text in the repository"
-        problems.append(Problem((*path, "variables"), reason))
+    if file.source and build and build.makes(file.source):
+        if file.variables is not None:
+            reason = f"{file.source!r} comes from the build, and variables are for text in the repository"
+            problems.append(Problem((*path, "variables"), reason))
+        if file.ignore:
+            reason = f"{file.source!r} comes from the build, where .dockerignore does not reach"
+            problems.append(Problem((*path, "ignore"), reason, "let the build leave it out"))
 
 
 def _service_account(model: ServiceModel) -> tuple[str, str]:

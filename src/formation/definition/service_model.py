@@ -22,7 +22,18 @@ from formation.definition.model import (
 BaseImage = Annotated[str, AfterValidator(service_grammar.base_image)]
 Source = Annotated[str, AfterValidator(service_grammar.source), text_like(service_grammar.SOURCE)]
 VariableName = Annotated[str, AfterValidator(service_grammar.variable_name), text_like(service_grammar.VARIABLE)]
-Port = Annotated[str, BeforeValidator(service_grammar.port), text_like(service_grammar.PORT, numbers=True)]
+Port = Annotated[
+    str,
+    BeforeValidator(service_grammar.port),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "pattern": service_grammar.PORT},
+                {"type": "integer", "minimum": 1, "maximum": 65535},
+            ]
+        }
+    ),
+]
 IgnorePattern = Annotated[str, AfterValidator(service_grammar.ignore_pattern)]
 Duration = Annotated[
     int,

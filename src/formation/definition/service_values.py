@@ -107,9 +107,13 @@ class ServiceDefinition:
 
     def place(self, path: DataPath) -> str:
         """`FILE:LINE` of the value at `path`, or of the nearest thing around it."""
+        return f"{self.shown_path}:{self.line(path)}"
+
+    def line(self, path: DataPath) -> int:
+        """The line, from 1, of the value at `path`, or of the nearest thing around it."""
         while path and path not in self.lines:
             path = path[:-1]
-        return f"{self.shown_path}:{self.lines.get(path, 1)}"
+        return self.lines.get(path, 1)
 
     def place_of_package(self, name: str) -> str:
         """`FILE:LINE` where the definition first mentions the package; `FILE:1` when it does not."""

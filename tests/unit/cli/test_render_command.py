@@ -9,7 +9,7 @@ import pytest
 def rendering(monkeypatch, formation):
     """The command line, with a definition and renderers that give fixed texts."""
     load = types.ModuleType("formation.definition.load")
-    load.load_definition = lambda path: path
+    load.load_any = lambda path: path
     render = types.ModuleType("formation.build.render")
     render.render_dockerfile = lambda definition: "FROM debian\nRUN x\n"
     render.render_compose = lambda definition: "services: {}\n"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from formation.definition.load import load_definition
+from formation.definition.load import load_any
 from formation.errors import DefinitionError
 
 BAD = Path(__file__).parent / "bad"
@@ -25,7 +25,7 @@ def test_there_are_fixtures_and_no_text_without_one():
 def test_a_wrong_definition_says_where_and_why(defect: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(BAD)
     with pytest.raises(DefinitionError) as caught:
-        load_definition(Path(f"{defect}.yaml"))
+        load_any(Path(f"{defect}.yaml"))
 
     error = caught.value
     text = error.message + (f"\nhint: {error.hint}" if error.hint else "") + "\n"

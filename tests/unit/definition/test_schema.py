@@ -13,7 +13,12 @@ from formation.errors import DefinitionError
 
 ROOT = Path(__file__).parents[3]
 PUBLISHED = ROOT / "schema/formation.schema.json"
-DEFINITIONS = ["docker/base/formation.yaml", "images/debian-slim/formation.yaml"]
+DEFINITIONS = [
+    "docker/base/formation.yaml",
+    "images/debian-slim/formation.yaml",
+    "services/form-api/formation.yaml",
+    "services/form-dns/formation.yaml",
+]
 
 
 def test_the_published_schema_is_the_models():
@@ -61,6 +66,32 @@ def test_an_editor_sees_what_the_loader_refuses(change: dict[str, object], tmp_p
     (tmp_path / "formation.yaml").write_text(json.dumps({**data, **change}))
     with pytest.raises(DefinitionError):
         load_definition(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"base": 1},
+        {"ports": [0]},
+        {"ports": ["53/UDP"]},
+        {"health_check": {"interval": "30s"}},
+        {"health_check": {"command": "x", "interval": 30}},
+        {"files": [{"path": "/a", "source": "/etc/passwd"}]},
+        {"variables": {"a-b": "x"}},
+        {"leave_out": {}},
+        {"kind": "base"},
+    ],
+)
+def test_an_editor_sees_what_the_loader_refuses_of_a_service(change: dict[str, object], tmp_path: Path):
+    from formation.definition.load import load_service
+
+    data = {"kind": "service", "name": "formation/test", "version": "1.0.0", "base": "formation/base:1.0.0"}
+    validator = jsonschema.Draft202012Validator(json_schema())
+    validator.validate(data)
+    assert not validator.is_valid({**data, **change})
+    (tmp_path / "formation.yaml").write_text(json.dumps({**data, **change}))
+    with pytest.raises(DefinitionError):
+        load_service(tmp_path)
 
 
 def test_the_keys_of_a_place_are_found_through_lists_and_names():
