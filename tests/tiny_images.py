@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 import zstandard
+
 from formation.digest import sha256
 from formation.errors import FormationError
 from formation.oci.config import Config, Execution, History, config_bytes
@@ -16,6 +17,8 @@ from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.image import Image, image_of
 from formation.oci.manifest import Manifest, manifest_bytes
 from formation.oci.media_types import OCI_CONFIG, Compression, layer_media_type
+
+_SHELL = Execution(command=("/bin/sh",))
 
 
 @dataclass
@@ -66,7 +69,7 @@ def tiny_image(
     layers: Sequence[Mapping[str, bytes]] = ({"etc/base": b"base\n"}, {"etc/top": b"top\n"}),
     *,
     compression: Compression = "gzip",
-    execution: Execution = Execution(command=("/bin/sh",)),
+    execution: Execution = _SHELL,
     annotations: Mapping[str, str] | None = None,
     layer_annotations: Sequence[Mapping[str, str]] = (),
     architecture: str = "amd64",

@@ -7,6 +7,7 @@ from pathlib import Path
 from formation import __version__
 from formation.build.automatic import automatic_packages
 from formation.build.layers import PLAN_FORMAT, plan_layers
+from formation.build.recall import IMAGE_FORMAT
 from formation.build.system_files import system_files
 from formation.definition.values import RUNTIME, Definition, Variant
 from formation.install.additions import Additions
@@ -16,9 +17,6 @@ from formation.install.stages import STAGE_FORMAT
 from formation.lock.model import Lock, LockedPackage
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
-
-IMAGE_FORMAT = 3
-"""Part of a build's key: a change of what an image looks like must raise it."""
 
 
 @dataclass(frozen=True, slots=True)

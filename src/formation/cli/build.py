@@ -11,8 +11,9 @@ from formation.cli.parser import Subparsers, add_command
 from formation.cli.text import size_text
 
 if TYPE_CHECKING:
-    from formation.build.base import BuiltImage
+    from formation.build.recall import BuiltImage
     from formation.definition.values import Definition
+    from formation.install.installer import Installer
     from formation.lock.model import Lock
     from formation.network import Downloader
     from formation.progress import Progress
@@ -63,20 +64,21 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    from formation.definition.load import load_definition
-    from formation.network import Downloader, Proxies
+    from formation.build.recall import ask, recall
+    from formation.store.locking import in_use
 
     began = time.monotonic()
-    definition = load_definition(context.path(arguments.directory))
-    _check(arguments, definition)
-    with (
-        context.progress() as progress,
-        Downloader(progress=progress, proxies=Proxies.of(context.environment), offline=arguments.offline) as downloader,
-    ):
-        lock, text = _lock(arguments, context, definition, downloader, progress)
-        if arguments.dry_run:
-            return _say_plan(arguments, context, definition, lock)
-        built = _build(arguments, context, definition, lock, text, downloader, progress)
+    _check_output(arguments)
+    question = ask(context.path(arguments.directory), arguments.variant, arguments.arch)
+    built = None
+    if question is not None and not arguments.dry_run:
+        with in_use(context.store):
+            built = recall(context.store, question)
+    with context.progress() as progress:
+        if built is None:
+            built = _make(arguments, context, question, progress)
+        if built is None:
+            return 0
         places = _deliver(arguments, context, built, progress)
     seconds = time.monotonic() - began
     if arguments.json:
@@ -86,10 +88,43 @@ def run(arguments: Namespace, context: Context) -> int:
     return 0
 
 
-def _check(arguments: Namespace, definition: "Definition") -> None:
-    """Raises UsageError for a variant, architecture or output that cannot be, before anything is done."""
+def _make(arguments: Namespace, context: Context, question: str | None, progress: "Progress") -> "BuiltImage | None":
+    """Builds the image; None when a dry run has said what it would build."""
+    from formation.install.installer import Installer
+    from formation.network import Downloader, Proxies
+
+    # It starts while the definition is read: both take a third of a second.
+    with Installer() as installer:
+        from formation.definition.load import load_definition
+
+        definition = load_definition(context.path(arguments.directory))
+        _check(arguments, definition)
+        proxies = Proxies.of(context.environment)
+        with Downloader(progress=progress, proxies=proxies, offline=arguments.offline) as downloader:
+            lock, text = _lock(arguments, context, definition, downloader, progress)
+            if arguments.dry_run:
+                _say_plan(arguments, context, definition, lock)
+                return None
+            return _build(arguments, context, definition, lock, text, downloader, progress, installer, question)
+
+
+def _check_output(arguments: Namespace) -> None:
+    """Raises UsageError for an output that cannot be."""
     from formation.errors import UsageError
     from formation.oci.name import parse_name
+
+    if arguments.output is not None:
+        if not arguments.output.startswith(("oci:", "docker-archive:")):
+            raise UsageError(
+                f"--output: images cannot be written to {arguments.output!r}",
+                hint="write oci:DIR[:TAG] or docker-archive:FILE",
+            )
+        parse_name(arguments.output)
+
+
+def _check(arguments: Namespace, definition: "Definition") -> None:
+    """Raises UsageError for a variant or architecture that cannot be, before anything is done."""
+    from formation.errors import UsageError
 
     variants = [variant.name for variant in definition.variants]
     if arguments.variant not in variants:
@@ -103,13 +138,6 @@ def _check(arguments: Namespace, definition: "Definition") -> None:
             f"{definition.shown_path} is not for the architecture {arguments.arch!r}",
             hint=f"it is for: {', '.join(definition.architectures)}",
         )
-    if arguments.output is not None:
-        if not arguments.output.startswith(("oci:", "docker-archive:")):
-            raise UsageError(
-                f"--output: images cannot be written to {arguments.output!r}",
-                hint="write oci:DIR[:TAG] or docker-archive:FILE",
-            )
-        parse_name(arguments.output)
 
 
 def _lock(
@@ -162,26 +190,32 @@ def _build(
     text: str,
     downloader: "Downloader",
     progress: "Progress",
+    installer: "Installer",
+    question: str | None,
 ) -> "BuiltImage":
     """Builds; with --relock-when-gone, once more from a fresh lock when packages of the lock are nowhere to be had."""
-    from formation.build.base import build_base
+    from formation.build.base import build_base, inputs_of
     from formation.build.fetch import PackageGoneError
     from formation.build.plan import make_plan
+    from formation.build.recall import remember
+    from formation.install.installer import Installer
     from formation.lock.lockfile import lock_text
 
-    def build(lock: "Lock", text: str) -> "BuiltImage":
-        plan = make_plan(definition, lock, text, arguments.variant, arguments.arch)
-        overlay = context.environment.get("FORMATION_OVERLAY") != "0"
-        return build_base(plan, context.store, downloader, progress, workers=_workers(), overlay=overlay)
-
+    overlay = context.environment.get("FORMATION_OVERLAY") != "0"
+    plan = make_plan(definition, lock, text, arguments.variant, arguments.arch)
     try:
-        return build(lock, text)
+        built = build_base(plan, context.store, downloader, progress, installer, workers=_workers(), overlay=overlay)
     except PackageGoneError as error:
         if not arguments.relock_when_gone:
             raise PackageGoneError(error.message, hint=f"formation lock {arguments.directory}") from None
         progress.note(f"{error.message}; locking afresh for this build, the lock file stays as it is")
         fresh = _fresh_lock(context, definition, downloader, progress, lock)
-        return build(fresh, lock_text(fresh))
+        plan = make_plan(definition, fresh, lock_text(fresh), arguments.variant, arguments.arch)
+        with Installer() as second:
+            return build_base(plan, context.store, downloader, progress, second, workers=_workers(), overlay=overlay)
+    if question is not None:
+        remember(context.store, question, built, inputs_of(plan))
+    return built
 
 
 def _workers() -> int:
