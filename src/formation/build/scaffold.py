@@ -74,8 +74,8 @@ def _repository(asked: NewService) -> str:
 def _definition(asked: NewService, repository: str, ports: list[str], packages: list[str]) -> str:
     name = asked.name
     lines = [
-        f"# The service {name}. `formation build` in this directory builds its image; Dockerfile and .dockerignore are",
-        "# made from this file by `formation render`. Every key: `formation schema`, or docs/services.md of Formation.",
+        f"# The service {name}. Dockerfile and .dockerignore are made from this file by `formation render`.",
+        "# Every key: `formation schema`, or docs/services.md of Formation.",
         "kind: service",
         f"name: {repository}",
         "version: 0.1.0",
@@ -144,16 +144,6 @@ A service on `{asked.base}`.{listens}
 
 `make` compiles it into `target/release/{name}`: write a Makefile whose first target does, for whatever language it is
 in. `docker build` runs the same `make` on the base's dev image, so nothing but the base is needed.
-
-With Formation, in this directory:
-
-```console
-$ make
-$ formation lock
-$ formation build --load docker
-```
-
-With Docker alone:
 
 ```console
 $ docker build -t {image} .
