@@ -20,7 +20,6 @@ from formation.install.inside import inside
 from formation.install.roots import Root, RootBuilder, copy_over
 from formation.install.sandbox import Outcome, Program, make_devices, pinned_environment, remove_devices, run_programs
 from formation.install.stages import Stage, StagePackage
-from formation.store.locking import remove_tree
 
 _FAILED = re.compile(r"dpkg: error processing package (\S+) \(--configure\):\n\s*(.+)")
 _SHOWN_LINES = 20
@@ -203,8 +202,7 @@ class StageRun:
 
     def _failure(self, root: Root, package: str, script: str, outcome: Outcome) -> ScriptError:
         """The error for a failed script; keeps the tree, and says how to run the script there by hand."""
-        remove_tree(self.failed)
-        self.failed.mkdir(parents=True)
+        self.failed.mkdir(parents=True, exist_ok=True)
         self.failed.chmod(0o755)
         copy_over(root.path, self.failed)
         make_devices(self.failed)

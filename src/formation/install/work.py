@@ -25,6 +25,7 @@ from formation.install.segment_record import (
     segment_key,
 )
 from formation.install.stages import Stage, StagePackage
+from formation.store.locking import remove_tree
 from formation.store.store import Store
 
 FAR = 2**33 - 1
@@ -116,6 +117,8 @@ def configure(
 
     builder = RootBuilder(place, isolation)
     failed = store.work / f"failed-{stage.key[:16]}"
+    # What an earlier run of this stage left to look at.
+    remove_tree(failed)
     try:
         captured = StageRun(stage, files, unpack_stage, tuple(before), builder, place / "log", failed).run()
         return store_effects(captured.changed, captured.removed, captured.source, store.effects / stage.key, result)
