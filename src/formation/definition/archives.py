@@ -4,7 +4,7 @@ from pathlib import Path
 
 from formation.debian.archive import Archive
 from formation.definition.beside import beside
-from formation.definition.distribution import architectures_of, archives_of
+from formation.definition.distribution import archives_of
 from formation.definition.model import ArchiveEntry, Identity
 from formation.definition.problems import Invalid, Problem, nearest
 from formation.definition.source import DataPath
@@ -43,11 +43,7 @@ def _archive(entry: ArchiveEntry) -> Archive:
 
 
 def _check_architectures(model: Identity, problems: list[Problem]) -> None:
-    served = architectures_of(model.distribution) if model.distribution else None
     for index, architecture in enumerate(model.architectures):
-        if served is not None and architecture not in served:
-            reason = f"{model.distribution} stands for archives that do not have {architecture}"
-            problems.append(Problem(("architectures", index), reason, "write them under `archives:`"))
         if architecture in model.architectures[:index]:
             problems.append(Problem(("architectures", index), f"{architecture} is there already"))
 

@@ -3,24 +3,17 @@
 from formation.debian.archive import Archive
 
 _DEBIAN = ("bookworm", "trixie")
-_UBUNTU = ("jammy", "noble")
 _SNAPSHOT = "https://snapshot.debian.org/archive"
 
-DISTRIBUTIONS = (*(f"debian/{release}" for release in _DEBIAN), *(f"ubuntu/{release}" for release in _UBUNTU))
+DISTRIBUTIONS = tuple(f"debian/{release}" for release in _DEBIAN)
 
 
 def archives_of(distribution: str) -> tuple[Archive, ...]:
     """The archives of one of DISTRIBUTIONS, security updates last, from the addresses that its installer uses.
 
-    Only `main` of Debian is used, as in its own images; of Ubuntu `main` and `universe`.
+    Only `main` is used, as in Debian's own images. Ubuntu's mirrors differ by place: name one under archives:.
     """
-    family, release = distribution.split("/")
-    return _debian(release) if family == "debian" else _ubuntu(release)
-
-
-def architectures_of(distribution: str) -> tuple[str, ...] | None:
-    """The architectures that `archives_of` serves; None for all. Ubuntu keeps most in another archive."""
-    return ("amd64", "i386") if distribution.startswith("ubuntu/") else None
+    return _debian(distribution.partition("/")[2])
 
 
 def _debian(release: str) -> tuple[Archive, ...]:
@@ -42,19 +35,5 @@ def _debian(release: str) -> tuple[Archive, ...]:
             keys=(f"debian-{release}",),
             signed_by=None,
             snapshot=f"{_SNAPSHOT}/debian-security/{{timestamp}}",
-        ),
-    )
-
-
-def _ubuntu(release: str) -> tuple[Archive, ...]:
-    return (
-        Archive(
-            name="ubuntu",
-            uri="http://archive.ubuntu.com/ubuntu",
-            suites=(release, f"{release}-updates", f"{release}-security"),
-            components=("main", "universe"),
-            keys=("ubuntu",),
-            signed_by=None,
-            snapshot=None,
         ),
     )

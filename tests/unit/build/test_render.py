@@ -156,7 +156,8 @@ def test_a_source_file_is_copied_with_its_owner_and_mode(tmp_path: Path):
 
 
 def test_ubuntu_starts_from_ubuntu_and_an_unknown_archive_from_nothing(tmp_path: Path):
-    ubuntu = define(tmp_path, "", HEAD.replace("debian/trixie", "ubuntu/noble"))
+    mirror = "archives: [{name: ubuntu, uri: 'http://ubuntu.example.com/ubuntu', suites: [noble], keys: [ubuntu]}]\n"
+    ubuntu = define(tmp_path, mirror, HEAD.replace("distribution: debian/trixie\n", ""))
     assert "ARG BASE_IMAGE=ubuntu:noble\n" in render_dockerfile(ubuntu)
     (tmp_path / "own.asc").write_text("key")
     own = "archives: [{name: own, uri: 'https://packages.example.com', suites: [x], keys: [own.asc]}]\n"

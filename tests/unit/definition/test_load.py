@@ -68,10 +68,10 @@ def test_a_distribution_stands_for_its_archives_and_written_ones_follow(load: Lo
     assert [archive.check_valid_until for archive in definition.archives] == [True, True, False]
 
 
-def test_ubuntu_is_a_distribution_too(load: Load):
-    (archive,) = load("", HEAD + "distribution: ubuntu/noble\n").archives
-    assert archive.suites == ("noble", "noble-updates", "noble-security")
-    assert archive.keys == ("ubuntu",)
+def test_an_ubuntu_archive_is_an_archive_like_any_other(load: Load):
+    ubuntu = "archives: [{name: ubuntu, uri: 'http://ubuntu.example.com/ubuntu', suites: [noble], keys: [ubuntu]}]\n"
+    (archive,) = load("", HEAD + ubuntu).archives
+    assert (archive.suites, archive.keys) == (("noble",), ("ubuntu",))
 
 
 def test_a_package_line_is_a_request_or_leaves_out(load: Load):
