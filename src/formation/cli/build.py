@@ -259,7 +259,7 @@ def _write(context: Context, name: str, built: "BuiltImage") -> None:
         save_archive(path, built.image, [wanted.reference or own])
 
 
-def _say_plan(arguments: Namespace, context: Context, definition: "Definition", lock: "Lock") -> int:
+def _say_plan(arguments: Namespace, context: Context, definition: "Definition", lock: "Lock") -> None:
     names = frozenset(variant.name for variant in definition.lineage(arguments.variant))
     packages = lock.of(arguments.arch, names)
     missing = [p for p in packages if not context.store.download(p.sha256).exists()]
@@ -272,7 +272,6 @@ def _say_plan(arguments: Namespace, context: Context, definition: "Definition", 
             f"would build {reference} for {arguments.arch} from {len(packages)} packages, "
             f"{size_text(size)} to download\n"
         )
-    return 0
 
 
 def _as_data(built: "BuiltImage", seconds: float) -> dict[str, Any]:
