@@ -10,8 +10,16 @@ from isal import igzip_lib
 
 from formation.errors import MalformedError
 
-_INPUT: Final = 1 << 18
-_OUTPUT: Final = 1 << 20
+try:
+    # The extra `speed`: the same interface over a newer liblzma, which needs a quarter less time (ADR 0007).
+    from lzma_mt import LZMADecompressor
+except ImportError:
+    from lzma import LZMADecompressor
+
+_INPUT: Final = 1 << 16
+_OUTPUT: Final = 1 << 15
+"""The first block that the standard library allocates for output: more would be gathered and copied once again. Small
+chunks also stay in the processor's cache on their way to the file and the compressor: together a fifth of xz's time."""
 _MEMORY: Final = 256 << 20
 """What liblzma may use; `xz -9` needs 65 MiB."""
 _WINDOW: Final = 128 << 20
@@ -49,7 +57,7 @@ class _Section:
 
 
 def decompressed(file: IO[bytes], size: int, member: str, limit: int, name: str) -> Iterator[bytes]:
-    """The content of an ar member of `size` bytes that begins at the position of `file`, in chunks of up to 1 MiB.
+    """The content of an ar member of `size` bytes that begins at the position of `file`, in chunks of up to 32 KiB.
 
     `member` is its name, whose extension tells the compression; `name` is the package's file, for messages.
 
@@ -77,8 +85,8 @@ def _chunks(source: _Section, member: str, name: str) -> Iterator[bytes]:
         )
         return iter(lambda: reader.read(_OUTPUT), b"")
     makers: dict[str, tuple[Callable[[], _Decompressor], bool]] = {
-        ".xz": (lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), False),
-        ".lzma": (lambda: lzma.LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY), False),
+        ".xz": (lambda: LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), False),
+        ".lzma": (lambda: LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY), False),
         ".gz": (lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), True),
         ".bz2": (bz2.BZ2Decompressor, True),
     }

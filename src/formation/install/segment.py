@@ -156,11 +156,10 @@ class _Unpacking:
         self._memory = _MEMORY
         self._first_name: dict[str, str] = {}
         self._entries: dict[str, Entry] = {}
-        self._left_out: list[Entry] = []
         self._listed: list[str] = []
         self._filtered: set[str] = set()
         self._names: dict[str, list[str]] = {}
-        self.content: dict[str, bytes] = {}
+        self.content: dict[str, tuple[bytes, ...]] = {}
         """Of as many files as `_MEMORY` allows, by the path they have in the segment."""
         self.newest = 0
 
@@ -184,12 +183,11 @@ class _Unpacking:
         return Contents(
             listed=_listing(self._listed),
             entries=_sorted(self._entries.values()),
-            left_out=_sorted(self._left_out),
             control=self._package.control,
         )
 
     def _add(self, shipped: Entry, content: Iterable[bytes]) -> None:
-        """Puts one entry where it belongs: into the tree, or among those left out."""
+        """Puts one entry where it belongs, unless it is left out."""
         self.newest = max(self.newest, shipped.mtime)
         makes_alias = shipped.type != "directory" and shipped.path in USR_ALIASES
         path = self._placement.place(shipped.path, through_alias=not makes_alias)
@@ -201,14 +199,15 @@ class _Unpacking:
         if path.rpartition("/")[2].startswith(WHITEOUT):
             raise MalformedError(f"{self._package.name} ships {path!r}, which as part of a layer would remove a file")
         omitted = entry.type != "directory" and self._placement.omits(path)
+        covered = entry.type != "directory" and self._placement.covers(path)
         if not omitted:
             self._listed.append(shipped.path)
         filtered = self._placement.excludes(shipped)
         if filtered:
             self._filtered.add(shipped.path)
-        if omitted or filtered:
-            self._left_out.append(entry)
-        elif path not in self._entries:
+        if omitted or covered or filtered:
+            return
+        if path not in self._entries:
             self._write(entry, content)
         elif not entry.type == self._entries[path].type == "directory":
             raise MalformedError(f"{self._package.name} ships {path!r} twice, once through a directory that is in /usr")
@@ -241,8 +240,7 @@ class _Unpacking:
     def _write(self, entry: Entry, content: Iterable[bytes]) -> None:
         if entry.type == "file":
             if entry.size <= min(PIECE, self._memory):
-                self.content[entry.path] = data = b"".join(content)
-                content = (data,)
+                self.content[entry.path] = content = tuple(content)
                 self._memory -= entry.size
             self._writer.file(entry, content)
         elif entry.type == "directory":
@@ -315,7 +313,8 @@ def _write_segment(
                 continue
             content = unpacking.content.pop(entry.path, None)
             if content is not None:
-                pieces.add(content)
+                for chunk in content:
+                    pieces.add(chunk)
             else:
                 descriptor = os.open(
                     encode_path(entry.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory
