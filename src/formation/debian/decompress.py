@@ -14,7 +14,7 @@ try:
     # The extra `speed`: the same interface over a newer liblzma, which needs a quarter less time (ADR 0007).
     from lzma_mt import LZMADecompressor
 except ImportError:
-    from lzma import LZMADecompressor
+    from lzma import LZMADecompressor  # type: ignore[assignment]
 
 _INPUT: Final = 1 << 16
 _OUTPUT: Final = 1 << 15

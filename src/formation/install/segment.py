@@ -5,7 +5,6 @@ of a tar archive. A layer is a piece with its directories, the segments of its p
 """
 
 import hashlib
-import os
 import re
 import secrets
 import shutil
@@ -22,6 +21,7 @@ from formation.debian.deb822 import parse_stanza
 from formation.digest import sha256_file
 from formation.entry import WHITEOUT, Entry, encode_path
 from formation.errors import FormationError, IntegrityError, MalformedError, system_error
+from formation.install.content import add_content
 from formation.install.placement import USR_ALIASES, Placement, SegmentSpec
 from formation.install.segment_record import (
     Contents,
@@ -35,12 +35,9 @@ from formation.install.segment_record import (
 from formation.install.unpack import TreeWriter
 from formation.oci.compression import PIECE
 from formation.oci.pieces import Pieces
-from formation.oci.tar import header
-from formation.tarstream import BLOCK, padding
 
 _MEMORY: Final = 16 << 20
 """Bytes of file content that are kept from unpacking to compressing; the rest is read back from the tree."""
-_ZEROS = bytes(BLOCK)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _PROGRAMS = frozenset({"preinst", "postinst", "prerm", "postrm", "config"})
 
@@ -91,7 +88,9 @@ def _make(
     contents = unpacking.run()
     with compressed.open("xb") as file:
         sink = _Digested(file)
-        pieces = _write_segment(sink, unpacking, contents.entries, root, spec)
+        pieces = Pieces(sink, spec.compression)
+        add_content(pieces, contents.entries, root, unpacking.content)
+        pieces.flush()
     with listing.open("xb") as file:
         sections, checksums = write_contents(file, contents)
     segment = Segment(
@@ -296,35 +295,3 @@ class _Digested:
     def digest(self) -> str:
         """Of what was written."""
         return "sha256:" + self._hash.hexdigest()
-
-
-def _write_segment(
-    sink: _Digested, unpacking: _Unpacking, entries: Iterable[Entry], root: Path, spec: SegmentSpec
-) -> Pieces:
-    """Writes all of `entries` but the directories, with the content that is kept in memory or below `root`."""
-    pieces = Pieces(sink, spec.compression)
-    directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for entry in entries:
-            if entry.type == "directory":
-                continue
-            pieces.add(header(entry))
-            if entry.type != "file" or not entry.size:
-                continue
-            content = unpacking.content.pop(entry.path, None)
-            if content is not None:
-                for chunk in content:
-                    pieces.add(chunk)
-            else:
-                descriptor = os.open(
-                    encode_path(entry.path), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory
-                )
-                try:
-                    pieces.add_file(descriptor, entry.size)
-                finally:
-                    os.close(descriptor)
-            pieces.add(_ZEROS[: padding(entry.size)])
-        pieces.flush()
-    finally:
-        os.close(directory)
-    return pieces

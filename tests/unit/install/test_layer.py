@@ -30,14 +30,20 @@ NOTHING: frozenset[str] = frozenset()
 
 @pytest.fixture
 def store(tmp_path: Path) -> LayerStore:
-    for name in ("segments", "layers", "blobs", "work"):
-        (tmp_path / name).mkdir()
-    return LayerStore(tmp_path / "segments", tmp_path / "layers", tmp_path / "blobs", tmp_path / "work", "gzip")
+    places = [tmp_path / name for name in ("segments", "trees", "layers", "blobs", "work")]
+    for place in places:
+        place.mkdir()
+    return LayerStore(*places, "gzip")
 
 
 def segment(store: LayerStore, where: Path, name: str, *files: object) -> Segment:
     deb = make_deb(where, name, files=files)  # type: ignore[arg-type]
-    return make_segment(deb, sha256_file(deb), SegmentSpec(EPOCH), tree=None, out=store.segments)
+    made = make_segment(deb, sha256_file(deb), SegmentSpec(EPOCH), tree=None, out=store.segments)
+    # Only root can unpack a package with its owners; the content is all that a layer reads.
+    plain = gzip.decompress((store.segments / f"{made.key}.seg").read_bytes()) + bytes(1024)
+    with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
+        archive.extractall(store.trees / made.key, filter="data")
+    return made
 
 
 def members(store: LayerStore, digest: str, diff_id: str) -> dict[str, tarfile.TarInfo]:
@@ -95,6 +101,26 @@ def test_a_segment_that_has_rotted_is_found(store: LayerStore, tmp_path: Path) -
     assert list(store.blobs.iterdir()) == list(store.work.iterdir()) == []
 
 
+@pytest.mark.parametrize("damage", ["shorter", "missing", "longer"])
+def test_a_tree_that_has_rotted_is_found(store: LayerStore, tmp_path: Path, damage: str) -> None:
+    made = segment(store, tmp_path, "one", file("a", b"x" * 5000))
+    tree = store.trees / made.key
+    if damage == "missing":
+        (tree / "a").unlink()
+    elif damage == "shorter":
+        os.truncate(tree / "a", 4000)
+    else:
+        # What follows the size that the segment has is never read.
+        os.truncate(tree / "a", 6000)
+        built = package_layer([made], store, {})
+        members(store, built.digest, built.diff_id)
+        return
+    with pytest.raises(IntegrityError, match="damaged") as caught:
+        package_layer([made], store, {})
+    assert caught.value.hint == f"remove {tree} and run again"
+    assert list(store.blobs.iterdir()) == list(store.work.iterdir()) == []
+
+
 def own(**fields: object) -> dict[str, object]:
     return {"uid": os.geteuid(), "gid": os.getegid(), "mtime": 5} | fields
 
@@ -122,7 +148,7 @@ def effects(
 def top(store: LayerStore, stages: list[Effects], additions: Additions | None = None, below: frozenset[str] = NOTHING):
     """The entries of a top layer, and what `build_top` gives."""
     trees = [stage.tree for stage in reversed(stages)]
-    made = build_top(store, stages, additions or Additions(), trees, below, EPOCH, store.work / "tree")
+    made = build_top(store, stages, additions or Additions(), trees, below, EPOCH, store.work / "tree", {})
     return members(store, made.layer.digest, made.layer.diff_id), made
 
 
@@ -141,6 +167,18 @@ def test_a_directory_that_a_later_stage_replaces_takes_its_content_along(store: 
     with_directory = replace(first, changed=(Entry("etc/d", "directory", 0o755), *first.changed))
     found, _ = top(store, [with_directory, effects(tmp_path / "2", {}, links={"etc/d": "/srv"})])
     assert list(found) == ["etc", "etc/d"] and found["etc/d"].linkname == "/srv"
+
+
+def test_names_of_one_file_are_hard_links_to_the_first_and_lists_are_written(store: LayerStore, tmp_path: Path) -> None:
+    stage = effects(tmp_path / "1", {"usr/a": "x", "usr/z": "x", "usr/other": "x"})
+    (stage.tree / "usr/z").unlink()
+    (stage.tree / "usr/z").hardlink_to(stage.tree / "usr/a")
+    made = build_top(
+        store, [stage], Additions(), [stage.tree], NOTHING, EPOCH, store.work / "tree", {"var/p.list": b"/.\n"}
+    )
+    found = members(store, made.layer.digest, made.layer.diff_id)
+    assert [name for name in found if found[name].islnk()] == ["usr/z"] and found["usr/z"].linkname == "usr/a"
+    assert found["var/p.list"].size == 3 and (store.work / "tree/var/p.list").read_bytes() == b"/.\n"
 
 
 def test_additions_come_last_and_parents_keep_their_mode(store: LayerStore, tmp_path: Path) -> None:
