@@ -142,7 +142,7 @@ def new_store(directory: Path, definition: Path, source: Path) -> Path:
 def forget_builds(store: Path) -> None:
     """Leaves the downloads in a store, and nothing else."""
     for path in store.iterdir():
-        if path.name not in ("downloads", "metadata", "lock"):
+        if path.name not in ("downloads", "metadata", "lock", "unsynced.json"):
             shutil.rmtree(path)
 
 

@@ -281,9 +281,14 @@ class Skopeo:
 
 
 class Registry:
-    """A distribution registry on a free port of loopback, without TLS and passwords; deleting is allowed."""
+    """A distribution registry on a free port of loopback; deleting is allowed.
 
-    def __init__(self, directory: Path) -> None:
+    Without TLS and passwords, unless `http` and `auth` add those sections of its configuration.
+    """
+
+    def __init__(
+        self, directory: Path, *, http: Mapping[str, object] | None = None, auth: Mapping[str, object] | None = None
+    ) -> None:
         program = find_tool("docker-registry")
         directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
@@ -292,7 +297,8 @@ class Registry:
             "log": {"level": "info"},
             "storage": {"filesystem": {"rootdirectory": str(directory / "data")}, "delete": {"enabled": True}},
             # Port 0: the kernel picks a free one, and the log tells which.
-            "http": {"addr": "127.0.0.1:0"},
+            "http": {"addr": "127.0.0.1:0", **(http or {})},
+            **({"auth": auth} if auth else {}),
         }
         (directory / "config.yml").write_text(json.dumps(settings))
         self._log = directory / "log"

@@ -1,13 +1,15 @@
 """Reading tar as a stream, trusting nothing.
 
 The reader takes ustar, PAX and the GNU long names. Sparse files, multi-volume archives and unknown types are refused.
+Who must see all of a stranger's archive passes a `judge`, and hears of what is odd instead.
 
 Sources: POSIX.1-2017 pax, "ustar Interchange Format" and "pax Extended Header"; GNU tar manual, "Basic Tar Format".
 """
 
+import posixpath
 import re
-from collections.abc import Iterable, Iterator
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, NoReturn
 
 from formation.entry import Entry, EntryType, decode_path
 from formation.errors import MalformedError
@@ -22,6 +24,7 @@ _LARGEST_ID = 2**32 - 2
 _LATEST = 2**40
 _DECIMAL = re.compile(rb"(-?[0-9]{1,19})(\.[0-9]*)?")
 _EXTENSIONS = frozenset({b"x", b"g", b"L", b"K"})
+_GNU_TYPES = frozenset({b"S", b"M", b"V", b"N", b"D"})
 _XATTR = b"SCHILY.xattr."
 _TYPES: Final[dict[bytes, EntryType]] = {
     b"\0": "file",
@@ -34,6 +37,10 @@ _TYPES: Final[dict[bytes, EntryType]] = {
     b"5": "directory",
     b"6": "fifo",
 }
+
+
+Judge = Callable[[str], None]
+"""Hears of an archive that can be read and should not be trusted; the reader goes on when it returns."""
 
 
 def padding(size: int) -> int:
@@ -78,40 +85,59 @@ class _Input:
             size -= len(piece)
             yield piece
 
-    def check_end(self) -> None:
-        """Raises MalformedError unless only zeros are left."""
+    def ended(self) -> bool:
+        """Whether there are no more bytes."""
+        while self._position == len(self._data):
+            self._data, self._position = next(self._chunks, b""), 0
+            if not self._data:
+                return True
+        return False
+
+    def check_end(self, judge: Judge) -> None:
+        """Tells `judge` unless only zeros are left."""
         rest = self._data[self._position :]
         while True:
             if rest.strip(b"\0"):
-                raise MalformedError(f"{self.what}: data follows the end of the tar archive")
+                judge(f"{self.what}: data follows the end of the tar archive")
+                return
             rest = next(self._chunks, b"")
             if not rest:
                 return
 
 
-def read_tar(chunks: Iterable[bytes], what: str) -> Iterator[tuple[Entry, Iterable[bytes]]]:
+def refuse(message: str) -> NoReturn:
+    """The judge who takes nothing odd. Raises MalformedError."""
+    raise MalformedError(message)
+
+
+def read_tar(chunks: Iterable[bytes], what: str, judge: Judge = refuse) -> Iterator[tuple[Entry, Iterable[bytes]]]:
     """Each entry of a tar archive with its content in chunks, in the archive's order.
 
     A content can be read once, before the next entry is asked for; what is not read is skipped. Paths are relative
     and without `.` and `..`. `what` names the archive in errors. Whether the entries fit together (duplicates, files
     below symlinks, links to nowhere) is for the caller to judge. No more than one chunk is held in memory.
 
-    Raises MalformedError for everything that is not a well-formed tar archive.
+    Raises MalformedError for everything that is not a well-formed tar archive. With a `judge` that returns: absolute
+    paths and `..` are taken as in a root of their own, a sparse file as the bytes that are stored of it, an unknown
+    type as a file (POSIX says so), global headers are ignored, and so is what follows the end.
     """
     source = _Input(chunks, what)
     records: dict[bytes, bytes] = {}
     while True:
+        if judge is not refuse and source.ended():
+            judge(f"{what}: the tar archive has no end marker")
+            return
         block = source.take(BLOCK)
         if block == _ZEROS:
             if records:
                 raise MalformedError(f"{what}: the tar archive ends after an extended header")
-            source.check_end()
+            source.check_end(judge)
             return
         flag = _checked(block, what)
         if flag in _EXTENSIONS:
-            _extend(records, block, source)
+            _extend(records, block, source, judge)
             continue
-        entry = _entry(block, records, what)
+        entry = _entry(block, records, what, judge)
         records = {}
         if not entry.size:
             yield entry, ()
@@ -151,7 +177,7 @@ def _number(field: bytes, name: str, what: str) -> int:
     raise MalformedError(f"{what}: a tar header has {field!r} as its {name}")
 
 
-def _extend(records: dict[bytes, bytes], block: bytes, source: _Input) -> None:
+def _extend(records: dict[bytes, bytes], block: bytes, source: _Input, judge: Judge) -> None:
     """Adds what an extended header says about the entry that follows it."""
     size = _number(block[124:136], "size", source.what)
     if not 0 <= size <= _MAX_EXTENSION:
@@ -167,7 +193,7 @@ def _extend(records: dict[bytes, bytes], block: bytes, source: _Input) -> None:
         records.update(_records(data, source.what))
     elif set(_records(data, source.what)) - {b"comment"}:
         # Readers disagree about them, so the archive would not mean the same everywhere.
-        raise MalformedError(f"{source.what}: a global PAX header sets the fields of entries")
+        judge(f"{source.what}: a global PAX header sets the fields of entries")
 
 
 def _records(data: bytes, what: str) -> dict[bytes, bytes]:
@@ -184,7 +210,7 @@ def _records(data: bytes, what: str) -> dict[bytes, bytes]:
     return records
 
 
-def _entry(block: bytes, records: dict[bytes, bytes], what: str) -> Entry:
+def _entry(block: bytes, records: dict[bytes, bytes], what: str, judge: Judge) -> Entry:
     name, target = block[:100].partition(b"\0")[0], block[157:257].partition(b"\0")[0]
     if block[257:263] == b"ustar\0" and block[345]:
         name = block[345:500].partition(b"\0")[0] + b"/" + name
@@ -194,17 +220,15 @@ def _entry(block: bytes, records: dict[bytes, bytes], what: str) -> Entry:
     xattrs: tuple[tuple[str, bytes], ...] = ()
     if records:
         if any(key.startswith(b"GNU.sparse.") for key in records):
-            raise MalformedError(
-                f"{what}: {decode_path(name)!r} is a sparse file, which packages and layers cannot have"
-            )
+            judge(f"{what}: {decode_path(name)!r} is a sparse file, which packages and layers cannot have")
         name, target = records.get(b"path", name), records.get(b"linkpath", target)
         size, uid = _decimal(records, b"size", size, what), _decimal(records, b"uid", uid, what)
         gid, mtime = _decimal(records, b"gid", gid, what), _decimal(records, b"mtime", mtime, what)
         xattrs = tuple(
             sorted((decode_path(key[13:]), value) for key, value in records.items() if key.startswith(_XATTR))
         )
-    type_ = _type(block, name, what)
-    path = _relative(name, what)
+    type_ = _type(block, name, what, judge)
+    path = _relative(name, what, judge)
     if min(size, uid, gid) < 0 or max(uid, gid) > _LARGEST_ID or abs(mtime) > _LATEST:
         raise MalformedError(f"{what}: {path!r} has a size, an owner or a time that no file has")
     device = (0, 0)
@@ -218,23 +242,26 @@ def _entry(block: bytes, records: dict[bytes, bytes], what: str) -> Entry:
         gid=gid,
         mtime=mtime,
         size=size if type_ == "file" else 0,
-        target=_target(type_, target, f"{what}: {path!r}"),
+        target=_target(type_, target, f"{what}: {path!r}", judge),
         xattrs=xattrs,
         device=device,
     )
 
 
-def _type(block: bytes, name: bytes, what: str) -> EntryType:
+def _type(block: bytes, name: bytes, what: str, judge: Judge) -> EntryType:
     type_ = _TYPES.get(block[156:157])
     if type_ is None:
-        raise MalformedError(f"{what}: {decode_path(name)!r} is of the unknown tar type {block[156:157]!r}")
+        unknown = f"{what}: {decode_path(name)!r} is of the unknown tar type {block[156:157]!r}"
+        # More headers follow those of GNU's sparse files, which only who knows them can skip.
+        (refuse if block[156:157] in _GNU_TYPES else judge)(unknown)
+        type_ = "file"
     # Pre-POSIX archives tell a directory by its slash.
     return "directory" if type_ == "file" and name.endswith(b"/") else type_
 
 
-def _target(type_: EntryType, target: bytes, what: str) -> str:
+def _target(type_: EntryType, target: bytes, what: str, judge: Judge) -> str:
     if type_ == "hardlink":
-        return _relative(target, what)
+        return _relative(target, what, judge)
     if type_ != "symlink":
         return ""
     if not target or len(target) >= MAX_PATH or b"\0" in target:
@@ -254,17 +281,19 @@ def _decimal(records: dict[bytes, bytes], key: bytes, otherwise: int, what: str)
     return int(match[1]) - (1 if match[1].startswith(b"-") and (match[2] or b"").strip(b".0") else 0)
 
 
-def _relative(name: bytes, what: str) -> str:
-    """`name` without `./`, doubled slashes and the last slash. Raises MalformedError when it leads elsewhere."""
+def _relative(name: bytes, what: str, judge: Judge) -> str:
+    """`name` without `./`, doubled slashes and the last slash; `judge` hears when it leads elsewhere."""
     path = name.removeprefix(b"./").removesuffix(b"/")
     shown = decode_path(name[:100])
     if len(path) >= MAX_PATH or b"\0" in path:
         raise MalformedError(f"{what}: {shown!r} is too long, or not a file name")
     if not name or name.startswith(b"/"):
-        raise MalformedError(f"{what}: {shown!r} is not a relative path")
+        judge(f"{what}: {shown!r} is not a relative path")
     parts = path.split(b"/")
     if b".." in parts:
-        raise MalformedError(f"{what}: {shown!r} leads out of its directory")
+        judge(f"{what}: {shown!r} leads out of its directory")
+        path = posixpath.normpath(b"/" + path).lstrip(b"/")
+        parts = path.split(b"/")
     if b"" in parts or b"." in parts:
         parts = [part for part in parts if part not in (b"", b".")]
         path = b"/".join(parts)

@@ -1,6 +1,7 @@
 """`formation build` as a command: what it prints, what it refuses, and where it takes packages that are gone from."""
 
 import json
+import os
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from built_images import Command
 from debs import file, make_deb
 from formation.lock.lockfile import read_lock
 from formation.oci.layout import open_layout
+from formation.store.store import Store
 from signed_archive import new_key
 
 DEFINITION = """\
@@ -67,12 +69,17 @@ class Site:
         deb = make_deb(
             self.directory, "hello-formation", version=version, files=[file("usr/bin/hello", script, mode=0o755)]
         )
-        make_archive(self.directory / "archive", [deb], key=self.key, date=LONG_AGO, valid_until=int(time.time()) + DAY)
+        # Older than Debian's, which win where there is both.
+        needed = [make_deb(self.directory, name, version="0") for name in ("base-passwd", "dpkg")]
+        valid_until = int(time.time()) + DAY
+        make_archive(self.directory / "archive", [deb, *needed], key=self.key, date=LONG_AGO, valid_until=valid_until)
 
     def define(self, distribution: str = "") -> None:
-        """Writes the definition; without a distribution, nothing else is installed and no script can run."""
+        """Writes the definition; without a distribution, dpkg is an empty package and nothing can be configured."""
         self.project.mkdir()
         text = DEFINITION.format(distribution=distribution or "essential: false", url=self.url)
+        if not distribution:
+            text += "  - base-passwd\n  - dpkg\n"
         (self.project / "formation.yaml").write_text(text)
         shutil.copy(self.directory / "archive" / "key.asc", self.project / "site.asc")
 
@@ -128,6 +135,30 @@ def test_locked_refuses_to_write_a_lock(site, private):
     assert not site.lock.exists()
 
 
+@pytest.mark.parametrize("command", ["lock", "build"])
+def test_a_definition_that_nothing_could_configure_is_refused_before_it_is_locked(site, private, command):
+    site.define()
+    definition = site.project / "formation.yaml"
+    definition.write_text(definition.read_text().replace("  - dpkg\n", ""))
+    told = f"{definition}:4: no dpkg is among the packages for amd64"
+    refused(private(command, site.project), 2, told, "hint: add `dpkg` to packages:")
+    assert not site.lock.exists()
+
+
+def test_an_architecture_that_this_machine_cannot_run_is_refused_before_any_download(site, private):
+    site.define()
+    definition = site.project / "formation.yaml"
+    # No machine that runs both has ever been made.
+    foreign = "arm64" if os.uname().machine == "s390x" else "s390x"
+    if Path("/proc/sys/fs/binfmt_misc", f"qemu-{foreign}").exists():
+        pytest.skip(f"this machine can run programs for {foreign}")
+    definition.write_text(definition.read_text().replace("[amd64]", f"[amd64, {foreign}]"))
+    ended = private("build", site.project, "--arch", foreign)
+    refused(ended, 3, f"cannot run programs for {foreign}", "hint: sudo apt-get install qemu-user-static")
+    assert not site.lock.exists()
+    assert not (site.directory / "store" / "metadata").exists()
+
+
 def test_a_stale_lock_is_refused(alone, private):
     definition = alone.project / "formation.yaml"
     definition.write_text(definition.read_text() + "  - bash\n")
@@ -162,7 +193,8 @@ def test_a_package_that_is_gone_everywhere_is_named(alone, private):
 def test_a_package_that_is_not_the_locked_one_is_refused(alone, private, change):
     alone.package.write_bytes(change(alone.package.read_bytes()))
     refused(private("build", alone.project), 4, "hello-formation")
-    assert not list((alone.directory / "store" / "downloads").rglob("*.deb"))
+    (locked,) = [each for each in read_lock(alone.lock).packages["amd64"] if each.name == "hello-formation"]
+    assert not Store(alone.directory / "store").download(locked.sha256).exists()
     alone.publish()
     # Nothing of the wrong file is kept: with the right one, the build comes further.
     assert "hello-formation_1.0" not in private("build", alone.project).stderr
@@ -170,8 +202,9 @@ def test_a_package_that_is_not_the_locked_one_is_refused(alone, private, change)
 
 def test_dry_run_builds_nothing(alone, private):
     told = json.loads(private.succeed("build", alone.project, "--dry-run", "--json"))
-    assert told["packages"] == 1
-    assert told["download"] == alone.package.stat().st_size
+    assert told["packages"] == 3
+    pool = alone.directory / "archive/pool"
+    assert told["download"] == sum(deb.stat().st_size for deb in pool.rglob("*.deb"))
     assert json.loads(private.succeed("images", "--json")) == {"images": []}
 
 

@@ -29,7 +29,7 @@ name: test/alone
 version: 1.0.0
 architectures: [amd64]
 essential: false
-packages: [hello]
+packages: [base-passwd, dpkg, hello]
 """
 
 
@@ -38,13 +38,19 @@ packages: [hello]
 
 @pytest.fixture(scope="module")
 def alone(open_directory: Path) -> Path:
-    """A locked definition with one package, hello 1.0."""
+    """A definition whose lock has one package, hello 1.0."""
     place = open_directory / "alone"
     place.mkdir()
-    archive = make_archive(place / "archive", [make_deb(place, files=[file("usr/bin/hello", b"x")])])
+    needed = [make_deb(place, name) for name in ("base-passwd", "dpkg")]
+    archive = make_archive(place / "archive", [make_deb(place, files=[file("usr/bin/hello", b"x")]), *needed])
     shutil.copy(archive.directory / "key.asc", place)
     with served(archive.directory) as url:
-        return define(place, ALONE + OWN_ARCHIVE.format(url=url), Formation(), open_directory / "alone-store")
+        define(place, ALONE + OWN_ARCHIVE.format(url=url), Formation(), open_directory / "alone-store")
+    lock = place / "formation.lock"
+    head, *packages = lock.read_text().split("\n[[package]]\n")
+    # A definition needs these; a build that fails at hello does not.
+    lock.write_text("\n[[package]]\n".join([head, *(text for text in packages if 'name = "hello"' in text)]))
+    return place
 
 
 def exchanged(alone: Path, where: Path, deb: Path) -> tuple[Path, Path]:

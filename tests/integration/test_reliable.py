@@ -63,8 +63,8 @@ def test_a_build_killed_at_any_moment_leaves_nothing_running_and_the_next_one_is
     store, digest, seconds = reference
     moment = random.Random(SEED)
     forget_builds(store)
-    finished = 0
-    for number in range(KILLS):
+    killed = 0
+    for _ in range(KILLS):
         run = Watched.start(
             Formation(), "--store", str(store), "build", str(tiny), "--variant", "dev", "--locked", "--json"
         )
@@ -78,12 +78,11 @@ def test_a_build_killed_at_any_moment_leaves_nothing_running_and_the_next_one_is
                     pass
         run.end()
         assert mounts_below(store) == []
-        if run.process.returncode == 0 or number % 10 == 9:
-            assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
-            whole(store, digest)
-            forget_builds(store)
-            finished += 1
-    assert finished >= KILLS / 10
+        killed += run.process.returncode != 0
+        assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
+        whole(store, digest)
+        forget_builds(store)
+    assert killed > KILLS / 2
 
 
 def test_two_builds_at_once_in_one_store_are_both_right(tiny: Path, reference: tuple[Path, str, float]) -> None:
@@ -231,6 +230,22 @@ def test_a_layer_that_has_rotted_is_not_written_out(
     assert blob.name in ran.errors
     forget_builds(store)
     assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
+
+
+def test_what_a_power_cut_may_have_damaged_is_made_again(tiny: Path, reference: tuple[Path, str, float]) -> None:
+    """Sizes are right and contents zero, as after a power cut; only the boot tells."""
+    store, digest, _ = reference
+    assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
+    for what in ("trees/*/usr/bin/dpkg-query", "segments/*.seg", "effects/*/tree/var/lib/dpkg/status"):
+        for path in store.glob(what):
+            replace_content(path, bytes(path.stat().st_size))
+    note = store / "unsynced.json"
+    note.write_text(json.dumps({**json.loads(note.read_text()), "boot": "another"}))
+    for name in ("builds", "layers"):
+        shutil.rmtree(store / name)
+    assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
+    whole(store, digest)
+    assert not any(path.name.startswith(".") for name in ("trees", "effects") for path in (store / name).iterdir())
 
 
 def test_a_tree_that_has_rotted_is_found_before_its_scripts_run(tiny: Path, reference: tuple[Path, str, float]) -> None:

@@ -15,11 +15,12 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"debian", "oci"}),
     frozenset({"engines"}),
     frozenset({"store"}),
+    frozenset({"contents"}),
+    frozenset({"registry"}),
     frozenset({"definition"}),
     frozenset({"lock"}),
     frozenset({"install"}),
     frozenset({"build"}),
-    frozenset({"registry"}),
     frozenset({"contract"}),
     frozenset({"security"}),
     frozenset({"release"}),
@@ -30,7 +31,7 @@ FLOORS: tuple[frozenset[str], ...] = (
 
 # Consumers of an Image take it from any source and never know how it was made.
 FORBIDDEN = frozenset(
-    (consumer, maker) for consumer in ("registry", "contract", "security") for maker in ("install", "build")
+    (consumer, maker) for consumer in ("contents", "registry", "contract", "security") for maker in ("install", "build")
 )
 
 

@@ -1,15 +1,17 @@
 """Building a base image: from a plan to an image in the store, or straight to it when nothing has changed."""
 
+import time
 from pathlib import Path
 
 from formation.build.fetch import Fetching
 from formation.build.image import assemble_image
 from formation.build.plan import Plan, make_job, plan_key
 from formation.build.recall import BuiltImage, complete_image, tag
-from formation.definition.image_files import key_file
+from formation.definition.image_files import key_file, keyring_path
+from formation.digest import sha256
 from formation.errors import FormationError
 from formation.files import json_bytes, write_bytes
-from formation.install.installer import Installer
+from formation.install.installer import Installer, remove_trees
 from formation.network import Downloader
 from formation.oci.descriptor import Descriptor, descriptor_json, parse_descriptor
 from formation.oci.image import Image
@@ -17,6 +19,7 @@ from formation.oci.strict_json import parse_object
 from formation.progress import Progress
 from formation.store.locking import in_use
 from formation.store.store import Store
+from formation.store.unsynced import boot_id, forget_damaged, sync_behind
 
 
 def build_base(
@@ -33,11 +36,14 @@ def build_base(
 
     Raises FormationError and its kinds; the store keeps what was made until then, and the tags stay where they were.
     """
+    if damaged := forget_damaged(store, boot_id(), time.time()):
+        remove_trees(damaged, progress)
     with in_use(store):
         key = plan_key(plan)
         image = _known(store, key)
         reused = image is not None
         if image is None:
+            sync_behind(store, boot_id(), time.time())
             descriptor = _build(plan, store, downloader, progress, installer, workers, overlay)
             write_bytes(store.builds / f"{key}.json", json_bytes(descriptor_json(descriptor)))
             image = complete_image(store, descriptor)
@@ -47,11 +53,15 @@ def build_base(
         return BuiltImage(tag(store, references, image.descriptor), image, len(plan.packages), reused)
 
 
-def inputs_of(plan: Plan) -> list[Path]:
-    """The files that decide the image besides the definition and its lock."""
-    sources = [file.source for additions in plan.additions for file in additions.files if file.source is not None]
-    keys = [key_file(archive) for archive in plan.definition.archives]
-    return sources + [plan.definition.path.parent / key for key in keys if key is not None]
+def inputs_of(plan: Plan) -> dict[Path, str]:
+    """The files that decide the image besides the definition and its lock, and the digests of what the plan is of."""
+    files = [file for additions in plan.additions for file in additions.files]
+    inputs = {file.source: file.pinned.digest for file in files if file.source is not None and file.pinned is not None}
+    for archive in plan.definition.archives:
+        if key := key_file(archive):
+            content = next(file.content for file in files if file.path == keyring_path(archive))
+            inputs[plan.definition.path.parent / key] = sha256(content or b"")
+    return inputs
 
 
 def _build(

@@ -19,15 +19,16 @@ def double_quoted(text: str) -> str:
     return '"' + re.sub(r'(["\\$])', r"\\\1", text) + '"'
 
 
-def copied(source: str, target: str, *, owner: str | None = None, stage: str | None = None) -> str:
-    """A COPY of the file `source`, relative to the context, or absolute in another `stage`.
+def literal(path: str) -> str:
+    """`path` as a pattern of Go's filepath.Match that stands for it alone, as COPY and .dockerignore take it."""
+    return re.sub(r"([\\*?\[])", r"\\\1", path)
 
-    COPY takes sources for Go's filepath.Match patterns.
-    """
-    literal = re.sub(r"([\\*?\[])", r"\\\1", source)
+
+def copied(source: str, target: str, *, owner: str | None = None, stage: str | None = None) -> str:
+    """A COPY of the file `source`, relative to the context, or absolute in another `stage`."""
     option = f"--from={stage} " if stage else ""
     option += f"--chown={owner} " if owner and owner != "root:root" else ""
-    return f"COPY {option}{json.dumps([literal, target], ensure_ascii=False)}\n"
+    return f"COPY {option}{json.dumps([literal(source), target], ensure_ascii=False)}\n"
 
 
 def written(path: str, content: bytes, *, owner: str = "root", group: str = "root", mode: int = 0o644) -> Iterator[str]:

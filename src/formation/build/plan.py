@@ -10,7 +10,8 @@ from formation.build.layers import PLAN_FORMAT, plan_layers
 from formation.build.recall import IMAGE_FORMAT
 from formation.build.system_files import system_files
 from formation.definition.values import RUNTIME, Definition, Variant
-from formation.install.additions import Additions
+from formation.digest import hexadecimal, sha256
+from formation.install.additions import Additions, pin
 from formation.install.job import Job, PackageJob, VariantJob
 from formation.install.placement import SegmentSpec
 from formation.install.stages import STAGE_FORMAT
@@ -45,7 +46,11 @@ class Plan:
 
 
 def make_plan(definition: Definition, lock: Lock, lock_text: str, variant: str, architecture: str) -> Plan:
-    """The plan for one image. The lock must be fresh; variant and architecture must exist."""
+    """The plan for one image. The lock must be fresh; variant and architecture must exist.
+
+    Reads the files that the definition adds: the build is of what they hold now. Raises FormationError when one cannot
+    be read.
+    """
     lineage = definition.lineage(variant)
     packages = lock.of(architecture, frozenset(v.name for v in lineage))
     additions = tuple(_additions(definition, lineage[: count + 1], lock, architecture) for count in range(len(lineage)))
@@ -57,12 +62,12 @@ def _additions(definition: Definition, lineage: tuple[Variant, ...], lock: Lock,
     variant = lineage[-1]
     packages = lock.of(architecture, frozenset(v.name for v in lineage))
     system = system_files(definition) if variant.name == RUNTIME else ()
-    files = (*system, *automatic_packages(packages, lineage, architecture), *variant.files)
+    files = (*system, *automatic_packages(packages, lineage, architecture), *map(pin, variant.files))
     return Additions(variant.groups, variant.users, variant.directories, files)
 
 
 def plan_key(plan: Plan) -> str:
-    """The name of a build: equal keys, equal images. Reads the files that the definition adds."""
+    """The name of a build: equal keys, equal images."""
     digest = hashlib.sha256()
     facts = (
         __version__,
@@ -80,9 +85,8 @@ def plan_key(plan: Plan) -> str:
     for additions in plan.additions:
         digest.update(repr((additions.groups, additions.users, additions.directories)).encode())
         for file in additions.files:
-            content = file.source.read_bytes() if file.source is not None else file.content or b""
-            head = (file.path, file.owner, file.group, file.mode, hashlib.sha256(content).hexdigest())
-            digest.update(repr(head).encode())
+            content = file.pinned.digest if file.pinned is not None else sha256(file.content or b"")
+            digest.update(repr((file.path, file.owner, file.group, file.mode, hexadecimal(content))).encode())
     return digest.hexdigest()
 
 
@@ -108,7 +112,7 @@ def make_job(plan: Plan, store: Path, *, workers: int, overlay: bool) -> Job:
         path_excludes=plan.definition.path_excludes,
         path_includes=plan.definition.path_includes,
     )
-    return Job(store, plan.architecture, tuple(variants), spec, plan.lock.epoch, workers, overlay)
+    return Job(store, tuple(variants), spec, plan.lock.epoch, workers, overlay)
 
 
 def _package_job(package: LockedPackage) -> PackageJob:

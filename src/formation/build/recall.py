@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from formation.store.blobs import StoreBlobs, has_blob
 from formation.store.images import tag_image
 from formation.store.store import Store
 
-IMAGE_FORMAT = 4
+IMAGE_FORMAT = 5
 """Part of every build's key: a change of what an image looks like must raise it."""
 
 _RECORD_SIZE = 1 << 20
@@ -52,13 +52,13 @@ def ask(definition: Path, variant: str, architecture: str | None) -> str | None:
     return f"asked-{digest.hexdigest()}"
 
 
-def remember(store: Store, question: str, built: BuiltImage, inputs: Iterable[Path]) -> None:
-    """Notes the answer to `question`: the image, and the other files that the build read."""
+def remember(store: Store, question: str, built: BuiltImage, inputs: Mapping[Path, str]) -> None:
+    """Notes the answer to `question`: the image, and the digests of the other files as the build read them."""
     value = {
         "image": descriptor_json(built.image.descriptor),
         "references": list(built.references),
         "packages": built.packages,
-        "inputs": {str(path): sha256_file(path) for path in inputs},
+        "inputs": {str(path): digest for path, digest in inputs.items()},
     }
     write_bytes(store.builds / f"{question}.json", json_bytes(value))
 

@@ -9,8 +9,9 @@ no `COPY --chmod`, no here-documents.
 
 import shlex
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
-from formation.build.dockerfile import chained, copied, written
+from formation.build.dockerfile import chained, copied, literal, written
 from formation.build.dockerfile_steps import (
     HEADER,
     archive_steps,
@@ -21,11 +22,23 @@ from formation.build.dockerfile_steps import (
     key_copies,
     useradd,
 )
-from formation.definition.image_files import APT_CHOICES, DPKG_FILTERS, apt_choices, dpkg_filters
-from formation.definition.values import RUNTIME, Definition, ImageConfig, Variant
+from formation.definition.image_files import APT_CHOICES, DPKG_FILTERS, apt_choices, dpkg_filters, key_file
+from formation.definition.values import RUNTIME, Definition, File, ImageConfig, Variant
 from formation.errors import UsageError
 
 _STARTING_IMAGES = {"debian": "debian:{release}-slim", "ubuntu": "ubuntu:{release}"}
+
+
+def render_base(definition: Definition) -> dict[str, str]:
+    """The files to write beside the definition, by name: Dockerfile, .dockerignore and docker-compose.yml.
+
+    Raises UsageError as `render_dockerfile`.
+    """
+    return {
+        "Dockerfile": render_dockerfile(definition),
+        ".dockerignore": render_dockerignore(definition),
+        "docker-compose.yml": render_compose(definition),
+    }
 
 
 def render_dockerfile(definition: Definition) -> str:
@@ -39,6 +52,16 @@ def render_dockerfile(definition: Definition) -> str:
     # The last stage is what is built by default.
     default = [f"FROM {RUNTIME}\n"] if len(stages) > 1 else []
     return "\n".join([head, *stages, *default])
+
+
+def render_dockerignore(definition: Definition) -> str:
+    """A .dockerignore that lets Docker have what the Dockerfile copies, and nothing else: `formation vendor` puts
+    hundreds of megabytes beside the definition.
+    """
+    keys = [key_file(archive) for archive in definition.archives]
+    sources = [_source(definition, file) for variant in definition.variants for file in variant.files if file.source]
+    copies = sorted({str(PurePosixPath(path)) for path in (*keys, *sources) if path is not None})
+    return HEADER + "".join(f"{line}\n" for line in ("*", *(f"!{literal(path)}" for path in copies)))
 
 
 def render_compose(definition: Definition) -> str:
@@ -118,12 +141,17 @@ def _installs(definition: Definition, variant: Variant) -> Iterator[str]:
     return install_steps(variant.packages, left_out, recommends=definition.recommends, upgrade=upgrade)
 
 
+def _source(definition: Definition, file: File) -> str:
+    """The file's source relative to the definition's directory."""
+    assert file.source is not None
+    return file.source.relative_to(definition.path.parent.resolve()).as_posix()
+
+
 def _source_copies(definition: Definition, variant: Variant) -> Iterator[str]:
-    root = definition.path.parent.resolve()
     modes = []
     for file in variant.files:
         if file.source is not None:
-            yield copied(file.source.relative_to(root).as_posix(), file.path, owner=f"{file.owner}:{file.group}")
+            yield copied(_source(definition, file), file.path, owner=f"{file.owner}:{file.group}")
             modes.append(shlex.join(["chmod", f"{file.mode:04o}", file.path]))
     if modes:
         yield f"RUN {chained(['set -eux', *modes])}\n"

@@ -13,7 +13,23 @@ if TYPE_CHECKING:
     from formation.cli.context import Context
     from formation.cli.parser import Subparsers
 
-COMMANDS = ("build", "lock", "why", "vendor", "images", "inspect", "cache", "render", "new", "schema")
+COMMANDS = (
+    "build",
+    "lock",
+    "why",
+    "vendor",
+    "images",
+    "inspect",
+    "verify",
+    "pull",
+    "copy",
+    "tags",
+    "publish",
+    "cache",
+    "render",
+    "new",
+    "schema",
+)
 """Modules of this package, in the order of `formation --help`; a command has its module's name."""
 
 

@@ -34,11 +34,26 @@ class Context:
     quiet: bool = False
     store_option: str | None = None
     """`--store`; None: the environment says."""
+    called: str = "formation"
+    """argv[0]."""
 
     @property
     def debug(self) -> bool:
         """Whether FORMATION_DEBUG asks for tracebacks."""
         return bool(self.environment.get("FORMATION_DEBUG"))
+
+    @property
+    def program(self) -> str:
+        """What a person types to run this program: its name when that is enough, else as it was typed."""
+        if "/" not in self.called or not self.called.endswith("/formation"):
+            return "formation"
+        import shlex
+        import shutil
+
+        found = shutil.which("formation", path=self.environment.get("PATH"))
+        # The kernel gives a script that was found in PATH by its whole path, as if that had been typed.
+        named = found is not None and (self.directory / found) == (self.directory / self.called)
+        return "formation" if named else shlex.quote(self.called)
 
     @property
     def store(self) -> "Store":
@@ -88,4 +103,5 @@ def read_context() -> Context:
         stdout_is_terminal=sys.stdout.isatty(),
         stderr_is_terminal=stderr_is_terminal and not dumb,
         colour=stderr_is_terminal and not dumb and not environment.get("NO_COLOR"),
+        called=sys.argv[0],
     )

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
+from formation.cli.registry_options import add_registry_options
 from formation.cli.text import size_text, table
 
 if TYPE_CHECKING:
+    from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
     from formation.lock.changes import Change
     from formation.lock.model import Lock
@@ -30,12 +32,17 @@ def register(subparsers: Subparsers) -> None:
         The file is written only when a package, an archive or the definition changed, so that a pull request shows what
         changes in the image; --refresh writes the newer dates of unchanged archives as well.
 
-        --check asks no archive: exit code 1 means that the definition was changed since the lock was written.
+        The lock of a service has the digest of its base and the packages that it adds; those of the base stay as they
+        are. A service without packages is locked without any network.
+
+        --check asks no archive: exit code 1 means that the definition was changed since the lock was written, or that
+        the base of a service moved.
         """,
         """
         formation lock docker/base
         formation lock docker/base --dry-run     # what would an update change?
         formation lock docker/base --check       # in CI
+        formation lock services/form-dns
         formation lock --json | jq -r '.packages[] | [.name, .version] | @tsv'
         """,
     )
@@ -50,30 +57,30 @@ def register(subparsers: Subparsers) -> None:
     writing.add_argument("--check", action="store_true", help="write nothing; exit 1 when the lock is stale")
     writing.add_argument("--dry-run", action="store_true", help="write nothing; say what would change")
     writing.add_argument("--refresh", action="store_true", help="write even when no package changed")
+    add_registry_options(parser)
     parser.add_argument("--json", action="store_true", help="print the lock as JSON")
 
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    from formation.definition.load import load_definition
+    from formation.definition.load import load_any
     from formation.lock.lockfile import lock_path
 
-    definition = load_definition(context.path(arguments.directory))
+    definition = load_any(context.path(arguments.directory))
     path = lock_path(definition.path)
     if arguments.check:
         return _check(arguments, context, definition, path)
     return _lock(arguments, context, definition, path)
 
 
-def _check(arguments: Namespace, context: Context, definition: "Definition", path: Path) -> int:
+def _check(arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", path: Path) -> int:
     from formation.errors import AnswerIsNo
-    from formation.lock.check import staleness
     from formation.lock.lockfile import lock_digest, lock_text, read_lock
 
     if not path.exists():
         raise AnswerIsNo(f"there is no lock {path}", hint=f"formation lock {arguments.directory}")
     lock = read_lock(path)
-    reason = staleness(definition, lock)
+    reason = _staleness(arguments, context, definition, lock)
     if arguments.json:
         context.write_json({"lock": str(path), "stale": reason is not None, "reason": reason})
     if reason is not None:
@@ -84,26 +91,14 @@ def _check(arguments: Namespace, context: Context, definition: "Definition", pat
     return 0
 
 
-def _lock(arguments: Namespace, context: Context, definition: "Definition", path: Path) -> int:
+def _lock(arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", path: Path) -> int:
     from formation.files import write_bytes
     from formation.lock.changes import is_same, lock_changes
     from formation.lock.lockfile import lock_text
-    from formation.lock.resolve import make_lock
-    from formation.network import Downloader, Proxies
 
-    with (
-        context.progress() as progress,
-        Downloader(progress=progress, proxies=Proxies.of(context.environment)) as downloader,
-    ):
+    with context.progress() as progress:
         previous = _previous(path, progress)
-        lock = make_lock(
-            definition,
-            downloader=downloader,
-            store=context.store,
-            now=context.now,
-            progress=progress,
-            previous=previous,
-        )
+        lock = _made(arguments, context, definition, previous, progress)
     keep = previous is not None and is_same(previous, lock) and not arguments.refresh
     if not keep and not arguments.dry_run:
         write_bytes(path, lock_text(lock).encode())
@@ -112,9 +107,61 @@ def _lock(arguments: Namespace, context: Context, definition: "Definition", path
         context.write_json(_as_data(shown))
     else:
         verb = "would write" if arguments.dry_run else "wrote"
+        context.write(_moved_text(previous, lock))
         context.write(_changes_text(lock_changes(previous, lock), previous is None))
         context.write(f"{path} is up to date\n" if keep else f"{verb} {path}: {_summary(lock)}\n")
     return 0
+
+
+def _staleness(
+    arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", lock: "Lock"
+) -> str | None:
+    from formation.definition.service_values import ServiceDefinition
+    from formation.lock.check import staleness
+
+    if not isinstance(definition, ServiceDefinition):
+        return staleness(definition, lock)
+    from formation.cli.services import base_digests
+    from formation.lock.service_check import service_staleness
+    from formation.store.locking import in_use
+
+    with context.progress() as progress, in_use(context.store):
+        return service_staleness(definition, lock, base_digests(definition, arguments, context, progress))
+
+
+def _made(
+    arguments: Namespace,
+    context: Context,
+    definition: "Definition | ServiceDefinition",
+    previous: "Lock | None",
+    progress: "Progress",
+) -> "Lock":
+    """A new lock."""
+    from formation.cli.services import base_facts
+    from formation.definition.service_values import ServiceDefinition
+    from formation.lock.closure import check_closure
+    from formation.lock.resolve import make_lock
+    from formation.lock.service import make_service_lock
+    from formation.network import Downloader, Proxies
+    from formation.store.locking import in_use
+
+    store, now = context.store, context.now
+    with Downloader(progress=progress, proxies=Proxies.of(context.environment)) as downloader:
+        if isinstance(definition, ServiceDefinition):
+            with in_use(store):
+                bases = base_facts(definition, arguments, context, progress)
+                return make_service_lock(
+                    definition,
+                    bases,
+                    downloader=downloader,
+                    store=store,
+                    now=now,
+                    progress=progress,
+                    previous=previous,
+                )
+        lock = make_lock(definition, downloader=downloader, store=store, now=now, progress=progress, previous=previous)
+        check_closure(definition, lock)
+        return lock
 
 
 def _previous(path: Path, progress: "Progress") -> "Lock | None":
@@ -134,7 +181,15 @@ def _previous(path: Path, progress: "Progress") -> "Lock | None":
 def _summary(lock: "Lock") -> str:
     """`233 packages, 190.3 MB to download`."""
     packages = {package.sha256: package.size for each in lock.packages.values() for package in each}
-    return f"{len(packages)} packages, {size_text(sum(packages.values()))} to download"
+    where = f" on {lock.base[0].name}" if lock.base else ""
+    return f"{len(packages)} packages{where}, {size_text(sum(packages.values()))} to download"
+
+
+def _moved_text(old: "Lock | None", new: "Lock") -> str:
+    """A line for each base whose image is another than before."""
+    before = {} if old is None else {base.architecture: base for base in old.base}
+    moved = [(was, now) for now in new.base if (was := before.get(now.architecture)) and was.digest != now.digest]
+    return "".join(f"{now.name} moved for {now.architecture}: {was.digest} → {now.digest}\n" for was, now in moved)
 
 
 def _changes_text(changes: "tuple[Change, ...]", is_new: bool) -> str:
@@ -159,7 +214,7 @@ def _as_data(lock: "Lock") -> dict[str, Any]:
     """The lock as the file has it; times are in seconds since 1970."""
     from datetime import datetime
 
-    from formation.lock.lockfile import entries, package_values, suite_values
+    from formation.lock.lockfile import base_values, entries, package_values, suite_values
 
     def plain(values: dict[str, Any]) -> dict[str, Any]:
         return {key: int(value.timestamp()) if isinstance(value, datetime) else value for key, value in values.items()}
@@ -168,6 +223,7 @@ def _as_data(lock: "Lock") -> dict[str, Any]:
         "definition": lock.definition,
         "architectures": list(lock.packages),
         "epoch": lock.epoch,
+        **({"base": [base_values(base) for base in lock.base]} if lock.base else {}),
         "suites": [plain(suite_values(suite)) for suite in lock.suites],
         "packages": [plain(package_values(lock, package, each)) for package, each in entries(lock)],
     }

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from formation.cli.commands import command
 from formation.cli.context import Context, read_context
 from formation.cli.parser import parse
-from formation.cli.text import printable
+from formation.cli.text import as_typed, printable
 from formation.errors import FormationError, UsageError, remedy
 
 EXIT_FAILED = 3
@@ -92,14 +92,20 @@ def _print_bug(context: Context, error: Exception) -> None:
 
 def _print_error(context: Context, message: str, hint: str | None) -> None:
     red, blue, end = ("\x1b[1;31m", "\x1b[1;34m", "\x1b[0m") if context.colour else ("", "", "")
-    lines = f"{red}error:{end} {_lines(message)}\n"
+    lines = f"{red}error:{end} {_lines(_with_typed_hints(message, context.program))}\n"
     if hint is not None:
-        lines += f"{blue}hint:{end} {_lines(hint)}\n"
+        lines += f"{blue}hint:{end} {_lines(as_typed(hint, context.program))}\n"
     try:
         context.stderr.write(lines)
         context.stderr.flush()
     except OSError:
         pass
+
+
+def _with_typed_hints(message: str, program: str) -> str:
+    """A message of several problems has a line with the hint of each."""
+    lines = message.split("\n")
+    return "\n".join(as_typed(line, program) if line.startswith("    hint: ") else line for line in lines)
 
 
 def _lines(text: str) -> str:

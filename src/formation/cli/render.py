@@ -21,9 +21,9 @@ def register(subparsers: Subparsers) -> None:
         "render",
         "write the Dockerfile and docker-compose.yml of a definition",
         """
-        Writes Dockerfile and docker-compose.yml beside the formation.yaml of a base, or Dockerfile and .dockerignore
-        beside that of a service: `docker build` there gives an image that keeps the same contract, for those who have
-        Docker and not Formation. Edit the definition, not these files.
+        Writes Dockerfile and .dockerignore beside a formation.yaml, and docker-compose.yml beside that of a base:
+        `docker build` there gives an image that keeps the same contract, for those who have Docker and not Formation.
+        Edit the definition, not these files.
 
         `formation render compose DIR...` writes one compose file that runs services as in production: read-only root
         file system, no capabilities, logs and state in volumes. A directory that is called compose is ./compose.
@@ -82,9 +82,9 @@ def _files(directory: Path) -> Mapping[str, str]:
         from formation.build.render_service import render_service
 
         return render_service(definition)
-    from formation.build.render import render_compose, render_dockerfile
+    from formation.build.render import render_base
 
-    return {"Dockerfile": render_dockerfile(definition), "docker-compose.yml": render_compose(definition)}
+    return render_base(definition)
 
 
 def _compose(directories: list[str], beside: Path, context: Context) -> str:

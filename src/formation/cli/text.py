@@ -1,6 +1,9 @@
 """Numbers, times and tables as people read them."""
 
+import re
 from collections.abc import Sequence
+
+_COMMAND = re.compile(r"(?:^|(?<=[:;] )|(?<=`))formation (?=[a-z-])", re.MULTILINE)
 
 
 def size_text(size: int) -> str:
@@ -28,6 +31,11 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozen
         for row in cells
     )
     return "".join(f"{line}\n" for line in lines)
+
+
+def as_typed(text: str, program: str) -> str:
+    """A hint whose commands, written `formation …` at its start or after a colon or semicolon, call `program`."""
+    return _COMMAND.sub(lambda _: f"{program} ", text)
 
 
 def printable(text: str) -> str:

@@ -20,6 +20,7 @@ def register(subparsers: Subparsers) -> None:
         """
         Shows the way from a package in the lock to the request, or the essential package, that brought it in: each
         package with the dependency by which the next one needs it. It is the shortest way; there may be others.
+        The lock of a service has only what it adds to its base: ask for the rest in the base's directory.
 
         A package that is not in the lock is exit code 1.
         """,
@@ -40,12 +41,16 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    from formation.definition.load import load_definition
+    from formation.definition.load import load_any
+    from formation.definition.service_packages import package_definition
+    from formation.definition.service_values import ServiceDefinition
     from formation.lock.lockfile import lock_path, read_lock
     from formation.lock.why import why
 
-    definition = load_definition(context.path(arguments.directory))
+    definition = load_any(context.path(arguments.directory))
     lock = read_lock(lock_path(definition.path))
+    if isinstance(definition, ServiceDefinition):
+        definition = package_definition(definition, ())
     reasons = why(lock, definition, arguments.package)
     if arguments.json:
         context.write_json({"package": arguments.package, "reasons": [_as_data(reason) for reason in reasons]})

@@ -67,11 +67,6 @@ def alternatives_text(alternatives: Iterable[Relation]) -> str:
     return " | ".join(map(str, alternatives))
 
 
-def relations_text(groups: Iterable[Alternatives]) -> str:
-    """The groups as a relationship field is written."""
-    return ", ".join(map(alternatives_text, groups))
-
-
 @lru_cache(maxsize=1 << 16)
 def _parse_group(text: str, architecture: str) -> Alternatives:
     """The alternatives between two commas; none when there is nothing, or nothing for this architecture."""

@@ -3,10 +3,9 @@
 from collections.abc import Collection, Iterator
 
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
-from formation.definition.problems import nearest
+from formation.definition.problems import joined_error, nearest
 from formation.definition.service_values import ServiceDefinition
 from formation.definition.source import DataPath
-from formation.errors import DefinitionError
 
 
 def check_base_accounts(service: ServiceDefinition, users: Collection[str], groups: Collection[str]) -> None:
@@ -18,16 +17,14 @@ def check_base_accounts(service: ServiceDefinition, users: Collection[str], grou
         "user": {*users, *STATIC_USERS, *(user.name for user in service.users)},
         "group": {*groups, *STATIC_GROUPS, *(group.name for group in service.groups)},
     }
-    wrong = []
+    wrong: list[tuple[str, str | None]] = []
     for path, kind, name in sorted(_references(service), key=lambda reference: service.line(reference[0])):
         if name.isdecimal() or name in known[kind]:
             continue
         hint = nearest(name, known[kind]) or f"declare it under `{kind}s:`"
         wrong.append((f"{service.place(path)}: neither {service.base} nor this has the {kind} {name!r}", hint))
-    if len(wrong) == 1:
-        raise DefinitionError(wrong[0][0], hint=wrong[0][1])
     if wrong:
-        raise DefinitionError("\n".join(f"{reason}\n    hint: {hint}" for reason, hint in wrong))
+        raise joined_error(wrong)
 
 
 def _references(service: ServiceDefinition) -> Iterator[tuple[DataPath, str, str]]:

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 
 from formation.definition import grammar
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
-from formation.definition.model import DirectoryEntry, FileEntry, Identity
+from formation.definition.model import BaseDefinition, DirectoryEntry, FileEntry, Identity
+from formation.definition.owned import instead_of
 from formation.definition.problems import Problem, nearest
 from formation.definition.sections import Part
 from formation.definition.service_grammar import is_directory
@@ -22,6 +23,13 @@ class SetAside:
 
     users: frozenset[str]
     groups: frozenset[str]
+
+
+def check_not_empty(model: BaseDefinition, problems: list[Problem]) -> None:
+    """The runtime variant, on which all others stand, has a package."""
+    if not model.essential and all(line.startswith("-") for line in model.packages):
+        reason = "the image would be empty: `essential: false`, and no package to install"
+        problems.append(Problem(("essential",), reason, "name some under `packages:`, or leave `essential` out"))
 
 
 def check_accounts(part: Part, set_aside: SetAside, problems: list[Problem]) -> None:
@@ -73,7 +81,7 @@ def groups_of(part: Part) -> frozenset[str]:
 
 
 def check_paths(part: Part, problems: list[Problem]) -> None:
-    """No path is given twice in a lineage, and none is below a file."""
+    """No path is given twice in a lineage, none is below a file, and none is what other keys decide."""
     taken = {entry.path: kind for each in part.lineage for _, entry in _placed(each) for kind in [_kind(entry)]}
     for path, entry in _placed(part):
         if entry.path in taken:
@@ -81,6 +89,10 @@ def check_paths(part: Part, problems: list[Problem]) -> None:
                 Problem((*path, "path"), f"the path {entry.path!r} is there already, as {taken[entry.path]}")
             )
         taken[entry.path] = _kind(entry)
+        if instead := instead_of(entry.path):
+            problems.append(
+                Problem((*path, "path"), f"{entry.path!r} follows from the rest of the definition", instead)
+            )
     for path, entry in _placed(part):
         for parent in PurePosixPath(entry.path).parents:
             if taken.get(str(parent)) == "a file":

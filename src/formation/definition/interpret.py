@@ -1,22 +1,32 @@
 """From a variant as written to a Variant with every default filled in."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from formation.definition import grammar
 from formation.definition.accounts import STATIC_GROUPS
 from formation.definition.beside import beside
 from formation.definition.checks import groups_of
+from formation.definition.image_checks_model import checks_from
 from formation.definition.model import BaseDefinition, FileEntry, Identity, Section, UserEntry
 from formation.definition.problems import Invalid, Problem
 from formation.definition.sections import Part
 from formation.definition.source import DataPath
 from formation.definition.values import Directory, File, Group, ImageConfig, User, Variant, variant_tag
 
+Place = Callable[[DataPath], str]
+"""`FILE:LINE` of the value at a path of the model."""
+
 _LABELS = "org.opencontainers.image"
 
 
 def variant_from(
-    part: Part, above: ImageConfig | None, model: BaseDefinition, directory: Path, problems: list[Problem]
+    part: Part,
+    above: ImageConfig | None,
+    model: BaseDefinition,
+    directory: Path,
+    problems: list[Problem],
+    place: Place,
 ) -> Variant:
     """The variant that `part` describes. `above` is the complete config of what it extends, None for runtime.
 
@@ -30,30 +40,54 @@ def variant_from(
         description=section.description or model.description,
         packages=tuple(grammar.package_request(line) for line in section.packages if not line.startswith("-")),
         without=tuple(line[1:] for line in section.packages if line.startswith("-")),
-        groups=groups_from(part),
-        users=tuple(user_from(user) for user in section.users),
-        directories=tuple(Directory(entry.path, entry.owner, entry.group, entry.mode) for entry in section.directories),
+        groups=groups_from(part, place),
+        users=users_from(part, place),
+        directories=tuple(
+            Directory(entry.path, entry.owner, entry.group, entry.mode, place((*part.path, "directories", index)))
+            for index, entry in enumerate(section.directories)
+        ),
         files=tuple(
-            _file(entry, (*part.path, "files", index), directory, problems) for index, entry in enumerate(section.files)
+            _file(entry, (*part.path, "files", index), directory, problems, place)
+            for index, entry in enumerate(section.files)
         ),
         config=config_from(part, above or ImageConfig(), model),
+        checks=checks_from(section.checks, (*part.path, "checks"), place),
     )
 
 
-def groups_from(part: Part) -> tuple[Group, ...]:
-    """The declared groups, then those that a user without `group` brings, with the user's id as useradd(8) does."""
-    declared = [Group(group.name, group.gid, group.system) for group in part.section.groups]
-    there = {group.name for group in declared} | STATIC_GROUPS.keys()
+def _nowhere(path: DataPath) -> str:
+    return ""
+
+
+def groups_from(part: Part, place: Place = _nowhere) -> tuple[Group, ...]:
+    """The declared groups, and those that a user without `group` brings: with the user's id, as useradd(8) does.
+
+    Those with a fixed id come first, so that no other takes it.
+    """
+    groups = [
+        Group(group.name, group.gid, group.system, place((*part.path, "groups", index)))
+        for index, group in enumerate(part.section.groups)
+    ]
+    there = {group.name for group in groups} | STATIC_GROUPS.keys()
     for each in part.lineage:
         there |= groups_of(each)
-    taken = {group.gid for group in declared}
-    for user in part.section.users:
+    above = (group for each in part.lineage for group in groups_from(each))
+    taken = {*STATIC_GROUPS.values(), *(group.gid for group in (*groups, *above))}
+    for index, user in enumerate(part.section.users):
         if user.group is None and user.name not in there:
-            declared.append(Group(user.name, None if user.uid in taken else user.uid, user.system))
-    return tuple(declared)
+            gid = None if user.uid in taken else user.uid
+            groups.append(Group(user.name, gid, user.system, place((*part.path, "users", index))))
+            taken.add(gid)
+    return tuple(sorted(groups, key=lambda group: group.gid is None))
 
 
-def user_from(entry: UserEntry) -> User:
+def users_from(part: Part, place: Place = _nowhere) -> tuple[User, ...]:
+    """The declared users; those with a fixed id come first, so that no other takes it."""
+    users = [user_from(user, place((*part.path, "users", index))) for index, user in enumerate(part.section.users)]
+    return tuple(sorted(users, key=lambda user: user.uid is None))
+
+
+def user_from(entry: UserEntry, place: str = "") -> User:
     """The user that `entry` describes."""
     return User(
         name=entry.name,
@@ -64,10 +98,11 @@ def user_from(entry: UserEntry) -> User:
         shell=entry.shell or ("/usr/sbin/nologin" if entry.system else "/bin/sh"),
         system=entry.system,
         comment=entry.comment,
+        place=place,
     )
 
 
-def _file(entry: FileEntry, path: DataPath, directory: Path, problems: list[Problem]) -> File:
+def _file(entry: FileEntry, path: DataPath, directory: Path, problems: list[Problem], place: Place) -> File:
     source: Path | None = None
     if entry.source is not None:
         try:
@@ -75,7 +110,7 @@ def _file(entry: FileEntry, path: DataPath, directory: Path, problems: list[Prob
         except Invalid as error:
             problems.append(Problem((*path, "source"), error.reason, error.hint))
     content = None if entry.content is None else entry.content.encode()
-    return File(entry.path, entry.owner, entry.group, entry.mode, content, source)
+    return File(entry.path, entry.owner, entry.group, entry.mode, content, source, place=place(path))
 
 
 def config_from(part: Part, above: ImageConfig, model: Identity) -> ImageConfig:

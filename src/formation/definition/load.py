@@ -11,7 +11,7 @@ from formation.debian.archive import Archive
 from formation.definition import checks, leave_out
 from formation.definition.archives import archives_from
 from formation.definition.identity import lock_digest
-from formation.definition.interpret import variant_from
+from formation.definition.interpret import Place, variant_from
 from formation.definition.model import BaseDefinition
 from formation.definition.problems import Problem, definition_error, nearest
 from formation.definition.schema import KINDS
@@ -84,11 +84,12 @@ def _base(file: Path, source: Source) -> Definition:
         problems.append(Problem((), "no archive to install from", "write `distribution: debian/trixie`, or archives"))
     archives = archives_from(validated.model, file.parent, problems)
     _check(parts, validated.model, archives, _set_aside(source, parts), problems)
-    variants = _variants(parts, validated.model, file.parent, problems)
+    place = _places(validated, source)
+    variants = _variants(parts, validated.model, file.parent, problems, place)
     if problems or validated.problems:
         located = [Problem(validated.original(each.path), each.reason, each.hint) for each in problems]
         raise definition_error(source, [*validated.problems, *located])
-    return _definition(validated.model, archives, variants, file, package_lines(parts, source))
+    return _definition(validated.model, archives, variants, file, source, package_lines(parts, source))
 
 
 def _content(file: Path) -> bytes:
@@ -112,6 +113,7 @@ def _check(
     problems: list[Problem],
 ) -> None:
     suites = tuple(suite for archive in archives for suite in archive.suites)
+    checks.check_not_empty(model, problems)
     for part in parts:
         checks.check_accounts(part, set_aside, problems)
         checks.check_owners(part, set_aside, problems)
@@ -139,13 +141,17 @@ def _set_aside(source: Source, parts: tuple[Part, ...]) -> checks.SetAside:
     return checks.SetAside(lost_users, frozenset(groups - sound_groups) | lost_users)
 
 
+def _places(validated: Validated[BaseDefinition], source: Source) -> Place:
+    return lambda path: f"{source.name}:{source.position(validated.original(path)).line}"
+
+
 def _variants(
-    parts: tuple[Part, ...], model: BaseDefinition, directory: Path, problems: list[Problem]
+    parts: tuple[Part, ...], model: BaseDefinition, directory: Path, problems: list[Problem], place: Place
 ) -> tuple[Variant, ...]:
     variants: dict[str, Variant] = {}
     for part in parts:
         above = variants[part.extends].config if part.extends is not None else None
-        variants[part.name] = variant_from(part, above, model, directory, problems)
+        variants[part.name] = variant_from(part, above, model, directory, problems, place)
     return tuple(variants.values())
 
 
@@ -154,6 +160,7 @@ def _definition(
     archives: tuple[Archive, ...],
     variants: tuple[Variant, ...],
     file: Path,
+    source: Source,
     lines: dict[str, int],
 ) -> Definition:
     out = model.leave_out
@@ -189,4 +196,5 @@ def _definition(
         tags=tuple(model.tags),
         shown_path=str(file),
         package_lines=lines,
+        lines={key: source.position((key,)).line for key in source.data},
     )

@@ -1,7 +1,7 @@
 """What is wrong with a definition, collected so that all of it is reported in one go."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from formation.definition.source import DataPath, Source
@@ -46,3 +46,13 @@ def definition_error(source: Source, problems: Iterable[Problem]) -> DefinitionE
         if problem.hint:
             lines[index] += f"\n    hint: {problem.hint}"
     return DefinitionError("\n".join(lines))
+
+
+def joined_error(problems: Sequence[tuple[str, str | None]]) -> DefinitionError:
+    """One error for `problems`, each a message that starts with `FILE:LINE: ` and its hint, in their order.
+
+    As in `definition_error`, the hint of a single one is the error's own.
+    """
+    if len(problems) == 1:
+        return DefinitionError(problems[0][0], hint=problems[0][1])
+    return DefinitionError("\n".join(message + (f"\n    hint: {hint}" if hint else "") for message, hint in problems))

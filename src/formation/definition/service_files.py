@@ -13,11 +13,10 @@ from pathlib import Path, PurePosixPath
 
 from formation.definition import grammar
 from formation.definition.ignore import Ignored
-from formation.definition.problems import Invalid
+from formation.definition.problems import Invalid, joined_error
 from formation.definition.service_sources import found_source
 from formation.definition.service_values import CollectedFile, Kind, ServiceDefinition, ServiceFile
 from formation.definition.substitution import UnknownVariable, substituted
-from formation.errors import DefinitionError
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +54,8 @@ def _collected(service: ServiceDefinition, files: Iterable[ServiceFile], limits:
         except Invalid as error:
             key = "content" if file.source is None else "source"
             problems.append((f"{service.place((*file.data_path, key))}: {error.reason}", error.hint))
-    if len(problems) == 1:
-        raise DefinitionError(problems[0][0], hint=problems[0][1])
     if problems:
-        raise DefinitionError("\n".join(text + (f"\n    hint: {hint}" if hint else "") for text, hint in problems))
+        raise joined_error(problems)
     return tuple(entry for _, entry in sorted(collection.entries.items()))
 
 

@@ -5,19 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from formation.definition import grammar, service_grammar
-from formation.definition.model import (
-    ArchiveEntry,
-    Command,
-    Content,
-    DirectoryEntry,
-    Entry,
-    FileEntry,
-    Identity,
-    Mode,
-    Owner,
-    TextValue,
-    text_like,
-)
+from formation.definition.model import ArchiveEntry, Content, DirectoryEntry, FileEntry, Identity
+from formation.definition.model_parts import Command, Entry, Mode, Owner, TextValue, text_like
 
 BaseImage = Annotated[str, AfterValidator(service_grammar.base_image)]
 Source = Annotated[str, AfterValidator(service_grammar.source), text_like(service_grammar.SOURCE)]

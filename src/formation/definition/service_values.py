@@ -7,8 +7,9 @@ from pathlib import Path
 
 from formation.debian.archive import Archive
 from formation.debian.package import PackageRequest
+from formation.definition.image_checks import Checks
 from formation.definition.source import DataPath
-from formation.definition.values import Directory, Group, ImageConfig, User
+from formation.definition.values import Directory, Group, ImageConfig, Pinned, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class ServiceDefinition:
     ports: tuple[str, ...]
     """`53/udp`, in the order written."""
     health_check: HealthCheck | None
+    checks: Checks
     build: ServiceBuild | None
     digest: str
     """sha256 of what decides the packages (`identity.service_lock_digest`)."""
@@ -151,3 +153,6 @@ class CollectedFile:
     content: bytes | None = None
     target: str | None = None
     """Of a symbolic link: relative, and inside what was copied."""
+    pinned: Pinned | None = None
+    """What `local` held when the build was planned: anything else must not get into the image under that plan's name.
+    None: the build is not planned yet, or `local` is None."""

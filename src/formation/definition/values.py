@@ -6,6 +6,7 @@ from pathlib import Path
 
 from formation.debian.archive import Archive
 from formation.debian.package import PackageRequest
+from formation.definition.image_checks import Checks
 
 RUNTIME = "runtime"
 """The name of the variant that the top level of a definition describes; its image tag has no suffix."""
@@ -19,6 +20,8 @@ class Group:
     gid: int | None
     """None: allocated as `groupadd` does (system: the highest free id from 999 down; else from 1000 up)."""
     system: bool
+    place: str = field(default="", compare=False, repr=False)
+    """`FILE:LINE` that says so; empty for what no definition says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,8 @@ class User:
     shell: str
     system: bool
     comment: str
+    place: str = field(default="", compare=False, repr=False)
+    """`FILE:LINE` that says so; empty for what no definition says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,17 @@ class Directory:
     """User name or decimal uid."""
     group: str
     mode: int
+    place: str = field(default="", compare=False, repr=False)
+    """`FILE:LINE` that says so; empty for what no definition says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pinned:
+    """What a file held when it was looked at."""
+
+    digest: str
+    """`sha256:…`"""
+    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +76,11 @@ class File:
     content: bytes | None
     source: Path | None
     """An absolute path on this machine, inside the definition's directory."""
+    pinned: Pinned | None = None
+    """What `source` held when the build was planned: anything else must not get into the image under that plan's name.
+    None: whatever it holds."""
+    place: str = field(default="", compare=False, repr=False)
+    """`FILE:LINE` that says so; empty for what no definition says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +115,8 @@ class Variant:
     files: tuple[File, ...]
     config: ImageConfig
     """Complete: merged with what it extends (volumes, environment and labels added, the rest replaced)."""
+    checks: Checks = field(default_factory=Checks)
+    """Its own; those of what it extends hold as well."""
 
 
 def variant_tag(tag: str, variant: str) -> str:
@@ -136,6 +159,8 @@ class Definition:
     """The YAML file as the person named it, for messages."""
     package_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
     """Package name → the line, from 1, that first mentions it."""
+    lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    """Key of the top level → its line, from 1."""
 
     def lineage(self, name: str) -> tuple[Variant, ...]:
         """The variant `name` and all that it extends, `runtime` first. Raises KeyError for an unknown name."""
@@ -153,6 +178,10 @@ class Definition:
         """`tag(variant)`, then `tags` in the form that they have for it: `trixie-slim`, or `trixie-slim-dev`."""
         more = (variant_tag(tag, variant) for tag in self.tags)
         return tuple(dict.fromkeys((self.tag(variant), *more)))
+
+    def place(self, key: str) -> str:
+        """`FILE:LINE` of a key of the top level; `FILE:1` when the definition does not say it."""
+        return f"{self.shown_path}:{self.lines.get(key, 1)}"
 
     def place_of_package(self, name: str) -> str:
         """`FILE:LINE` where the definition first mentions the package; `FILE:1` when it does not."""

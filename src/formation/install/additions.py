@@ -1,14 +1,19 @@
 """What a definition adds to the installed packages: accounts, directories and files."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import hashlib
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from formation.definition.values import Directory, File, Group, User
+from formation.definition.values import Directory, File, Group, Pinned, User
 from formation.entry import WHITEOUT, Entry
-from formation.errors import FormationError, UsageError
+from formation.errors import DefinitionError, FormationError, UsageError
 from formation.install.accounts import Accounts
+from formation.install.inside import follow
 
+_CHUNK = 1 << 20
 _ACCOUNT_FILES = {"passwd": 0o644, "group": 0o644, "shadow": 0o640, "gshadow": 0o640}
 
 
@@ -24,10 +29,26 @@ class Additions:
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """An entry, and the content of a file."""
+    """An entry, and the content of a file: `content`, or what `source` has."""
 
     entry: Entry
     content: bytes | None = None
+    source: File | None = None
+    """A pinned file, whose content may be too large to hold."""
+
+    def read(self) -> Iterator[bytes]:
+        """The content, piece by piece. Raises FormationError when a source cannot be read, or was changed."""
+        if self.source is None:
+            yield self.content or b""
+        else:
+            yield from _pinned_content(self.source)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """Equal for equal contents, among those of one kind."""
+        if self.source is None or self.source.pinned is None:
+            return self.content or b""
+        return self.source.pinned.digest.encode()
 
 
 Look = Callable[[str], Path | None]
@@ -37,48 +58,79 @@ Look = Callable[[str], Path | None]
 def realise(additions: Additions, look: Look, epoch: int) -> list[Added]:
     """The entries that `additions` come to in an image that `look` shows; every time is `epoch`.
 
-    Parents that the image lacks are added, owned by root with mode 0755. Raises FormationError for an unknown owner,
-    an id that is taken, and a path that leads through a file or out of the image.
+    Parents that the image lacks are added, owned by root with mode 0755. Raises DefinitionError, with the line that
+    asks for it, for an unknown owner, an id that is taken, and a path that leads through a file.
     """
     accounts = _read_accounts(look)
     after = accounts
     for group in additions.groups:
-        after = after.with_group(group)
+        with _said_at(group.place):
+            after = after.with_group(group)
     for user in additions.users:
-        after = after.with_user(user, epoch)
-    added: dict[str, Added] = {}
+        with _said_at(user.place):
+            after = after.with_user(user, epoch)
+    added = _account_files(accounts, after, epoch)
+    places: dict[str, str] = {}
+    items: list[Directory | File] = [*sorted(additions.directories, key=lambda d: d.path), *additions.files]
+    for item in items:
+        with _said_at(item.place):
+            new = _placed(item, after, look, epoch)
+            added[new.entry.path] = new
+            places[new.entry.path] = item.place
+    return _with_parents(added, places, look, epoch)
+
+
+def pin(file: File) -> File:
+    """`file` with what its source holds now; itself when it has none. Raises FormationError when it cannot be read."""
+    if file.source is None:
+        return file
+    try:
+        with file.source.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+            return replace(file, pinned=Pinned(f"sha256:{digest}", opened.tell()))
+    except OSError as error:
+        raise FormationError(f"cannot read {file.source} for {file.path}: {error.strerror}") from error
+
+
+@contextmanager
+def _said_at(place: str) -> Iterator[None]:
+    """Errors of the block become the definition's, at `place`; they stay what they are where that is empty."""
+    try:
+        yield
+    except FormationError as error:
+        if not place:
+            raise
+        raise DefinitionError(f"{place}: {error.message}", hint=error.hint) from None
+
+
+def _account_files(before: Accounts, after: Accounts, epoch: int) -> dict[str, Added]:
+    """Those that changed, by path."""
+    added = {}
     for name, mode in _ACCOUNT_FILES.items():
         text = getattr(after, name)
-        if text != getattr(accounts, name):
+        if text != getattr(before, name):
             gid = after.group_id("shadow") if name.endswith("shadow") else 0
             data = text.encode("utf-8", "surrogateescape")
             entry = Entry(f"etc/{name}", "file", mode, 0, gid, epoch, len(data))
             added[entry.path] = Added(entry, data)
-    for directory in sorted(additions.directories, key=lambda d: d.path):
-        entry = Entry(
-            resolve(directory.path, look),
-            "directory",
-            directory.mode,
-            after.user_id(directory.owner),
-            after.group_id(directory.group),
-            epoch,
-        )
-        _require_place(entry, look)
-        added[entry.path] = Added(entry)
-    for file in additions.files:
-        content = file.content if file.content is not None else _source(file)
-        entry = Entry(
-            resolve(file.path, look),
-            "file",
-            file.mode,
-            after.user_id(file.owner),
-            after.group_id(file.group),
-            epoch,
-            len(content),
-        )
-        _require_place(entry, look)
-        added[entry.path] = Added(entry, content)
-    return _with_parents(added, look, epoch)
+    return added
+
+
+def _placed(item: Directory | File, accounts: Accounts, look: Look, epoch: int) -> Added:
+    """The entry of a directory or file, where the image has a place for it."""
+    path = _resolve(item.path, look)
+    owner, group = accounts.user_id(item.owner), accounts.group_id(item.group)
+    if isinstance(item, Directory):
+        added = Added(Entry(path, "directory", item.mode, owner, group, epoch))
+    elif item.content is not None:
+        added = Added(Entry(path, "file", item.mode, owner, group, epoch, len(item.content)), item.content)
+    else:
+        file = item if item.pinned is not None else pin(item)
+        if file.pinned is None:
+            raise FormationError(f"{item.path} has neither content nor source")
+        added = Added(Entry(path, "file", item.mode, owner, group, epoch, file.pinned.size), source=file)
+    _require_place(added.entry, look)
+    return added
 
 
 def _require_place(entry: Entry, look: Look) -> None:
@@ -95,31 +147,17 @@ def _require_place(entry: Entry, look: Look) -> None:
         raise UsageError(f"the definition wants a file at /{entry.path}, where packages have a directory")
 
 
-def resolve(path: str, look: Look) -> str:
+def _resolve(path: str, look: Look) -> str:
     """`path` of the image without leading slash, its parents' symlinks (bin → usr/bin) followed inside the image.
 
     Raises FormationError for a loop of symlinks.
     """
-    done: list[str] = []
-    parts = [part for part in path.split("/") if part]
-    hops = 0
-    while parts:
-        part = parts.pop(0)
-        if part == "..":
-            done = done[:-1]
-            continue
-        place = look("/".join([*done, part])) if parts else None
-        if place is not None and place.is_symlink():
-            hops += 1
-            if hops > 40:
-                raise FormationError(f"{path} leads through a loop of symlinks")
-            target = str(place.readlink())
-            if target.startswith("/"):
-                done = []
-            parts = [step for step in target.split("/") if step not in ("", ".")] + parts
-            continue
-        done.append(part)
-    return "/".join(done)
+
+    def read_link(name: str) -> str | None:
+        place = look(name)
+        return os.readlink(place) if place is not None and place.is_symlink() else None
+
+    return follow(path, read_link, last=False)
 
 
 def _read_accounts(look: Look) -> Accounts:
@@ -132,16 +170,25 @@ def _read_accounts(look: Look) -> Accounts:
     return Accounts(**texts)
 
 
-def _source(file: File) -> bytes:
-    if file.source is None:
-        raise FormationError(f"{file.path} has neither content nor source")
+def _pinned_content(file: File) -> Iterator[bytes]:
+    """What the source of `file` has. Raises FormationError, at its end, when that is not what was pinned."""
+    assert file.source is not None and file.pinned is not None
+    seen, size = hashlib.sha256(), 0
     try:
-        return file.source.read_bytes()
+        with file.source.open("rb") as opened:
+            while size <= file.pinned.size and (data := opened.read(_CHUNK)):
+                seen.update(data)
+                size += len(data)
+                yield data
     except OSError as error:
         raise FormationError(f"cannot read {file.source} for {file.path}: {error.strerror}") from error
+    if f"sha256:{seen.hexdigest()}" != file.pinned.digest:
+        raise FormationError(
+            f"{file.source} was changed while the image was built", hint="build again when nothing writes to it"
+        )
 
 
-def _with_parents(added: dict[str, Added], look: Look, epoch: int) -> list[Added]:
+def _with_parents(added: dict[str, Added], places: Mapping[str, str], look: Look, epoch: int) -> list[Added]:
     complete = dict(added)
     for path in added:
         for parent in parents(path):
@@ -151,7 +198,8 @@ def _with_parents(added: dict[str, Added], look: Look, epoch: int) -> list[Added
             if place is None:
                 complete[parent] = Added(Entry(parent, "directory", 0o755, mtime=epoch))
             elif not place.is_dir():
-                raise FormationError(f"/{path} cannot be made: /{parent} is not a directory")
+                with _said_at(places.get(path, "")):
+                    raise FormationError(f"/{path} cannot be made: /{parent} is not a directory")
     return sorted(complete.values(), key=lambda item: item.entry.path.encode("utf-8", "surrogateescape"))
 
 

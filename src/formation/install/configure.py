@@ -15,7 +15,7 @@ from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, parse_diversions
 from formation.entry import Entry
 from formation.errors import FormationError
-from formation.install.effects import capture, give_way, lower_path
+from formation.install.effects import capture, give_way, lower_path, restore_links
 from formation.install.inside import inside
 from formation.install.roots import Root, RootBuilder, copy_over
 from formation.install.sandbox import Outcome, Program, make_devices, pinned_environment, remove_devices, run_programs
@@ -47,8 +47,8 @@ class StageRun:
     stage: Stage
     files: Path
     """Where the packages' files are merged."""
-    unpack: Callable[[Sequence[Diversion]], None]
-    """Puts them there, as the diversions demand."""
+    unpack: Callable[[Sequence[Diversion], Sequence[Path]], None]
+    """Puts them there, as the diversions demand and onto the trees that are there, top first."""
     before: tuple[Path, ...]
     """The trees below, top first."""
     builder: RootBuilder
@@ -67,18 +67,19 @@ class StageRun:
             with self.builder.open(self.before) as root:
                 self._run_preinsts(root, scripted)
                 diversions = inside(root.path, DIVERSIONS)
-                self.unpack(parse_diversions(diversions.read_bytes() if diversions.is_file() else b""))
+                self.unpack(parse_diversions(diversions.read_bytes() if diversions.is_file() else b""), (root.path,))
                 upper = root.changes
             give_way(upper, self.files)
         else:
             file = lower_path(DIVERSIONS, self.before)
-            self.unpack(parse_diversions(file.read_bytes() if file else b""))
+            self.unpack(parse_diversions(file.read_bytes() if file else b""), self.before)
         with self.builder.open((self.files, *self.before), upper=upper) as root:
             self._write_database(root)
             if self.stage.bootstrap:
                 # base-passwd makes /etc/passwd, which the others may read.
                 self._run_preinsts(root, sorted(scripted, key=lambda p: (p.name.name != "base-passwd", p.name.name)))
             self._configure(root)
+            restore_links(root.candidates(), root.changes, root.path, root.lowers)
             changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch)
         return Captured(changed, removed, root.changes)
 

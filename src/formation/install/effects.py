@@ -81,6 +81,59 @@ def capture(
     return sorted(changed, key=lambda entry: entry.path.encode("utf-8", "surrogateescape")), sorted(removed)
 
 
+def restore_links(
+    candidates: Iterable[tuple[str, os.stat_result | None]], changes: Path, root: Path, lowers: Sequence[Path]
+) -> None:
+    """Gives every name of a file what scripts did to one of them, which an overlay and a copy keep apart.
+
+    `changes` has the content of the candidates, `root` is the whole tree, into which the names are linked. What cannot
+    be told is whether a script wrote the file anew under the one name; then the others should have stayed as they were.
+    """
+    names: dict[Path, dict[str, list[str]]] = {}
+    found = [path for path, status in candidates if status is not None and stat.S_ISREG(status.st_mode)]
+    if changes == root:
+        # Of a copy everything is a candidate: the trees below tell sooner which files have several names.
+        names = {lower: _linked_names(lower) for lower in lowers}
+        found = [path for path in found if any(path in linked for linked in names.values())]
+    for path in found:
+        before = lower_path(path, lowers)
+        if before is None or not stat.S_ISREG(before.lstat().st_mode) or before.lstat().st_nlink == 1:
+            continue
+        lower = next(lower for lower in lowers if lower / path == before)
+        if lower not in names:
+            names[lower] = _linked_names(lower)
+        others = names[lower].get(path, ())
+        if others and not _same(changes / path, (changes / path).lstat(), before):
+            for other in others:
+                if other != path and _is_untouched(root, other, lower):
+                    (root / other).unlink()
+                    (root / other).hardlink_to(root / path)
+
+
+def _linked_names(top: Path) -> dict[str, list[str]]:
+    """Path below `top` of each file with several names there, and all of these."""
+    by_inode: dict[int, list[str]] = {}
+    pending = [""]
+    while pending:
+        directory = pending.pop()
+        with os.scandir(top / directory) as entries:
+            for item in entries:
+                path = f"{directory}/{item.name}" if directory else item.name
+                if item.is_dir(follow_symlinks=False):
+                    pending.append(path)
+                elif item.is_file(follow_symlinks=False):
+                    by_inode.setdefault(item.inode(), []).append(path)
+    return {path: sorted(paths) for paths in by_inode.values() if len(paths) > 1 for path in paths}
+
+
+def _is_untouched(root: Path, path: str, lower: Path) -> bool:
+    try:
+        status = _status_below(root, path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return _same(root / path, status, lower / path)
+
+
 def _is_running_state(path: str, status: os.stat_result | None) -> bool:
     """Whether it is a file below /run: a lock or a process id. Directories there, such as /run/lock, are kept."""
     return path.startswith("run/") and status is not None and stat.S_ISREG(status.st_mode)

@@ -2,7 +2,7 @@
 
 KEY/files/        the files of the stage's packages, merged
 KEY/tree/         what the scripts changed, fit as a lower layer of overlayfs
-KEY/effects.json  the list of what changed, and a digest of the content
+KEY/effects.json  the list of what changed, a digest of the content, and where packages' files landed
 """
 
 import hashlib
@@ -18,6 +18,7 @@ from typing import Any
 from formation.entry import Entry
 from formation.errors import IntegrityError
 from formation.files import write_bytes
+from formation.install.landing import NOWHERE_ELSE, Landings
 from formation.store.locking import remove_tree
 
 
@@ -33,18 +34,28 @@ class Effects:
     """Sorted by path; files, directories and symlinks."""
     removed: tuple[str, ...]
     """Paths that were there before and are gone; sorted."""
+    landings: Landings = NOWHERE_ELSE
+    """Where the packages' files are, if not where the packages ship them."""
 
 
 def store_effects(
-    changed: Sequence[Entry], removed: Sequence[str], source: Path, target: Path, scratch: Path
+    changed: Sequence[Entry],
+    removed: Sequence[str],
+    source: Path,
+    target: Path,
+    scratch: Path,
+    landings: Landings = NOWHERE_ELSE,
 ) -> Effects:
     """Keeps a difference as the directory `target`, beside the `files/` that are in `scratch`, which is renamed to it.
+
+    Names of one file in `source` are names of one file in the store.
 
     When another run stored the same effects first, theirs stay; by their key both are the same.
     """
     tree = scratch / "tree"
     tree.mkdir()
     directory_times = []
+    names: dict[int, Path] = {}
     for entry in changed:
         destination = tree / entry.path
         _make_parents(tree, entry.path, source)
@@ -53,6 +64,9 @@ def store_effects(
             directory_times.append((destination, entry))
         elif entry.type == "symlink":
             destination.symlink_to(entry.target)
+        elif (first := names.setdefault((source / entry.path).lstat().st_ino, destination)) != destination:
+            destination.hardlink_to(first)
+            continue
         else:
             shutil.copyfile(source / entry.path, destination)
         _apply_metadata(destination, entry)
@@ -65,6 +79,8 @@ def store_effects(
         "changed": [_to_json(entry) for entry in changed],
         "removed": list(removed),
         "content": _content_digest(tree, changed),
+        "followed": dict(landings.followed),
+        "covered": sorted(landings.covered),
     }
     write_bytes(scratch / "effects.json", json.dumps(document).encode())
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -90,12 +106,13 @@ def load_effects(directory: Path) -> Effects:
         document = json.loads(data)
         changed = tuple(_from_json(value) for value in document["changed"])
         removed = tuple(document["removed"])
+        landings = Landings(dict(document["followed"]), frozenset(document["covered"]))
         intact = document["content"] == _content_digest(directory / "tree", changed)
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         intact = False
     if not intact:
         raise IntegrityError(f"the stored effects {directory.name} are damaged", hint="formation cache prune --all")
-    return Effects(directory / "files", directory / "tree", changed, removed)
+    return Effects(directory / "files", directory / "tree", changed, removed, landings)
 
 
 def _content_digest(tree: Path, changed: Iterable[Entry]) -> str:

@@ -5,25 +5,27 @@ the next variant still come in; layers are put together where a worker has nothi
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
+from formation.debian.database import INFO
 from formation.debian.diversions import FILE as DIVERSIONS
-from formation.debian.diversions import diverted, parse_diversions
+from formation.debian.diversions import parse_diversions
 from formation.errors import FormationError
-from formation.install.conflicts import Contested, Shipped, find_overlaps
 from formation.install.effects import lower_path
 from formation.install.effects_record import Effects
 from formation.install.job import Arrived, BuiltLayer, BuiltVariant, Job, PackageJob, Step, Stop, VariantJob, Wanted
-from formation.install.layer import LayerStore, Owner
-from formation.install.placement import SegmentSpec, merged_path
+from formation.install.landing import Landings
+from formation.install.layer import LayerStore
+from formation.install.ownership import Ownership, without_lost
+from formation.install.placement import SegmentSpec
 from formation.install.roots import Isolation
 from formation.install.schedule import ASSEMBLE, CONFIGURE, UNPACK, Schedule
-from formation.install.segment_record import Segment, read_control, read_entries, read_listed
+from formation.install.segment_record import Segment
 from formation.install.stages import Stage, StagePackage, early_names, plan_stages
 from formation.install.top import Top, build_top
 from formation.install.work import (
@@ -31,13 +33,14 @@ from formation.install.work import (
     configure,
     known_effects,
     known_segment,
+    settled,
+    shipped_package,
     stage_package,
     unpack,
 )
 from formation.store.store import Store
 
 Result = TypeVar("Result")
-_ORDINARY: Owner = (0o755, 0, 0)
 
 
 @dataclass(slots=True)
@@ -48,6 +51,8 @@ class _Variant:
     package_layers: list[Future[BuiltLayer]] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     effects: list[Effects] = field(default_factory=list)
+    lost: dict[str, frozenset[str]] = field(default_factory=dict)
+    """What packages of the variants below lose to its own, by the digest of their .deb."""
     top: Top | None = None
 
 
@@ -72,20 +77,19 @@ class Installation:
         self._work = work
         self._isolation = isolation
         self._layers = LayerStore(
-            self._store.segments, self._store.layers, self._store.blobs, work, job.spec.compression
+            self._store.segments, self._store.trees, self._store.layers, self._store.blobs, work, job.spec.compression
         )
         self._variants = [_Variant(variant) for variant in job.variants]
         self._packages = {package.digest: package for variant in job.variants for package in variant.packages}
         self._segments: dict[str, Segment] = {}
         self._begun: set[str] = set()
         self._trees: list[Path] = []
-        self._owners: dict[str, Owner] = {}
-        self._files: dict[str, Shipped | None] = {}
+        self._ownership = Ownership()
         self._before: Stage | None = None
         self._reused: set[str] = set()
-        self._staged: list[StagePackage] = []
+        self._staged: dict[str, StagePackage] = {}
         self._specs: dict[str, SegmentSpec] = {}
-        self._contested: list[Contested] = []
+        self._landings: dict[str, Landings] = {}
 
     def run(self) -> tuple[BuiltVariant, ...]:
         """Does everything, and gives what each variant adds. Raises FormationError."""
@@ -120,13 +124,14 @@ class Installation:
         rest = packages
         if essential and variant is self._variants[0]:
             self._wait_for(essential)
+            self._note_contents(variant, essential)
             self._run_stages(variant, essential, frozenset(package.name for package in essential))
             rest = tuple(package for package in packages if not package.essential)
-        self._wait_for(packages)
-        self._note_contents(packages)
-        self._start_package_layers(variant)
+        self._wait_for(rest)
+        self._note_contents(variant, rest)
+        variant.package_layers = [self._start_package_layer(group) for group in variant.job.layers]
         self._run_stages(variant, rest)
-        self._divert(variant)
+        self._settle(variant)
         tree = self._work / f"additions-{variant.job.name}"
         variant.top = self._await(
             CONFIGURE,
@@ -135,9 +140,10 @@ class Installation:
             variant.effects,
             variant.job.additions,
             tuple(self._trees),
-            frozenset(self._files) | frozenset(self._owners),
+            self._ownership.paths(),
             self._last_stage().epoch,
             tree,
+            self._corrected_lists(variant),
         )
         self._note_top(variant.top, tree)
 
@@ -146,10 +152,11 @@ class Installation:
     ) -> None:
         """Configures `packages` on top of everything so far."""
         segments = {self._segments[package.digest].key: self._segments[package.digest] for package in packages}
-        staged = [stage_package(self._store, package, self._segments[package.digest]) for package in packages]
-        self._staged.extend(staged)
-        early = early_names(self._staged)
-        for stage in plan_stages(staged, essential, before=self._before, epoch=self._job.epoch, early=early):
+        staged = {p.digest: stage_package(self._store, p, self._segments[p.digest]) for p in packages}
+        self._staged.update(staged)
+        early = early_names(self._staged.values())
+        epoch = self._job.epoch
+        for stage in plan_stages(tuple(staged.values()), essential, before=self._before, epoch=epoch, early=early):
             effects = known_effects(self._store, stage)
             if effects is None:
                 own = [segments[package.key] for package in stage.packages]
@@ -160,6 +167,8 @@ class Installation:
                 self._reused.add(stage.key)
             self._tell(Step("configure", amount=len(stage.packages)))
             self._trees[:0] = [effects.tree, effects.files]
+            for package in stage.packages:
+                self._landings[segments[package.key].deb] = effects.landings
             variant.stages.append(stage)
             variant.effects.append(effects)
             self._before = stage
@@ -170,54 +179,46 @@ class Installation:
             raise FormationError("the image would have no package at all", hint="name one under packages:")
         return self._before
 
-    def _note_contents(self, packages: Sequence[PackageJob]) -> None:
-        """Takes down who owns which directory, since the first package to bring one decides, and who which file.
+    def _note_contents(self, variant: _Variant, packages: Sequence[PackageJob]) -> None:
+        """Takes down what `packages` ship.
 
-        A package that loses files to another is unpacked once more without them.
+        A package of the same variant that loses files to another is unpacked once more without them.
         """
-        shipped = []
-        for package in packages:
-            segment = self._segments[package.digest]
-            entries = read_entries(self._store.segments, segment)
-            control = read_control(self._store.segments, segment)
-            diverts = b"dpkg-divert" in control.get("preinst", b"")
-            identity = (package.name, package.version, package.architecture, package.digest)
-            shipped.append(Shipped(*identity, entries, control["control"], diverts))
-            for entry in entries:
-                if entry.type == "directory":
-                    self._owners.setdefault(entry.path, (entry.mode, entry.uid, entry.gid))
-        overlaps = find_overlaps(shipped, self._files)
-        self._contested.extend(overlaps.contested)
-        for digest, paths in overlaps.lost.items():
-            self._unpack_again(digest, replace(self._job.spec, omit=self._job.spec.omit | paths))
+        own = {package.digest for package in variant.job.packages}
+        shipped = [shipped_package(self._store, package, self._segments[package.digest]) for package in packages]
+        for digest, paths in self._ownership.add(shipped).items():
+            if digest in own:
+                spec = self._specs.get(digest, self._job.spec)
+                self._unpack_again(digest, replace(spec, omit=spec.omit | paths))
+            else:
+                variant.lost[digest] = variant.lost.get(digest, frozenset()) | paths
 
-    def _divert(self, variant: _Variant) -> None:
-        """Puts files that scripts diverted where they belong: into layers that are made once more.
+    def _settle(self, variant: _Variant) -> None:
+        """Puts files that scripts diverted, or that lie beyond symlinks, where they belong: into layers made once more.
 
         Raises FormationError when two packages ship a file and it was not diverted.
         """
         file = lower_path(DIVERSIONS, self._trees)
         diversions = parse_diversions(file.read_bytes()) if file is not None else ()
-        for contested in self._contested:
-            if not contested.settled_by(diversions):
-                raise contested.error()
+        self._ownership.check_contested(diversions)
         moved = set()
         for package in variant.job.packages:
-            listed = read_listed(self._store.segments, self._segments[package.digest])
-            moves = diverted(package.name, listed.decode("utf-8", "surrogateescape").splitlines(), diversions)
-            if moves:
+            before = self._specs.get(package.digest, self._job.spec)
+            segment, landings = self._segments[package.digest], self._landings[package.digest]
+            spec, away = settled(self._store, package, segment, before, diversions, landings)
+            if spec != before:
                 moved.add(package.digest)
-                self._unpack_again(
-                    package.digest, replace(self._specs.get(package.digest, self._job.spec), renames=moves)
-                )
-            for path, target in moves:
-                owner = self._files.get(merged_path(path))
-                if owner is not None and owner.digest == package.digest:
-                    del self._files[merged_path(path)]
-                self._files.setdefault(merged_path(target), None)
+                self._unpack_again(package.digest, spec)
+                self._ownership.move(package.digest, spec.renames, away)
         for number, group in enumerate(variant.job.layers):
             if not moved.isdisjoint(group):
                 variant.package_layers[number] = self._start_package_layer(group)
+
+    def _corrected_lists(self, variant: _Variant) -> Mapping[str, bytes]:
+        """dpkg's file lists of packages in the variants below, without what packages of this variant replace."""
+        paths = {f"{INFO}/{self._staged[digest].name.in_files}.list": lost for digest, lost in variant.lost.items()}
+        files = {path: lower_path(path, self._trees) for path in paths}
+        return {path: without_lost(file.read_bytes(), paths[path]) for path, file in files.items() if file is not None}
 
     def _unpack_again(self, digest: str, spec: SegmentSpec) -> None:
         self._specs[digest] = spec
@@ -228,16 +229,10 @@ class Installation:
         self._trees.insert(0, additions)
         last = self._last_stage()
         self._before = replace(last, key=hashlib.sha256(f"{last.key} {top.digest}".encode()).hexdigest())
-        for entry in top.entries:
-            self._files.setdefault(entry.path, None)
-            if entry.type == "directory":
-                self._owners[entry.path] = (entry.mode, entry.uid, entry.gid)
-
-    def _start_package_layers(self, variant: _Variant) -> None:
-        variant.package_layers.extend(self._start_package_layer(group) for group in variant.job.layers)
+        self._ownership.add_top(top.entries)
 
     def _start_package_layer(self, group: Sequence[str]) -> "Future[BuiltLayer]":
-        special = {path: owner for path, owner in self._owners.items() if owner != _ORDINARY}
+        special = self._ownership.special_directories()
         names = [(self._packages[digest].name, self._packages[digest].version) for digest in group]
         segments = [self._segments[digest] for digest in group]
         return self._schedule.submit(ASSEMBLE, build_package_layer, self._layers, names, segments, special)

@@ -41,8 +41,6 @@ class Job:
     """A whole installation."""
 
     store: Path
-    architecture: str
-    """Debian's name: amd64."""
     variants: tuple[VariantJob, ...]
     """What extends comes after what it extends."""
     spec: SegmentSpec

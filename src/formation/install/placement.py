@@ -40,8 +40,10 @@ class SegmentSpec:
     """dpkg's path-include patterns. They stand after the excludes; of those that match the last wins."""
     omit: frozenset[str] = frozenset()
     """Paths that another package replaces, as they would be in the tree; they leave the package's file list too."""
+    covered: frozenset[str] = frozenset()
+    """Paths that something else has, as they would be in the tree; the package's file list names them all the same."""
     renames: tuple[tuple[str, str], ...] = ()
-    """Diversions: a path as the package ships it, and where it goes."""
+    """Diversions, and what lies beyond symlinks: a path as the package ships it, and where it goes."""
     usr_merged: bool = True
     """/bin, /lib and the like are symlinks into /usr, and what packages ship below them goes to /usr."""
 
@@ -49,7 +51,7 @@ class SegmentSpec:
 class Placement:
     """A SegmentSpec made ready to be asked about many entries."""
 
-    __slots__ = ("_excluded", "_included", "_omit", "_prefixes", "_renames", "_usr_merged")
+    __slots__ = ("_covered", "_excluded", "_included", "_omit", "_prefixes", "_renames", "_usr_merged")
 
     def __init__(self, spec: SegmentSpec) -> None:
         self._excluded = _any_of(spec.path_excludes)
@@ -57,6 +59,7 @@ class Placement:
         self._prefixes = tuple(_WILDCARD.split(pattern)[0].rstrip("/") for pattern in spec.path_includes)
         self._renames = dict(spec.renames)
         self._omit = spec.omit
+        self._covered = spec.covered
         self._usr_merged = spec.usr_merged
 
     def excludes(self, entry: Entry) -> bool:
@@ -83,6 +86,10 @@ class Placement:
     def omits(self, path: str) -> bool:
         """Whether another package replaces what would be at `path` of the tree."""
         return path in self._omit
+
+    def covers(self, path: str) -> bool:
+        """Whether something that is no file of the package is at `path` of the tree."""
+        return path in self._covered
 
 
 def merged_path(path: str) -> str:

@@ -4,7 +4,7 @@ Three files, so that a warm build reads no more than the first of each:
 
     KEY.json        the Segment itself, under a kilobyte
     KEY.seg         the compressed entries
-    KEY.contents    dpkg's file list, the entries, those left out, and the control members, one after the other
+    KEY.contents    dpkg's file list, the entries, and the control members, one after the other
 
 KEY.json is written last and tells the sizes of the others: where it is and they agree, the segment is complete. Nothing
 is synced, since all of it can be made again: after a power cut, sizes or digests may disagree, and then it is.
@@ -26,7 +26,7 @@ from formation.install.placement import SegmentSpec
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
 
-_VERSION = "segment-4"
+_VERSION = "segment-5"
 """Changes whenever the same package and spec would give another segment or record."""
 
 _FIELDS = 8
@@ -62,9 +62,9 @@ class Segment:
     """The latest time in the package before it was clamped; seconds since 1970, 0 for an empty package."""
     control: tuple[ControlMember, ...]
     """In the package's order."""
-    sections: tuple[int, int, int]
-    """Bytes of the file list, the entries and the left-out entries in KEY.contents; the control members follow."""
-    checksums: tuple[int, int, int, int]
+    sections: tuple[int, int]
+    """Bytes of the file list and the entries in KEY.contents; the control members follow."""
+    checksums: tuple[int, int, int]
     """CRC-32 of each of these sections, and of all control members: against bits that rot, not against malice."""
 
     @property
@@ -81,14 +81,13 @@ class Contents:
     """dpkg's info/PACKAGE.list: paths as the package ships them, in its order, excluded ones included."""
     entries: tuple[Entry, ...]
     """What is in the tree, directories included, sorted by the bytes of the path."""
-    left_out: tuple[Entry, ...]
-    """What filters and replacing packages keep out of the tree, sorted likewise."""
     control: dict[str, bytes]
 
 
 def segment_key(deb: str, spec: SegmentSpec) -> str:
     """The name that the segment of the .deb with digest `deb` has in the store: equal keys, equal bytes."""
-    facts = asdict(spec) | {"omit": sorted(spec.omit), "deb": deb, "version": _VERSION}
+    paths = {"omit": sorted(spec.omit), "covered": sorted(spec.covered)}
+    facts = asdict(spec) | paths | {"deb": deb, "version": _VERSION}
     return sha256(json_bytes(facts | {"format": FORMAT[spec.compression]})).removeprefix("sha256:")
 
 
@@ -118,14 +117,13 @@ def segment_json(segment: Segment) -> bytes:
     return json_bytes(fields)
 
 
-def write_contents(file: IO[bytes], contents: Contents) -> tuple[tuple[int, int, int], tuple[int, int, int, int]]:
+def write_contents(file: IO[bytes], contents: Contents) -> tuple[tuple[int, int], tuple[int, int, int]]:
     """Writes KEY.contents; gives the `sections` and `checksums` of its Segment."""
-    sections = (contents.listed, _encoded(contents.entries), _encoded(contents.left_out))
+    entries = _encoded(contents.entries)
     control = b"".join(contents.control.values())
-    file.writelines([*sections, control])
-    listed, entries, left_out = sections
-    sizes = (len(listed), len(entries), len(left_out))
-    return sizes, (crc32(listed), crc32(entries), crc32(left_out), crc32(control))
+    file.writelines([contents.listed, entries, control])
+    sizes = (len(contents.listed), len(entries))
+    return sizes, (crc32(contents.listed), crc32(entries), crc32(control))
 
 
 def read_listed(directory: Path, segment: Segment) -> bytes:
@@ -138,14 +136,9 @@ def read_entries(directory: Path, segment: Segment) -> tuple[Entry, ...]:
     return _decoded(_section(directory, segment, 1))
 
 
-def read_left_out(directory: Path, segment: Segment) -> tuple[Entry, ...]:
-    """What filters and replacing packages keep out of the tree, sorted likewise."""
-    return _decoded(_section(directory, segment, 2))
-
-
 def read_control(directory: Path, segment: Segment) -> dict[str, bytes]:
     """The control members: `control`, `postinst`, `conffiles`, …"""
-    data = _section(directory, segment, 3)
+    data = _section(directory, segment, 2)
     members, position = {}, 0
     for member in segment.control:
         members[member.name] = data[position : position + member.size]
@@ -154,7 +147,7 @@ def read_control(directory: Path, segment: Segment) -> dict[str, bytes]:
 
 
 def _section(directory: Path, segment: Segment, number: int) -> bytes:
-    """The section of KEY.contents with this number; 3 for the control members."""
+    """The section of KEY.contents with this number; 2 for the control members."""
     file = directory / f"{segment.key}.contents"
     start = sum(segment.sections[:number])
     size = (*segment.sections, segment.contents_size - start)[number]

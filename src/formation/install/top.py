@@ -3,7 +3,7 @@
 import hashlib
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from formation.entry import WHITEOUT, Entry, encode_path
@@ -35,8 +35,11 @@ def build_top(
     below: frozenset[str],
     epoch: int,
     tree: Path,
+    lists: Mapping[str, bytes],
 ) -> Top:
     """Makes the layer of `effects`, in the order of the stages, and `additions`, which also go to the new `tree`.
+
+    So do `lists`, files of dpkg's database by their path.
 
     `lowers` is the whole tree with these effects, top first. `below` are the paths, directories included, that lower
     layers of the image bring: only of those does a removal need a whiteout. Raises FormationError as `realise` does.
@@ -46,13 +49,17 @@ def build_top(
         return lower_path(path, lowers)
 
     added = realise(additions, look, epoch)
+    added += (Added(Entry(path, "file", 0o644, 0, 0, epoch, len(data)), data) for path, data in sorted(lists.items()))
     made = {item.entry.path: item.entry.type for item in added}
     merged = _changed(effects, look)
     merged.update(_whiteouts(effects, made, look, below, epoch))
-    merged.update((item.entry.path, Source(item.entry, item.content)) for item in added)
+    # A source is read once, into the tree: what the layer has cannot be something else.
+    merged.update(
+        (item.entry.path, Source(item.entry, tree / item.entry.path if item.source else item.content)) for item in added
+    )
     _add_parents(merged, look, epoch)
     _write_tree(tree, added, look, epoch)
-    ordered = [merged[path] for path in sorted(merged, key=encode_path)]
+    ordered = _with_links(merged[path] for path in sorted(merged, key=encode_path))
     layer = tree_layer(ordered, layers)
     built = BuiltLayer("effects", (), layer.digest, layer.size, layer.diff_id, layers.compression)
     return Top(built, tuple(source.entry for source in ordered), _digest(added))
@@ -71,6 +78,22 @@ def _changed(effects: Sequence[Effects], look: Look) -> dict[str, Source]:
             elif place == effect.tree / entry.path:
                 merged[entry.path] = Source(entry, place if entry.type == "file" else None)
     return merged
+
+
+def _with_links(sources: Iterable[Source]) -> list[Source]:
+    """`sources`, in which the further names of a file that has several in the effects are hard links to the first."""
+    first: dict[tuple[int, int], str] = {}
+    found = []
+    for source in sources:
+        entry = source.entry
+        if isinstance(source.content, Path) and (status := source.content.lstat()).st_nlink > 1:
+            target = first.setdefault((status.st_dev, status.st_ino), entry.path)
+            if target != entry.path:
+                link = replace(entry, type="hardlink", size=0, target=target, xattrs=())
+                found.append(Source(link))
+                continue
+        found.append(source)
+    return found
 
 
 def _whiteouts(
@@ -129,7 +152,7 @@ def _write_tree(tree: Path, added: Sequence[Added], look: Look, epoch: int) -> N
             if item.entry.type == "directory":
                 writer.directory(item.entry)
             else:
-                writer.file(item.entry, (item.content or b"",))
+                writer.file(item.entry, item.read())
         writer.finish()
     finally:
         writer.close()
@@ -139,5 +162,5 @@ def _write_tree(tree: Path, added: Sequence[Added], look: Look, epoch: int) -> N
 def _digest(added: Iterable[Added]) -> str:
     digest = hashlib.sha256()
     for item in added:
-        digest.update(header(item.entry) + (item.content or b""))
+        digest.update(header(item.entry) + item.fingerprint)
     return digest.hexdigest()

@@ -9,8 +9,10 @@ from formation.debian.deb822 import parse_stanza
 from formation.debian.diversions import Diversion, diverted
 from formation.errors import IntegrityError, MalformedError
 from formation.install.configure import StageRun
+from formation.install.conflicts import Shipped
 from formation.install.effects_record import Effects, load_effects, store_effects
 from formation.install.job import BuiltLayer, PackageJob
+from formation.install.landing import NOWHERE_ELSE, Arriving, Ground, Landings, find_landings, landed, settled_spec
 from formation.install.layer import LayerStore, Owner, package_layer
 from formation.install.link import link_tree
 from formation.install.placement import SegmentSpec, merged_path
@@ -26,6 +28,7 @@ from formation.install.segment_record import (
 )
 from formation.install.stages import Stage, StagePackage
 from formation.store.locking import remove_tree
+from formation.store.prune import mark_used
 from formation.store.store import Store
 
 FAR = 2**33 - 1
@@ -67,6 +70,8 @@ def known_segment(store: Store, package: PackageJob, spec: SegmentSpec, epoch: i
         if segment is None or not (store.trees / segment.key).is_dir():
             return None
         if clamp == epoch or segment.newest <= epoch:
+            mark_used(store.segments / f"{segment.key}.json")
+            mark_used(store.trees / segment.key)
             return segment
     return None
 
@@ -85,6 +90,39 @@ def stage_package(store: Store, package: PackageJob, segment: Segment) -> StageP
         listed=tuple(listed),
         newest=segment.newest,
     )
+
+
+def shipped_package(store: Store, package: PackageJob, segment: Segment) -> Shipped:
+    """An unpacked package as the owner of its files."""
+    control = read_control(store.segments, segment)
+    return Shipped(
+        package.name,
+        package.version,
+        package.architecture,
+        package.digest,
+        read_entries(store.segments, segment),
+        control["control"],
+        diverts=b"dpkg-divert" in control.get("preinst", b""),
+    )
+
+
+def settled(
+    store: Store,
+    package: PackageJob,
+    segment: Segment,
+    spec: SegmentSpec,
+    diversions: Sequence[Diversion],
+    landings: Landings,
+) -> tuple[SegmentSpec, Mapping[str, str]]:
+    """How a package is unpacked for its layer, once its stage is configured, and its paths that were diverted.
+
+    `spec` is how it was unpacked for its stage; `landings` are those of the stage.
+    """
+    listed = read_listed(store.segments, segment).decode("utf-8", "surrogateescape").splitlines()
+    away = dict(diverted(package.name, listed, diversions))
+    if not away and landings == NOWHERE_ELSE:
+        return spec, away
+    return settled_spec(spec, listed, read_entries(store.segments, segment), away, landings), away
 
 
 def configure(
@@ -109,11 +147,19 @@ def configure(
             (files / name).mkdir()
             (files / name).chmod(mode)
 
-    def unpack_stage(diversions: Sequence[Diversion]) -> None:
+    landings = NOWHERE_ELSE
+
+    def unpack_stage(diversions: Sequence[Diversion], trees: Sequence[Path]) -> None:
+        nonlocal landings
+        ground = Ground(trees)
+        arriving = []
         for package, segment in zip(stage.packages, segments, strict=True):
             moves = diverted(package.name.name, package.listed, diversions)
-            moved = {merged_path(path): merged_path(target) for path, target in moves}
-            link_tree(package.tree, files, read_entries(store.segments, segment), moved)
+            away = {merged_path(path): merged_path(target) for path, target in moves}
+            arriving.append(Arriving(package.name.name, read_entries(store.segments, segment), away))
+        landings = find_landings(arriving, ground)
+        for package, its in zip(stage.packages, arriving, strict=True):
+            link_tree(package.tree, files, *landed(its, landings, ground))
 
     builder = RootBuilder(place, isolation)
     failed = store.work / f"failed-{stage.key[:16]}"
@@ -121,7 +167,8 @@ def configure(
     remove_tree(failed)
     try:
         captured = StageRun(stage, files, unpack_stage, tuple(before), builder, place / "log", failed).run()
-        return store_effects(captured.changed, captured.removed, captured.source, store.effects / stage.key, result)
+        kept = store.effects / stage.key
+        return store_effects(captured.changed, captured.removed, captured.source, kept, result, landings)
     finally:
         builder.close()
 
@@ -129,9 +176,11 @@ def configure(
 def known_effects(store: Store, stage: Stage) -> Effects | None:
     """The effects of a stage when the store has them."""
     try:
-        return load_effects(store.effects / stage.key)
+        effects = load_effects(store.effects / stage.key)
     except (FileNotFoundError, IntegrityError):
         return None
+    mark_used(store.effects / stage.key)
+    return effects
 
 
 def build_package_layer(

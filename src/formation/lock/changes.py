@@ -58,6 +58,7 @@ def is_same(old: Lock, new: Lock) -> bool:
     """
     return (
         old.definition == new.definition
+        and old.base == new.base
         and list(old.packages.items()) == list(new.packages.items())
         and [(s.archive, s.uri, s.suite, s.components) for s in old.suites]
         == [(s.archive, s.uri, s.suite, s.components) for s in new.suites]

@@ -15,13 +15,13 @@ def staleness(definition: Definition, lock: Lock) -> str | None:
     """
     if lock.definition == definition.digest:
         # The digest is text that anyone can edit; what the build relies on is looked at all the same.
-        return next(_misfits(definition, lock), None)
-    reasons = list(dict.fromkeys([*_misfits(definition, lock), *_archive_changes(definition, lock)]))
+        return next(misfits(definition, lock), None)
+    reasons = list(dict.fromkeys([*misfits(definition, lock), *archive_changes(definition, lock)]))
     reasons += dict.fromkeys(_request_changes(definition, lock))
     return "; ".join(reasons) or "what decides its packages was changed in the definition"
 
 
-def _misfits(definition: Definition, lock: Lock) -> Iterator[str]:
+def misfits(definition: Definition, lock: Lock) -> Iterator[str]:
     """What of the definition the lock does not have, or has too much."""
     for architecture in definition.architectures:
         if architecture not in lock.packages:
@@ -37,7 +37,7 @@ def _misfits(definition: Definition, lock: Lock) -> Iterator[str]:
     yield from (f"its archive {name} is not in the definition" for name in gone)
 
 
-def _archive_changes(definition: Definition, lock: Lock) -> Iterator[str]:
+def archive_changes(definition: Definition, lock: Lock) -> Iterator[str]:
     locked = {(suite.archive, suite.suite): suite for suite in lock.suites}
     archives = {archive.name: archive for archive in definition.archives}
     for archive in definition.archives:

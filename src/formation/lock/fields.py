@@ -86,6 +86,12 @@ TOP: Final[Mapping[str, Check]] = {
     "epoch": time,
 }
 
+BASE: Final[Mapping[str, Check]] = {
+    "name": matching(r"[!-~]{1,1000}", "the name of an image"),
+    "architecture": ARCHITECTURE,
+    "digest": DIGEST,
+}
+
 SUITE: Final[Mapping[str, Check]] = {
     "archive": STEM,
     "uri": matching(r"[a-z]+://[^\s\"]+", "a URI"),

@@ -1,6 +1,7 @@
 """formation.lock: a Lock as text that people review in a pull request. It is TOML; `tables` says which part of it.
 
     format, definition, architectures, epoch
+    [[base]]       of a service, the image below for each architecture
     [[suite]]      one for each InRelease file, in the definition's order
     [[package]]    one for each .deb, sorted by name
 
@@ -14,7 +15,7 @@ from typing import Final
 from formation.digest import sha256
 from formation.errors import DefinitionError, UsageError
 from formation.lock import fields
-from formation.lock.model import Lock, LockedPackage, LockedSuite
+from formation.lock.model import Lock, LockedBase, LockedPackage, LockedSuite
 from formation.lock.tables import Table, Value, WrongLine, read_tables, time_of, write_table
 
 FORMAT: Final = 1
@@ -71,6 +72,8 @@ def lock_text(lock: Lock) -> str:
         "epoch": time_of(lock.epoch),
     }
     lines = [*_HEADER, *write_table("", top)]
+    for base in lock.base:
+        lines += ["", *write_table("base", base_values(base))]
     for suite in lock.suites:
         lines += ["", *write_table("suite", suite_values(suite))]
     for package, architectures in entries(lock):
@@ -91,6 +94,11 @@ def entries(lock: Lock) -> Iterator[tuple[LockedPackage, tuple[str, ...]]]:
             found.setdefault(package, []).append(architecture)
     for package in sorted(found, key=lambda each: (each.name, each.architecture, each.variants, each.version)):
         yield package, tuple(found[package])
+
+
+def base_values(base: LockedBase) -> dict[str, Value]:
+    """The base of a service as the lock has it."""
+    return {"name": base.name, "architecture": base.architecture, "digest": base.digest}
 
 
 def suite_values(suite: LockedSuite) -> dict[str, Value]:
@@ -151,14 +159,29 @@ def _lock(tables: list[Table]) -> Lock:
     for table in rest:
         if table.name == "package":
             _add_package(table, packages, places, known)
-        elif table.name != "suite":
+        elif table.name not in ("suite", "base"):
             raise WrongLine(table.line, f"a lock has no {table.name[:100]!r}")
     return Lock(
         definition=head["definition"],
         epoch=head["epoch"],
         suites=suites,
         packages={architecture: tuple(sorted(each, key=_order)) for architecture, each in packages.items()},
+        base=_bases([table for table in rest if table.name == "base"], tuple(packages)),
     )
+
+
+def _bases(tables: list[Table], architectures: tuple[str, ...]) -> tuple[LockedBase, ...]:
+    """The bases that `tables` are: none, or one for each architecture of the lock, in its order."""
+    bases: list[LockedBase] = []
+    for table in tables:
+        base = LockedBase(**fields.checked(table, fields.BASE))
+        if base.architecture not in architectures[len(bases) : len(bases) + 1]:
+            wanted = " then ".join(architectures)
+            raise WrongLine(table.lines["architecture"], f"the bases of this lock are for {wanted}, each once")
+        bases.append(base)
+    if tables and len(bases) < len(architectures):
+        raise WrongLine(tables[-1].line, f"this lock has no base for {architectures[len(bases)]}")
+    return tuple(bases)
 
 
 def _add_package(

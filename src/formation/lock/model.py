@@ -22,6 +22,17 @@ class LockedSuite:
 
 
 @dataclass(frozen=True, slots=True)
+class LockedBase:
+    """The image that a service stands on, for one architecture."""
+
+    name: str
+    """As the definition has it: formation/base:1.0.0"""
+    architecture: str
+    digest: str
+    """Of its manifest, `sha256:…`."""
+
+
+@dataclass(frozen=True, slots=True)
 class LockedPackage:
     """One .deb."""
 
@@ -55,13 +66,15 @@ class Lock:
     """The content of formation.lock."""
 
     definition: str
-    """`Definition.digest` of the definition that it was made from."""
+    """`Definition.digest` or `ServiceDefinition.digest` of the definition that it was made from."""
     epoch: int
-    """Seconds since 1970: the newest date of its suites. No file in the image is younger."""
+    """Seconds since 1970: the newest date of its suites and of its base. No file in the image is younger."""
     suites: tuple[LockedSuite, ...]
-    """In the definition's order."""
+    """In the definition's order; none when a service adds no package to its base."""
     packages: dict[str, tuple[LockedPackage, ...]]
-    """Per architecture of the definition, in its order; sorted by name."""
+    """Per architecture of the definition, in its order; sorted by name. A service has what it adds to its base."""
+    base: tuple[LockedBase, ...] = ()
+    """Of a service, one for each architecture, in the definition's order; empty for a base."""
 
     def of(self, architecture: str, variants: frozenset[str]) -> tuple[LockedPackage, ...]:
         """The packages that any of `variants` adds on `architecture`, sorted by name."""

@@ -7,6 +7,7 @@ from formation.debian.archive import package_urls
 from formation.debian.package import BinaryPackage, PackageRequest
 from formation.debian.resolver import Selected, resolve
 from formation.debian.universe import Universe
+from formation.definition.problems import joined_error
 from formation.definition.values import Definition, Variant
 from formation.errors import DefinitionError, UnresolvableError
 from formation.lock.model import Lock, LockedPackage
@@ -52,7 +53,7 @@ def make_lock(
         suites=tuple(locked_suite(suite, components[suite.archive]) for suite in suites),
         packages=packages,
     )
-    _check_paths(definition, lock)
+    check_paths(definition, lock)
     progress.finish("resolve", f"{len({package for each in packages.values() for package in each})} packages")
     return lock
 
@@ -61,14 +62,14 @@ def _packages(definition: Definition, universe: Universe, progress: Progress) ->
     """The packages of all variants on one architecture, by name."""
     chosen: dict[str, dict[str, Selected]] = {}
     locked: dict[tuple[str, str], LockedPackage] = {}
-    _check_requests(definition, universe)
+    check_requests(definition, universe)
     for variant in definition.variants:
         selected = _resolve(definition, variant, universe, _above(variant, chosen))
         chosen[variant.name] = {each.package.name: each for each in selected}
         asked = {universe.requested(request).name for request in requests_for(variant, universe.architecture)}
         for each in selected:
             if variant.extends is None or each.package.name not in chosen[variant.extends]:
-                entry = _locked(each, variant, is_asked=each.package.name in asked)
+                entry = locked_package(each, variant, is_asked=each.package.name in asked)
                 key = (entry.name, entry.sha256)
                 locked[key] = _joined(locked[key], entry) if key in locked else entry
         progress.advance("resolve")
@@ -95,14 +96,14 @@ def _resolve(
             installed=above,
         )
     except UnresolvableError as error:
-        place = _place(definition, variant.packages, error.message)
+        place = place_of_error(definition, variant.packages, error.message)
         where = f"{place}: for {variant.name} on {universe.architecture}, "
         raise UnresolvableError(where + error.message, hint=error.hint) from error
     _check_shared(definition, variant, above, {each.package.name: each.package for each in resolution.packages})
     return resolution.packages
 
 
-def _place(definition: Definition, requests: Iterable[PackageRequest], message: str) -> str:
+def place_of_error(definition: Definition, requests: Iterable[PackageRequest], message: str) -> str:
     """FILE:LINE of the first request that the first line of `message` names; only FILE when it names none."""
     words = message.partition("\n")[0].replace(",", " ").replace(":", " ").split()
     named = (request.name for request in requests if request.name in words)
@@ -126,7 +127,7 @@ def _check_shared(
         )
 
 
-def _check_requests(definition: Definition, universe: Universe) -> None:
+def check_requests(definition: Definition, universe: Universe) -> None:
     """Raises DefinitionError that tells every request that names nothing, each with file and line."""
     problems: dict[str, str | None] = {}
     for variant in definition.variants:
@@ -135,15 +136,11 @@ def _check_requests(definition: Definition, universe: Universe) -> None:
                 universe.requested(request)
             except UnresolvableError as error:
                 problems[f"{definition.place_of_package(request.name)}: {error.message}"] = error.hint
-    if len(problems) == 1:
-        ((message, hint),) = problems.items()
-        raise DefinitionError(message, hint=hint)
     if problems:
-        hints = (f"\n    hint: {hint}" if hint else "" for hint in problems.values())
-        raise DefinitionError("\n".join(message + hint for message, hint in zip(problems, hints, strict=True)))
+        raise joined_error(list(problems.items()))
 
 
-def _locked(selected: Selected, variant: Variant, *, is_asked: bool) -> LockedPackage:
+def locked_package(selected: Selected, variant: Variant, *, is_asked: bool) -> LockedPackage:
     package = selected.package
     # What a variant adds comes after a complete system: none of it is needed to unpack and configure the others. Its
     # packages may yet be a second way to meet an essential one's dependency, which is not why they are here.
@@ -171,7 +168,7 @@ def _joined(first: LockedPackage, again: LockedPackage) -> LockedPackage:
     return replace(first, variants=tuple(sorted({*first.variants, *again.variants})))
 
 
-def _check_paths(definition: Definition, lock: Lock) -> None:
+def check_paths(definition: Definition, lock: Lock) -> None:
     """Raises MalformedError for a package that is not inside its archive."""
     archives = {archive.name: archive for archive in definition.archives}
     for packages in lock.packages.values():

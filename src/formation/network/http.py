@@ -1,10 +1,15 @@
-"""One HTTP request and its answer. The only module that knows urllib3; its exceptions end here."""
+"""One HTTP request and its answer. The only module that knows urllib3; its exceptions end here.
+
+The client of registries sends its own requests, over the pools and with the errors of this module.
+"""
 
 import re
+import ssl
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from http.client import responses
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
@@ -81,7 +86,7 @@ class HttpClient:
         for _ in range(_MOST_REDIRECTS):
             response = self._request(at, headers)
             if response.status not in _REDIRECTS:
-                return _answer(response, start)
+                return answer_of(response, start)
             at = redirected(at, response.headers.get("Location", ""))
             response.drain_conn() if _is_short(response) else response.close()
         raise UnreachableError(f"the server redirects more than {_MOST_REDIRECTS} times")
@@ -93,7 +98,7 @@ class HttpClient:
             self._pools.clear()
 
     def _request(self, url: str, headers: dict[str, str]) -> urllib3.BaseHTTPResponse:
-        try:
+        with attempt_errors():
             return self._pool(self._proxies.for_url(url)).urlopen(
                 "GET",
                 url,
@@ -104,44 +109,60 @@ class HttpClient:
                 decode_content=False,
                 timeout=self._timeout,
             )
-        except LocationValueError as error:
-            raise UnreachableError(f"it is not a URL: {error}") from error
-        except SSLError as error:
-            raise UnreachableError(f"the server cannot be trusted: {error}") from error
-        except NameResolutionError as error:
-            raise FailedAttempt("the host name cannot be resolved", unconnected=True) from error
-        except NewConnectionError as error:
-            raise FailedAttempt("the connection was refused", unconnected=True) from error
-        except ConnectTimeoutError as error:
-            raise FailedAttempt("the server does not accept connections", unconnected=True) from error
-        except ProxyError as error:
-            raise FailedAttempt(f"the proxy failed: {error.original_error}", unconnected=True) from error
-        except ReadTimeoutError as error:
-            raise FailedAttempt("the server did not answer in time") from error
-        except (HTTPError, OSError) as error:
-            raise FailedAttempt("the connection was cut") from error
-        except ValueError as error:
-            raise UnreachableError(f"it is not a URL: {error}") from error
 
     def _pool(self, proxy: str | None) -> urllib3.PoolManager:
         with self._lock:
             if proxy not in self._pools:
-                self._pools[proxy] = self._new_pool(proxy)
+                self._pools[proxy] = new_pool(proxy, self._connections)
             return self._pools[proxy]
 
-    def _new_pool(self, proxy: str | None) -> urllib3.PoolManager:
-        if proxy is None:
-            return urllib3.PoolManager(maxsize=self._connections)
-        credentials = urlsplit(proxy)
-        authorisation = None
-        if credentials.username is not None:
-            text = f"{credentials.username}:{credentials.password or ''}"
-            authorisation = urllib3.make_headers(proxy_basic_auth=text)
-        return urllib3.ProxyManager(proxy, maxsize=self._connections, proxy_headers=authorisation)
+
+@contextmanager
+def attempt_errors() -> Iterator[None]:
+    """Maps what urllib3 raises for a request to FailedAttempt, when trying again may help, and UnreachableError."""
+    try:
+        yield
+    except LocationValueError as error:
+        raise UnreachableError(f"it is not a URL: {error}") from error
+    except SSLError as error:
+        if was_cut(error):
+            raise FailedAttempt("the connection was cut") from error
+        raise UnreachableError(f"the server cannot be trusted: {error}") from error
+    except NameResolutionError as error:
+        raise FailedAttempt("the host name cannot be resolved", unconnected=True) from error
+    except NewConnectionError as error:
+        raise FailedAttempt("the connection was refused", unconnected=True) from error
+    except ConnectTimeoutError as error:
+        raise FailedAttempt("the server does not accept connections", unconnected=True) from error
+    except ProxyError as error:
+        raise FailedAttempt(f"the proxy failed: {error.original_error}", unconnected=True) from error
+    except ReadTimeoutError as error:
+        raise FailedAttempt("the server did not answer in time") from error
+    except (HTTPError, OSError) as error:
+        raise FailedAttempt("the connection was cut") from error
+    except ValueError as error:
+        raise UnreachableError(f"it is not a URL: {error}") from error
 
 
-def _answer(response: urllib3.BaseHTTPResponse, start: int) -> HttpAnswer:
-    """The body of a response that is not a redirect."""
+def was_cut(error: SSLError) -> bool:
+    """Whether the connection below TLS ended, rather than TLS itself having failed."""
+    return any(isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) for cause in error.args)
+
+
+def new_pool(proxy: str | None, connections: int, **options: Any) -> urllib3.PoolManager:
+    """Kept connections, `connections` per server, through `proxy` unless it is None; `options` are urllib3's."""
+    if proxy is None:
+        return urllib3.PoolManager(maxsize=connections, **options)
+    credentials = urlsplit(proxy)
+    authorisation = None
+    if credentials.username is not None:
+        text = f"{credentials.username}:{credentials.password or ''}"
+        authorisation = urllib3.make_headers(proxy_basic_auth=text)
+    return urllib3.ProxyManager(proxy, maxsize=connections, proxy_headers=authorisation, **options)
+
+
+def answer_of(response: urllib3.BaseHTTPResponse, start: int) -> HttpAnswer:
+    """The body of a response that is not a redirect. Raises as `HttpClient.open`."""
     if response.status == 200:
         return HttpAnswer(response, 0, _number(response.headers.get("Content-Length")))
     content_range = response.headers.get("Content-Range", "")

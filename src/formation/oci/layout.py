@@ -3,7 +3,7 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from formation.digest import hexadecimal
 from formation.errors import FormationError, MalformedError
 from formation.files import atomic_file, json_bytes, write_bytes
 from formation.oci.descriptor import REFERENCE_NAME, Descriptor, Platform, descriptor_json
-from formation.oci.image import Image, choose_manifest, open_verified, read_image
+from formation.oci.image import BlobSource, Image, choose_manifest, open_verified, read_image
 from formation.oci.manifest import Index, parse_index
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.regular_file import open_regular, read_regular
@@ -74,13 +74,35 @@ def write_layout(path: Path, image: Image, tag: str | None) -> None:
     or as it is after. Idempotent; concurrent writers wait for each other. Other entries stay as they are. Raises
     FormationError when `path` holds something else than a layout, IntegrityError when a blob of `image` is wrong.
     """
+    add_to_layout(
+        path,
+        image.source,
+        image.manifest.layers,
+        {image.manifest.config.digest: image.config_bytes, image.digest: image.manifest_bytes},
+        image.descriptor,
+        tag,
+    )
+
+
+def add_to_layout(
+    path: Path,
+    source: BlobSource,
+    blobs: Sequence[Descriptor],
+    documents: Mapping[str, bytes],
+    root: Descriptor,
+    tag: str | None,
+) -> None:
+    """As `write_layout`, for the manifest or index `root` with all that belongs to it.
+
+    `blobs` are read from `source` and verified; `documents` are manifests and configs by their digest.
+    """
     with _for_writing(path) as manifests:
-        for descriptor in {layer.digest: layer for layer in image.manifest.layers}.values():
-            with open_verified(image.source, descriptor, "layer") as stream:
+        for descriptor in {blob.digest: blob for blob in blobs}.values():
+            with open_verified(source, descriptor, "layer") as stream:
                 _write_blob(path, descriptor, stream)
-        write_bytes(_blob(path, image.manifest.config.digest), image.config_bytes)
-        write_bytes(_blob(path, image.digest), image.manifest_bytes)
-        entries = [entry for entry in manifests if not _replaces(image, tag, entry)] + [_entry(image, tag)]
+        for digest, data in documents.items():
+            write_bytes(_blob(path, digest), data)
+        entries = [entry for entry in manifests if not _replaces(root, tag, entry)] + [_entry(root, tag)]
         write_bytes(path / "index.json", json_bytes({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}))
 
 
@@ -122,15 +144,15 @@ def _blob(path: Path, digest: str) -> Path:
     return path / "blobs" / "sha256" / hexadecimal(digest)
 
 
-def _entry(image: Image, tag: str | None) -> dict[str, Any]:
-    value = descriptor_json(image.descriptor)
+def _entry(root: Descriptor, tag: str | None) -> dict[str, Any]:
+    value = descriptor_json(root)
     return value if tag is None else value | {"annotations": {REFERENCE_NAME: tag}}
 
 
-def _replaces(image: Image, tag: str | None, entry: dict[str, Any]) -> bool:
+def _replaces(root: Descriptor, tag: str | None, entry: dict[str, Any]) -> bool:
     """Whether `entry` gives way: it holds the tag that moves, or is the same image without any tag."""
     name = (entry.get("annotations") or {}).get(REFERENCE_NAME)
-    return bool(name == tag and (name is not None or entry.get("digest") == image.digest))
+    return bool(name == tag and (name is not None or entry.get("digest") == root.digest))
 
 
 def _without_tag(index: Index, platform: Platform | None, where: str) -> Descriptor:

@@ -16,13 +16,17 @@ class Transport(Enum):
     LAYOUT_ARCHIVE = "oci-archive:"
     DOCKER_ARCHIVE = "docker-archive:"
     DOCKER_DAEMON = "docker-daemon:"
+    REGISTRY = "docker://"
 
 
-ACCEPTED = "formation/base:1.0.0, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF] or docker-daemon:REF"
+ACCEPTED = (
+    "formation/base:1.0.0, oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:REF], docker-daemon:REF "
+    "or docker://REF"
+)
 """For messages and help texts."""
 
 _FOREIGN = frozenset(
-    {"docker", "containers-storage", "dir", "atomic", "sif", "tarball", "ostree", "podman", "registry", "http", "https"}
+    {"containers-storage", "dir", "atomic", "sif", "tarball", "ostree", "podman", "registry", "http", "https"}
 )
 
 
@@ -36,7 +40,7 @@ class ImageName:
     tag: str | None
     """The `org.opencontainers.image.ref.name` in a layout; None: the only image there."""
     reference: Reference | None
-    """In the store, an engine or a docker-archive; None: the only image of the docker-archive."""
+    """In the store, an engine, a registry or a docker-archive; None: the only image of the docker-archive."""
 
     def __str__(self) -> str:
         parts = [str(part) for part in (self.path, self.tag, self.reference) if part is not None]
@@ -47,11 +51,14 @@ def parse_name(text: str) -> ImageName:
     """The image that `text` names. Raises UsageError, which lists what is accepted."""
     if not text or any(ord(character) < 32 for character in text):
         raise UsageError(f"{text[:300]!r} is not an image name", hint=f"accepted: {ACCEPTED}")
+    if text.startswith(Transport.REGISTRY.value):
+        reference = parse_reference(text.removeprefix(Transport.REGISTRY.value))
+        return ImageName(Transport.REGISTRY, None, None, reference)
     prefix, colon, rest = text.partition(":")
     for transport in Transport:
         if transport is not Transport.STORE and prefix + colon == transport.value:
             return _parse_rest(transport, rest, text)
-    if prefix in _FOREIGN and (prefix not in ("docker", "podman", "registry", "dir") or rest.startswith("/")):
+    if prefix in _FOREIGN and (prefix not in ("podman", "registry", "dir") or rest.startswith("/")):
         raise UsageError(f"{text[:300]!r}: images cannot be read from {prefix}:", hint=f"accepted: {ACCEPTED}")
     if text.startswith((".", "/")):
         raise UsageError(f"{text[:300]!r} is a path, not an image name", hint=f"a layout is oci:{text[:300]}")

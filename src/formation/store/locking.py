@@ -27,11 +27,13 @@ def in_use(store: Store) -> Iterator[None]:
 
 
 @contextmanager
-def alone(store: Store) -> Iterator[None]:
-    """While the block runs nobody else uses the store. Raises FormationError when somebody does."""
+def alone(store: Store, *, wait: bool = False) -> Iterator[None]:
+    """While the block runs nobody else uses the store. When somebody does, waits, or raises FormationError."""
     descriptor = _open_lock(store.lock)
     try:
-        if not _try_exclusive(descriptor):
+        if wait:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        elif not _try_exclusive(descriptor):
             raise FormationError(f"the store {store.root} is in use", hint="wait until the other formation has ended")
         yield
     finally:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from formation.engines.engine import Engine
 from formation.engines.save import save
+from formation.errors import UsageError
 from formation.oci.archive_reader import read_docker_archive, read_oci_archive
 from formation.oci.descriptor import Platform
 from formation.oci.image import Image
@@ -24,7 +25,7 @@ def open_image(
 
     `platform` chooses where a name stands for several images. A `docker-daemon:` image is saved into a file of the
     store for so long, by the docker client, which runs in `environment`. Raises FormationError when it is not there,
-    IntegrityError and MalformedError when it is broken.
+    IntegrityError and MalformedError when it is broken, UsageError for a registry: `registry.open_image` opens those.
     """
     path = None if name.path is None else directory / name.path
     if name.transport is Transport.LAYOUT and path is not None:
@@ -38,6 +39,8 @@ def open_image(
             archive = work / "image.tar"
             save(Engine("docker", environment), name.reference, archive)
             yield read_docker_archive(archive)
+    elif name.transport is Transport.REGISTRY:
+        raise UsageError(f"{name} is in a registry, and has to be here first", hint=f"formation pull {name}")
     else:
         assert name.reference is not None
         with in_use(store):

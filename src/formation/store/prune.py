@@ -19,10 +19,23 @@ from formation.store.images import list_images
 from formation.store.locking import RemoveTree, alone
 from formation.store.store import Store
 
-KINDS = ("downloads", "metadata", "segments", "trees", "effects", "layers", "builds", "blobs", "images", "work")
+KINDS = (
+    "downloads",
+    "metadata",
+    "segments",
+    "trees",
+    "effects",
+    "layers",
+    "builds",
+    "contents",
+    "blobs",
+    "images",
+    "work",
+)
 """The kinds of entries, in the order in which a build makes them."""
 
-_GONE = ".gone-"
+_DAY = 86_400
+GONE = ".gone-"
 """How an entry's name begins while it is removed."""
 
 
@@ -74,10 +87,14 @@ def prune(
 
 
 def mark_used(path: Path) -> None:
-    """Tells a later prune that the tree or file `path` was used now. Does nothing where that cannot be written."""
+    """Tells a later prune that the tree or file `path` was used now, to the day: more often, only `path` is looked at.
+
+    Does nothing where that cannot be written.
+    """
     try:
         state = path.stat()
-        os.utime(path, ns=(time.time_ns(), state.st_mtime_ns))
+        if _used(state) < time.time() - _DAY:
+            os.utime(path, ns=(time.time_ns(), state.st_mtime_ns))
     except OSError:
         pass
 
@@ -120,7 +137,7 @@ def _entries(store: Store) -> Iterator[_Entry]:
     for directory in (store.downloads, store.metadata, store.layers, store.builds, store.blobs, store.images):
         for path in _files(directory):
             yield _entry(directory, (path,))
-    for directory in (store.segments, store.effects, store.trees, store.work):
+    for directory in (store.segments, store.effects, store.trees, store.contents, store.work):
         keys: dict[str, list[Path]] = defaultdict(list)
         for path in _children_of(directory):
             keys[path.name if path.name.startswith(".") else path.name.partition(".")[0]].append(path)
@@ -188,7 +205,7 @@ def _remove(entries: list[_Entry], remove: RemoveTree) -> None:
         # Renamed within its directory first, for a half-removed tree must not be taken for a whole one. Another
         # directory would not do: moving a directory that belongs to a subordinate user id rewrites its `..`, for
         # which the kernel wants write permission on it.
-        gone = path if path.name.startswith(".") else path.with_name(f"{_GONE}{path.name[:200]}")
+        gone = path if path.name.startswith(".") else path.with_name(f"{GONE}{path.name[:200]}")
         try:
             path.rename(gone)
             remove(gone)

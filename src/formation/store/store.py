@@ -9,9 +9,11 @@ Layout, below `$XDG_CACHE_HOME/formation` (or `FORMATION_STORE`):
     effects/KEY/                what the maintainer scripts of a stage changed
     layers/KEY.json             which blob the layer of some segments is
     builds/KEY.json             which image came of a lock and a definition
+    contents/KEY.*              what is in a layer, and in which files its digest was found right
     blobs/sha256/HEX            layers, configs and manifests, named by their digest
     images/HEX.json             reference → manifest digest, named by the reference's sha256 (see images.py)
     work/NAME/, work/NAME.lock  of a running build, removed when its owner is gone (see locking.py)
+    unsynced.json               since when, and in which boot, trees and what goes with them are not synced
     lock                        held shared by those who use the store, exclusively by those who prune it
 
 A name appears only when its content is complete, so a killed run leaves nothing that a later run could mistake: what
@@ -80,6 +82,10 @@ class Store:
     @property
     def builds(self) -> Path:
         return self.root / "builds"
+
+    @property
+    def contents(self) -> Path:
+        return self.root / "contents"
 
     @property
     def blobs(self) -> Path:

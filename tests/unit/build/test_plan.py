@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from formation.build.base import inputs_of
 from formation.build.image import assemble_image, platform_of
 from formation.build.plan import Plan, make_job, make_plan, plan_key
 from formation.build.system_files import system_files
 from formation.definition.load import load_definition
 from formation.definition.values import Definition
-from formation.errors import UsageError
+from formation.digest import sha256
+from formation.errors import FormationError, UsageError
 from formation.install.job import BuiltLayer, BuiltVariant
 from formation.lock.model import Lock, LockedPackage
 from formation.oci.annotations import LAYER_KIND, LAYER_PACKAGES, LOCK_DIGEST
@@ -118,6 +120,29 @@ def test_the_content_of_added_files_is_in_the_key(definition: Definition, name: 
     before = plan_key(plan(definition))
     (definition.path.parent / name).write_text("changed")
     assert plan_key(plan(definition)) != before
+
+
+def test_a_file_that_changes_after_the_plan_changes_neither_key_nor_inputs(definition: Definition) -> None:
+    """What is built then is refused: the installer compares it with what the plan pinned."""
+    made = plan(definition)
+    before = plan_key(made), inputs_of(made)
+    directory = definition.path.parent
+    assert before[1] == {directory / "x": sha256(b"content"), directory / "own.asc": sha256(b"KEY")}
+    for name in ("x", "own.asc"):
+        (directory / name).write_text("changed")
+    assert (plan_key(made), inputs_of(made)) == before
+
+
+def test_a_line_that_moves_is_not_in_the_key(definition: Definition) -> None:
+    before = plan_key(plan(definition))
+    definition.path.write_text("# A comment\n" + TEXT)
+    assert plan_key(plan(load_definition(definition.path.parent))) == before
+
+
+def test_a_file_that_cannot_be_read_is_an_error(definition: Definition) -> None:
+    (definition.path.parent / "x").unlink()
+    with pytest.raises(FormationError, match=r"cannot read .*/x for /etc/x: No such file"):
+        plan(definition)
 
 
 def test_the_place_of_the_definition_is_not_in_the_key(definition: Definition, tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from formation.build.dockerfile import copied, double_quoted, written
-from formation.build.render import render_compose, render_dockerfile
+from formation.build.render import render_base, render_compose, render_dockerfile
+from formation.definition.ignore import Ignored
 from formation.definition.load import load_definition
 from formation.definition.values import Definition
 from formation.errors import UsageError
@@ -44,8 +45,27 @@ def steps(dockerfile: str, stage: str) -> list[list[str]]:
 
 def test_the_committed_files_are_the_rendering(base: Definition):
     hint = "run: formation render docker/base"
-    assert (ROOT / "docker/base/Dockerfile").read_text() == render_dockerfile(base), hint
-    assert (ROOT / "docker/base/docker-compose.yml").read_text() == render_compose(base), hint
+    rendered = render_base(base)
+    assert set(rendered) == {"Dockerfile", ".dockerignore", "docker-compose.yml"}
+    for name, text in rendered.items():
+        assert (ROOT / "docker/base" / name).read_text() == text, hint
+
+
+def test_docker_gets_what_the_dockerfile_copies_and_nothing_else(tmp_path: Path):
+    for name in ("etc/a b.conf", "etc/[c]*.conf", "keys/site.asc", "vendor/curl.deb"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    definition = define(
+        tmp_path,
+        "archives: [{name: site, uri: 'http://example.com', suites: [s], keys: [./keys/site.asc]}]\n"
+        "files:\n  - {path: /a, source: etc/a b.conf}\n"
+        "variants:\n  dev: {files: [{path: /c, source: 'etc/[c]*.conf'}, {path: /d, content: x}]}\n",
+    )
+    allowed = ["!etc/\\[c]\\*.conf", "!etc/a b.conf", "!keys/site.asc"]
+    assert render_base(definition)[".dockerignore"].splitlines()[1:] == ["*", *allowed]
+    ignored = Ignored(["*", *allowed])
+    names = ("etc/a b.conf", "etc/[c]*.conf", "keys/site.asc", "vendor/curl.deb", "etc/cc.conf", "formation.lock")
+    assert [name for name in names if name not in ignored] == list(names[:3])
 
 
 def test_what_is_built_by_default_is_the_runtime_variant(base: Definition):

@@ -11,8 +11,8 @@ def rendering(monkeypatch, formation):
     load = types.ModuleType("formation.definition.load")
     load.load_any = lambda path: path
     render = types.ModuleType("formation.build.render")
-    render.render_dockerfile = lambda definition: "FROM debian\nRUN x\n"
-    render.render_compose = lambda definition: "services: {}\n"
+    texts = {"Dockerfile": "FROM debian\nRUN x\n", "docker-compose.yml": "services: {}\n"}
+    render.render_base = lambda definition: texts
     monkeypatch.setitem(sys.modules, "formation.definition.load", load)
     monkeypatch.setitem(sys.modules, "formation.build.render", render)
     (formation.directory / "base").mkdir()

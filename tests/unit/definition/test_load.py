@@ -107,6 +107,41 @@ def test_a_group_that_is_declared_is_not_made_twice(load: Load):
     assert [variant.groups for variant in definition.variants] == [(Group("a", 700, True),), ()]
 
 
+def test_fixed_ids_are_given_out_before_free_ones(load: Load):
+    runtime = load("groups: [{name: a}, {name: b, gid: 999}]\nusers: [{name: c, group: a}, {name: d, uid: 998}]\n")
+    variant = runtime.variants[0]
+    assert [group.name for group in variant.groups] == ["b", "d", "a"]
+    assert [user.name for user in variant.users] == ["d", "c"]
+
+
+def test_the_group_of_a_user_has_the_user_s_id_unless_that_is_taken(load: Load):
+    """As useradd does: 45 is sasl's, 600 a declared group's, and 601 that of a user of the variant below."""
+    definition = load(
+        "groups: [{name: g, gid: 600}]\n"
+        "users: [{name: a, uid: 45}, {name: b, uid: 600}, {name: c, uid: 601}]\n"
+        "variants: {dev: {groups: [{name: h}], users: [{name: d, uid: 602}]}}\n"
+    )
+    ids = [{group.name: group.gid for group in variant.groups} for variant in definition.variants]
+    assert ids == [{"g": 600, "c": 601, "a": None, "b": None}, {"d": 602, "h": None}]
+
+
+def test_everything_knows_the_line_that_asks_for_it(load: Load, tmp_path: Path):
+    body = (
+        "essential: true\n"
+        "groups:\n  - name: g\n"
+        "users:\n  - name: u\n"
+        "directories:\n  - path: /d\n"
+        "variants:\n  dev:\n    files:\n      - {path: /f, content: x}\n"
+    )
+    definition = load(body)
+    runtime, dev = definition.variants
+    placed = (runtime.groups[0], runtime.groups[1], runtime.users[0], runtime.directories[0], dev.files[0])
+    file = tmp_path / "formation.yaml"
+    assert [each.place for each in placed] == [f"{file}:{line}" for line in (7, 9, 9, 11, 15)]
+    assert definition.place("essential") == f"{file}:5"
+    assert definition.place("packages") == f"{file}:1"
+
+
 @pytest.mark.parametrize("mode", ["0750", '"0750"', '"750"', "0o750"])
 def test_a_mode_is_octal_however_it_is_written(load: Load, mode: str):
     runtime = load(f"directories: [{{path: /data, mode: {mode}}}]\n").variants[0]

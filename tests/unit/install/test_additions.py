@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from formation.definition.values import Directory, File, Group, User
-from formation.errors import FormationError
-from formation.install.additions import Added, Additions, realise, resolve
+from formation.errors import DefinitionError, FormationError
+from formation.install.additions import Added, Additions, pin, realise
 
 EPOCH = 86_400 * 20_000
 
@@ -63,9 +63,9 @@ def test_unchanged_account_files_are_not_written(tree: Path) -> None:
 
 
 def test_paths_follow_the_symlinks_of_the_image_and_never_leave_it(tree: Path) -> None:
-    files = (File("/bin/tool", "0", "0", 0o755, b"", None), File("/out/x", "0", "0", 0o644, b"", None))
-    assert list(added(Additions(files=files), tree)) == ["etc/x", "usr/bin/tool"]
-    assert resolve("/../../bin/x", look(tree)) == "usr/bin/x"
+    paths = ("/bin/tool", "/out/x", "/../../bin/x")
+    files = tuple(File(path, "0", "0", 0o755, b"", None) for path in paths)
+    assert list(added(Additions(files=files), tree)) == ["etc/x", "usr/bin/tool", "usr/bin/x"]
 
 
 def test_account_files_that_are_symlinks_are_not_read(tree: Path, tmp_path: Path) -> None:
@@ -80,7 +80,8 @@ def test_account_files_that_are_symlinks_are_not_read(tree: Path, tmp_path: Path
 def test_a_source_is_read_now_and_a_missing_one_is_an_error(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "source").write_bytes(b"abc")
     file = File("/a", "0", "0", 0o644, None, tmp_path / "source")
-    assert added(Additions(files=(file,)), tree)["a"].content == b"abc"
+    found = added(Additions(files=(file,)), tree)["a"]
+    assert (found.entry.size, b"".join(found.read())) == (3, b"abc")
     with pytest.raises(FormationError, match=r"cannot read .*/missing for /a: No such file"):
         added(Additions(files=(File("/a", "0", "0", 0o644, None, tmp_path / "missing"),)), tree)
 
@@ -98,7 +99,50 @@ def test_what_cannot_be_is_an_error(tree: Path, additions: Additions, told: str)
         added(additions, tree)
 
 
+@pytest.mark.parametrize("now", [b"abcd", b"ab", b"xyz"])
+def test_a_source_that_changed_since_it_was_pinned_is_an_error(tree: Path, tmp_path: Path, now: bytes) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"abc")
+    file = pin(File("/a", "0", "0", 0o644, None, source))
+    source.write_bytes(now)
+    found = added(Additions(files=(file,)), tree)["a"]
+    assert found.entry.size == 3
+    with pytest.raises(FormationError, match=r"/source was changed while the image was built"):
+        list(found.read())
+
+
+def test_a_source_that_has_grown_is_not_read_to_its_end(tree: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_bytes(b"abc")
+    file = pin(File("/a", "0", "0", 0o644, None, source))
+    item = added(Additions(files=(file,)), tree)["a"]
+    with source.open("r+b") as grown:
+        grown.truncate(1 << 40)
+    with pytest.raises(FormationError, match="was changed"):
+        list(item.read())
+
+
+@pytest.mark.parametrize(
+    ("additions", "told"),
+    [
+        (Additions(groups=(Group("a", 42, True, "f:7"),)), "f:7: the id 42 of the group 'a' belongs to 'shadow'"),
+        (Additions(users=(User("a", None, "b", (), "/", "/", True, "", "f:7"),)), "f:7: the image has no group 'b'"),
+        (Additions(users=(User("root", None, "root", (), "/", "/", True, "", "f:7"),)), "f:7: a package made the user"),
+        (Additions(directories=(Directory("/srv", "me", "root", 0o755, "f:7"),)), "f:7: the image has no user 'me'"),
+        (Additions(directories=(Directory("/etc/file", "0", "0", 0o755, "f:7"),)), "f:7: the definition wants a dir"),
+        (Additions(directories=(Directory("/etc/file/x", "0", "0", 0o755, "f:7"),)), "f:7: /etc/file/x cannot be made"),
+    ],
+)
+def test_what_the_packages_do_not_allow_is_told_with_the_line_that_asks_for_it(
+    tree: Path, additions: Additions, told: str
+) -> None:
+    with pytest.raises(DefinitionError) as caught:
+        added(additions, tree)
+    assert caught.value.message.startswith(told)
+    assert caught.value.exit_code == 2
+
+
 def test_a_loop_of_symlinks_is_an_error(tree: Path) -> None:
     (tree / "loop").symlink_to("loop")
-    with pytest.raises(FormationError, match="loop"):
-        resolve("/loop/x", look(tree))
+    with pytest.raises(FormationError, match="/loop/x leads through a loop"):
+        added(Additions(files=(File("/loop/x", "0", "0", 0o644, b"", None),)), tree)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import stat
 from pathlib import Path
@@ -10,8 +11,9 @@ import pytest
 
 from formation.entry import Entry
 from formation.errors import FormationError, IntegrityError
-from formation.install.effects import capture, copy_candidates, entry_of, lower_path, upper_candidates
+from formation.install.effects import capture, copy_candidates, entry_of, lower_path, restore_links, upper_candidates
 from formation.install.effects_record import load_effects, store_effects
+from formation.install.landing import Landings
 
 EPOCH = 1_000_000
 
@@ -38,7 +40,7 @@ def changes(candidates, source: Path, lowers: list[Path]) -> tuple[list[str], li
 def copied(lower: Path, tmp_path: Path) -> Path:
     """A copy of the lower tree, as scripts would get it where overlayfs is missing."""
     copy = tmp_path / "copy"
-    os.system(f"cp -a {lower} {copy}")
+    shutil.copytree(lower, copy, symlinks=True)
     return copy
 
 
@@ -92,6 +94,28 @@ def test_an_opaque_directory_hides_all_that_was_there(lower: Path, tmp_path: Pat
     (upper / "etc/dir/kept").write_text("etc/dir/kept")
     os.setxattr(upper / "etc/dir", "user.overlay.opaque", b"y")
     assert changes(upper_candidates(upper, [lower]), upper, [lower]) == ([], ["etc/dir/gone"])
+
+
+@pytest.mark.parametrize("change", ["mode", "content"])
+def test_what_happens_to_one_name_of_a_file_happens_to_all(lower: Path, tmp_path: Path, change: str) -> None:
+    for name in ("etc/dir/name", "etc/third", "etc/removed"):
+        (lower / name).hardlink_to(lower / "etc/same")
+    copy = copied(lower, tmp_path / "copied")
+    (copy / "etc/same").chmod(0o600) if change == "mode" else (copy / "etc/same").write_text("new")
+    (copy / "etc/removed").unlink()
+    # An overlay and a copy keep the names apart.
+    assert len({(copy / name).stat().st_ino for name in ("etc/same", "etc/dir/name")}) == 2
+    restore_links(copy_candidates(copy, [lower]), copy, copy, [lower])
+    expected = ["etc/dir/name", "etc/same", "etc/third"], ["etc/removed"]
+    assert changes(copy_candidates(copy, [lower]), copy, [lower]) == expected
+    assert (copy / "etc/third").samefile(copy / "etc/same") and (copy / "etc/dir/name").samefile(copy / "etc/same")
+
+
+def test_names_of_an_untouched_file_stay_out_of_the_effects(lower: Path, tmp_path: Path) -> None:
+    (lower / "etc/third").hardlink_to(lower / "etc/same")
+    copy = copied(lower, tmp_path / "copied")
+    restore_links(copy_candidates(copy, [lower]), copy, copy, [lower])
+    assert changes(copy_candidates(copy, [lower]), copy, [lower]) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -153,7 +177,22 @@ def stored(tmp_path: Path, target: str = "effects/key"):
     ]
     scratch = tmp_path / "scratch"
     (scratch / "files").mkdir(parents=True)
-    return store_effects(changed, ["etc/gone"], source, tmp_path / target, scratch)
+    landings = Landings({"var/run": "run"}, frozenset({"opt/link"}))
+    return store_effects(changed, ["etc/gone"], source, tmp_path / target, scratch, landings)
+
+
+def test_names_of_one_file_are_that_in_the_store(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "a").write_text("x")
+    (source / "b").hardlink_to(source / "a")
+    (source / "c").write_text("x")
+    own = {"uid": os.geteuid(), "gid": os.getegid(), "mtime": 7}
+    changed = [Entry(name, "file", 0o640, size=1, **own) for name in ("a", "b", "c")]
+    (tmp_path / "scratch/files").mkdir(parents=True)
+    effects = store_effects(changed, [], source, tmp_path / "effects/key", tmp_path / "scratch")
+    assert (effects.tree / "a").samefile(effects.tree / "b") and not (effects.tree / "a").samefile(effects.tree / "c")
+    assert (effects.tree / "b").stat().st_mode & 0o7777 == 0o640
 
 
 def test_stored_effects_are_read_back_and_fit_as_a_lower_tree(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from formation.errors import FormationError
-from formation.install.inside import inside
+from formation.install.inside import follow, inside
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,9 @@ def test_a_loop_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to("/a")
     with pytest.raises(FormationError, match="/a/x leads through a loop"):
         inside(tmp_path, "a/x")
+
+
+@pytest.mark.parametrize(("last", "expected"), [(True, "c"), (False, "c/b")])
+def test_the_last_name_is_followed_on_demand(last: bool, expected: str) -> None:
+    links = {"a": "c", "c/b": "."}
+    assert follow("a/b", links.get, last=last) == expected

@@ -23,7 +23,6 @@ from formation.install.segment_record import (
     load_segment,
     read_control,
     read_entries,
-    read_left_out,
     read_listed,
     segment_key,
 )
@@ -125,14 +124,14 @@ def test_the_first_of_a_files_names_carries_the_content(tmp_path: Path) -> None:
 
 
 def test_the_file_list_is_dpkgs(tmp_path: Path) -> None:
-    """Names as shipped, symlinks last, excluded paths included, replaced ones not."""
-    files = [symlink("bin/s", "x"), file("bin/x"), file("usr/share/man/x.1"), file("usr/replaced")]
-    spec = replace(SPEC, path_excludes=("/usr/share/man/*",), omit=frozenset({"usr/replaced"}))
+    """Names as shipped, symlinks last, excluded and covered paths included, replaced ones not."""
+    files = [symlink("bin/s", "x"), file("bin/x"), symlink("a", "b"), file("usr/share/man/x.1"), file("usr/replaced")]
+    left_out = {"omit": frozenset({"usr/replaced"}), "covered": frozenset({"a"})}
+    spec = replace(SPEC, path_excludes=("/usr/share/man/*",), **left_out)
     segment = made(make_deb(tmp_path, files=files), tmp_path, spec)
     assert read_listed(tmp_path, segment) == (
-        b"/.\n/bin\n/bin/x\n/usr\n/usr/share\n/usr/share/man\n/usr/share/man/x.1\n/bin/s\n"
+        b"/.\n/bin\n/bin/x\n/usr\n/usr/share\n/usr/share/man\n/usr/share/man/x.1\n/bin/s\n/a\n"
     )
-    assert [entry.path for entry in read_left_out(tmp_path, segment)] == ["usr/replaced", "usr/share/man/x.1"]
     assert [member.name for member in members(tmp_path, segment)] == ["usr/bin/s", "usr/bin/x"]
 
 

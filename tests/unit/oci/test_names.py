@@ -76,6 +76,7 @@ def test_the_canonical_form_names_the_host(reference, canonical):
             ImageName(Transport.DOCKER_ARCHIVE, Path("a.tar"), None, parse_reference("h:5000/b:1")),
         ),
         ("docker-daemon:b:1", ImageName(Transport.DOCKER_DAEMON, None, None, parse_reference("b:1"))),
+        ("docker://h:5000/b:1", ImageName(Transport.REGISTRY, None, None, parse_reference("h:5000/b:1"))),
     ],
 )
 def test_a_name_has_its_transport_and_parts(text, expected):
@@ -85,7 +86,7 @@ def test_a_name_has_its_transport_and_parts(text, expected):
 
 @pytest.mark.parametrize(
     "text",
-    ["docker://formation/base:1", "containers-storage:x", "dir:/x", "oci:", "oci::x", "oci:dir:", "docker-archive:",
+    ["containers-storage:x", "dir:/x", "oci:", "oci::x", "oci:dir:", "docker-archive:",
      "", "a\x1bb", "http://x"],
 )  # fmt: skip
 def test_a_name_that_is_not_accepted_is_answered_with_what_is(text):

@@ -1,4 +1,5 @@
 import os
+import time
 
 import pytest
 
@@ -39,6 +40,21 @@ def store(tmp_path):
     return store
 
 
+class Clock:
+    """A clock that stands still, some days from now."""
+
+    start = time.time_ns()
+
+    def __init__(self, days):
+        self._now = self.start + days * 86_400 * 10**9
+
+    def time(self):
+        return self._now / 1e9
+
+    def time_ns(self):
+        return self._now
+
+
 def counts(usages):
     return {usage.kind: usage.entries for usage in usages if usage.entries}
 
@@ -67,15 +83,27 @@ def test_prune_removes_what_is_old_and_the_blobs_of_no_image(store):
     assert validate(open_stored(store, parse_reference("a:1"))) == ()
 
 
-def test_a_tree_is_as_old_as_its_last_use_whatever_its_package_says(store):
+def test_a_tree_is_as_old_as_its_last_use_whatever_its_package_says(store, monkeypatch):
     old, new = store.trees / "old", store.trees / "new"
     os.utime(new, (0, 0))
+    monkeypatch.setattr("formation.store.prune.time", Clock(days=2))
     while new.stat().st_ctime_ns <= old.stat().st_ctime_ns:
         mark_used(new)
     list(old.iterdir())
     prune(store, before=new.stat().st_ctime, remove=remove_tree)
     assert [path.name for path in store.trees.iterdir()] == ["new"]
     assert new.stat().st_mtime == 0
+
+
+def test_a_second_use_on_one_day_writes_nothing(store, monkeypatch):
+    tree = store.trees / "old"
+    before = tree.stat()
+    mark_used(tree)
+    assert tree.stat() == before
+    monkeypatch.setattr("formation.store.prune.time", Clock(days=2))
+    mark_used(tree)
+    assert tree.stat().st_atime_ns == Clock(days=2).time_ns()
+    assert tree.stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_a_file_that_is_marked_as_used_stays(store):

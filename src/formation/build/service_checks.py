@@ -1,0 +1,152 @@
+"""The checks of a service's files against the base that they come onto."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+
+from formation.build.base_files import BaseFiles
+from formation.build.loader import Loader
+from formation.build.programs import Providers, Surroundings, Wrong, check_programs
+from formation.build.service_tree import Tree, collected_nodes, over, package_nodes, placed
+from formation.definition.problems import joined_error
+from formation.definition.service_values import CollectedFile, Kind, ServiceDefinition, ServiceFile
+from formation.errors import DefinitionError, FormationError
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What engines take where the image says nothing."""
+
+
+@dataclass(slots=True)
+class Findings:
+    """What is wrong, until all of it is told."""
+
+    problems: list[tuple[str, str | None]] = field(default_factory=list)
+    """Messages that begin with FILE:LINE, and their hints."""
+
+    @contextmanager
+    def collected(self) -> Iterator[None]:
+        """A DefinitionError of the block becomes a finding."""
+        try:
+            yield
+        except DefinitionError as error:
+            self.problems.append((error.message, error.hint))
+
+    def check(self) -> None:
+        """Raises DefinitionError when there is any."""
+        if self.problems:
+            raise joined_error(self.problems)
+
+
+def check_files(
+    service: ServiceDefinition,
+    files: Sequence[CollectedFile],
+    architecture: str,
+    base: BaseFiles,
+    environment: Iterable[str],
+    debs: Callable[[], Sequence[Path]],
+    providers: Providers,
+    findings: Findings,
+) -> tuple[CollectedFile, ...]:
+    """`files` with the paths that they have in the image; what is wrong with them is added to `findings`.
+
+    `environment` is the base's, as NAME=VALUE. `debs` gives the files of the packages that the service adds; it is
+    called only when a program lacks something in the base. Raises FormationError when a file cannot be read.
+    """
+    _check_directories(service, base.tree, findings)
+    settled = tuple(_settled(service, files, base.tree, findings))
+    variables = dict(word.partition("=")[::2] for word in environment) | dict(service.config.environment)
+
+    def check(tree: Tree) -> tuple[Wrong, ...]:
+        whole = over(collected_nodes(settled), tree)
+        loader = Loader(whole, tree, architecture, base.library_directories, _paths(variables.get("LD_LIBRARY_PATH")))
+        own = frozenset(PurePosixPath(file.path).name for file in settled)
+        search = _paths(variables.get("PATH", _PATH))
+        built_by = service.build.command if service.build else None
+        return check_programs(settled, Surroundings(service.base, architecture, loader, search, built_by, own))
+
+    wrong = check(base.tree)
+    if wrong and (paths := debs()):
+        wrong = check(over(package_nodes(paths), base.tree))
+    having = _having(wrong, providers)
+    for each in wrong:
+        packages = having.get(each.lacks or "")
+        hint = f"add {' or '.join(packages)} to `packages:`" if packages else each.hint
+        findings.problems.append((f"{_place(service, each.path)}: {_source(service, each.path)} {each.reason}", hint))
+    return settled
+
+
+def _paths(value: str | None) -> tuple[str, ...]:
+    return tuple(part for part in (value or "").split(":") if part.startswith("/"))
+
+
+def _having(wrong: Iterable[Wrong], providers: Providers) -> dict[str, tuple[str, ...]]:
+    """The packages that have what is missing, as far as anybody can tell."""
+    names = list(dict.fromkeys(each.lacks for each in wrong if each.lacks))
+    try:
+        return dict(providers(names)) if names else {}
+    except FormationError:
+        # What is wrong is known; that nobody can say more about it must not hide it.
+        return {}
+
+
+def _settled(
+    service: ServiceDefinition, files: Sequence[CollectedFile], base: Tree, findings: Findings
+) -> Iterator[CollectedFile]:
+    """The files where the base's own symbolic links take them: a layer that had /bin in it would replace the link."""
+    taken: dict[str, str] = {}
+    for file in files:
+        path = placed(base, file.path)
+        reason = _misplaced(file, path, base)
+        if path is not None and reason is None and taken.setdefault(path, file.path) != file.path:
+            reason = f"is the same place as {taken[path]}"
+        if path is None or reason is not None:
+            findings.problems.append((f"{_place(service, file.path)}: {file.path} {reason}", None))
+        else:
+            yield replace(file, path=path)
+
+
+def _check_directories(service: ServiceDefinition, base: Tree, findings: Findings) -> None:
+    for index, directory in enumerate(service.directories):
+        entry = CollectedFile(directory.path, Kind.DIRECTORY, directory.mode, directory.owner, directory.group, 0)
+        reason = _misplaced(entry, placed(base, directory.path), base)
+        if reason is not None:
+            place = service.place(("directories", index, "path"))
+            findings.problems.append((f"{place}: {directory.path} {reason}", None))
+
+
+def _misplaced(file: CollectedFile, path: str | None, base: Tree) -> str | None:
+    """Why `file` cannot come to `path`, as the end of a sentence that begins with its name."""
+    if path is None:
+        return "is below a symbolic link of the base that leads to itself"
+    for parent in PurePosixPath(path).parents:
+        above = base.node(str(parent).lstrip("/")) if str(parent) != "/" else None
+        if above is not None and above.type != "directory":
+            return f"is below {parent}, which is no directory in the base"
+    there = base.node(path.lstrip("/"))
+    if there is None:
+        return None
+    if file.kind is not Kind.DIRECTORY and there.type == "directory":
+        return f"is a {file.kind.value}, and a directory in the base"
+    if file.kind is Kind.DIRECTORY and there.type not in ("directory", "symlink"):
+        return f"is a directory, and a {there.type} in the base"
+    return None
+
+
+def _item(service: ServiceDefinition, path: str) -> ServiceFile | None:
+    """The item of `files` that brings `path`."""
+    above = {path, *map(str, PurePosixPath(path).parents)}
+    items = [file for file in service.files if file.path in above]
+    names = [file for file in service.files if PurePosixPath(file.path).name == PurePosixPath(path).name]
+    return max(items, key=lambda file: len(file.path)) if items else next(iter(names), None)
+
+
+def _place(service: ServiceDefinition, path: str) -> str:
+    item = _item(service, path)
+    return service.place(("files",) if item is None else item.data_path)
+
+
+def _source(service: ServiceDefinition, path: str) -> str:
+    """What a person calls the file: its source where that is a single file, else its path in the image."""
+    item = _item(service, path)
+    return path if item is None or item.source is None or item.is_directory else item.source

@@ -1,0 +1,138 @@
+"""The packages of a service: brought into the store, and found for what a program needs."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from formation.build.fetch import Fetching
+from formation.debian.archive import Archive
+from formation.debian.contents_index import packages_having
+from formation.debian.keys import keys_of
+from formation.definition.service_packages import package_definition
+from formation.definition.service_values import ServiceDefinition
+from formation.errors import FormationError
+from formation.lock.model import Lock, LockedPackage
+from formation.lock.service_check import locked_archives
+from formation.lock.suites import fetch_suites, universes
+from formation.network import Downloader
+from formation.progress import Progress
+from formation.store.store import Store
+
+_SONAME = re.compile(r"(.+?)(-[0-9.]+)?\.so(?:\.([A-Za-z0-9.]+))?")
+
+
+def service_archives(service: ServiceDefinition, lock: Lock) -> tuple[Archive, ...]:
+    """Where the packages of `lock` may be had: the service's archives, or those that the lock names."""
+    return locked_archives(lock) if service.archives is None else service.archives
+
+
+def fetch_packages(
+    service: ServiceDefinition,
+    lock: Lock,
+    packages: Sequence[LockedPackage],
+    store: Store,
+    downloader: Downloader,
+) -> tuple[Path, ...]:
+    """Brings `packages` of `lock` into the store; gives their files, in the same order. Idempotent.
+
+    Raises UnreachableError, IntegrityError and FormationError.
+    """
+    definition = package_definition(service, service_archives(service, lock))
+    fetching = Fetching(definition, lock, packages, store, downloader, lambda digest: None, lambda: None)
+    fetching.start([package.sha256 for package in packages])
+    fetching.join()
+    if fetching.error is not None:
+        raise fetching.error
+    return tuple(store.download(package.sha256) for package in packages)
+
+
+class ArchivePackages:
+    """Tells which packages of a service's archives have a library or program. Asks the archives when it is called."""
+
+    def __init__(
+        self,
+        service: ServiceDefinition,
+        archives: Sequence[Archive],
+        architecture: str,
+        *,
+        downloader: Downloader,
+        store: Store,
+        now: int,
+        progress: Progress,
+    ) -> None:
+        self._service = service
+        self._archives = tuple(archive for archive in archives if archive.keys)
+        self._architecture = architecture
+        self._downloader = downloader
+        self._store = store
+        self._now = now
+        self._progress = progress
+
+    def __call__(self, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        """Library or program → packages that have it; those that no archive has are not in the result.
+
+        First by the names that Debian gives to the packages of libraries, which the indexes at hand tell; then, for the
+        rest, by the archives' Contents, where those can be had. Raises FormationError and its kinds.
+        """
+        if not self._archives:
+            return {}
+        found = dict(self._by_name(names))
+        missing = [name for name in names if name not in found]
+        with suppress(FormationError):
+            found.update(self._by_contents(missing) if missing else {})
+        return found
+
+    def _by_name(self, names: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        definition = package_definition(self._service, self._archives)
+        suites = fetch_suites(
+            definition,
+            downloader=self._downloader,
+            store=self._store,
+            now=self._now,
+            progress=self._progress,
+            previous=None,
+        )
+        universe = universes(suites, (self._architecture,), self._store, self._progress)[self._architecture]
+        for name in names:
+            known = [package for package in library_package_names(name) if universe.candidate(package)]
+            if known:
+                yield name, (known[0],)
+
+    def _by_contents(self, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        found: dict[str, tuple[str, ...]] = {}
+        for archive in self._archives:
+            keys = keys_of(archive.keys, self._service.path.parent)
+            for suite in archive.suites:
+                packages = packages_having(
+                    archive,
+                    suite,
+                    self._architecture,
+                    names,
+                    downloader=self._downloader,
+                    keys=keys,
+                    now=self._now,
+                    cache_dir=self._store.metadata,
+                )
+                for name, these in packages.items():
+                    found[name] = tuple(dict.fromkeys((*found.get(name, ()), *these)))
+        return found
+
+
+def library_package_names(soname: str) -> tuple[str, ...]:
+    """What Debian calls the package of a library, the likeliest first; empty for what is no library's name.
+
+    Source: Debian policy 8.1. The suffix t64 marks those that were rebuilt for 64-bit times in trixie.
+    """
+    match = _SONAME.fullmatch(soname)
+    if match is None:
+        return ()
+    stem, release, version = match.groups()
+    stem = stem.lower().replace("_", "-")
+    if release is not None:
+        names = [f"{stem}{release}", f"{stem}{release}-{version}" if version else ""]
+    elif version is not None:
+        names = [f"{stem}-{version}" if stem[-1:].isdigit() else f"{stem}{version}"]
+    else:
+        names = [stem]
+    return tuple(form for name in names if name for form in (f"{name}t64", name))

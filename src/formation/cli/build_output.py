@@ -1,0 +1,112 @@
+"""What `formation build` gives: the image where it is wanted, and what it tells about it."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from formation.cli.context import Context
+from formation.cli.text import size_text
+
+if TYPE_CHECKING:
+    from formation.build.recall import BuiltImage
+    from formation.definition.values import Definition
+    from formation.lock.model import Lock
+    from formation.progress import Progress
+
+
+def check_output(arguments: Namespace) -> None:
+    """Raises UsageError for an output that cannot be."""
+    from formation.errors import UsageError
+    from formation.oci.name import parse_name
+
+    if arguments.output is not None:
+        if not arguments.output.startswith(("oci:", "docker-archive:")):
+            raise UsageError(
+                f"--output: images cannot be written to {arguments.output!r}",
+                hint="write oci:DIR[:TAG] or docker-archive:FILE",
+            )
+        parse_name(arguments.output)
+
+
+def deliver(arguments: Namespace, context: Context, built: "BuiltImage", progress: "Progress") -> list[str]:
+    """Writes the image where --output and --load say; gives a line for each place."""
+    from formation.oci.reference import parse_reference
+
+    places = []
+    if arguments.output is not None:
+        progress.start("output", 0)
+        _write(context, arguments.output, built)
+        progress.finish("output", arguments.output)
+        places.append(f"written to {arguments.output}")
+    if arguments.load is not None:
+        from formation.engines.engine import Engine
+        from formation.engines.load import load
+
+        progress.start("load", 0)
+        for reference in built.references:
+            load(built.image, parse_reference(reference), Engine(arguments.load, context.environment))
+        progress.finish("load", arguments.load)
+        places.append(f"loaded into {arguments.load}")
+    return places
+
+
+def _write(context: Context, name: str, built: "BuiltImage") -> None:
+    from formation.oci.archive import save_archive
+    from formation.oci.layout import write_layout
+    from formation.oci.name import Transport, parse_name
+    from formation.oci.reference import parse_reference
+
+    wanted = parse_name(name)
+    path = context.directory / (wanted.path or Path())
+    own = parse_reference(built.references[0])
+    if wanted.transport is Transport.LAYOUT:
+        write_layout(path, built.image, wanted.tag or own.tag)
+    else:
+        save_archive(path, built.image, [wanted.reference or own])
+
+
+def say_plan(arguments: Namespace, context: Context, definition: "Definition", lock: "Lock") -> None:
+    """Tells what a build would do."""
+    names = frozenset(variant.name for variant in definition.lineage(arguments.variant))
+    packages = lock.of(arguments.arch, names)
+    missing = [p for p in packages if not context.store.download(p.sha256).exists()]
+    reference = f"{definition.name}:{definition.tag(arguments.variant)}"
+    size = sum(package.size for package in missing)
+    if arguments.json:
+        context.write_json({"reference": reference, "packages": len(packages), "download": size})
+    else:
+        context.write(
+            f"would build {reference} for {arguments.arch} from {len(packages)} packages, "
+            f"{size_text(size)} to download\n"
+        )
+
+
+def as_data(built: "BuiltImage", seconds: float) -> dict[str, Any]:
+    """What was built, for programs."""
+    return {
+        "reference": built.references[0],
+        "references": list(built.references),
+        "digest": built.image.digest,
+        "size": built.image.size,
+        "layers": len(built.image.manifest.layers),
+        "packages": built.packages,
+        "seconds": round(seconds, 3),
+        "reused": built.reused,
+    }
+
+
+def told(built: "BuiltImage", seconds: float, context: Context, places: list[str], directory: str) -> str:
+    """What was built, for people."""
+    reference = built.references[0]
+    rows = [
+        ("image", ", ".join(built.references)),
+        ("digest", built.image.digest),
+        ("size", f"{size_text(built.image.size)} in {len(built.image.manifest.layers)} layers"),
+        ("packages", str(built.packages)),
+        ("time", f"{seconds:.1f} s{', nothing had changed' if built.reused else ''}"),
+        ("store", str(context.store.root)),
+        *(("also", place) for place in places),
+        ("look", f"{context.program} inspect {reference}"),
+    ]
+    rows.append(("run", f"{context.program} build {directory} --load docker && docker run --rm {reference}"))
+    return "".join(f"{name:<10}{text}\n" for name, text in rows)

@@ -1,0 +1,55 @@
+"""The image that a command looks at, from whatever source its name says: the one place that knows of all."""
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from formation.cli.context import Context
+from formation.cli.parser import Parser
+from formation.cli.registry_options import add_registry_options, open_registry
+
+if TYPE_CHECKING:
+    from formation.oci.image import Image
+    from formation.oci.name import ImageName
+    from formation.progress import Progress
+
+
+def add_image_options(parser: Parser) -> None:
+    """Adds the argument IMAGE and the options that say which one is meant."""
+    parser.add_argument(
+        "image", metavar="IMAGE", help="formation/base:1.0.0, oci:DIR[:TAG], docker-archive:FILE[:REF], docker://REF, …"
+    )
+    parser.add_argument(
+        "--platform", metavar="OS/ARCH", help="which image, where the name stands for several: linux/arm64"
+    )
+    add_registry_options(parser)
+
+
+@contextmanager
+def opened_image(arguments: Namespace, context: Context, progress: "Progress") -> Iterator[tuple["ImageName", "Image"]]:
+    """The name and the image that the arguments say, usable while the block runs.
+
+    One of a registry is brought into the store first, without a name there. Raises as `store.open_image` and
+    `registry.pull`.
+    """
+    from formation.oci.descriptor import parse_platform_name
+    from formation.oci.name import Transport, parse_name
+    from formation.store.open_image import open_image
+
+    name = parse_name(arguments.image)
+    platform = None if arguments.platform is None else parse_platform_name(arguments.platform)
+    if name.transport is Transport.REGISTRY:
+        from formation.registry.platforms import machine_platform
+        from formation.registry.pull import pull_image
+        from formation.store.locking import in_use
+
+        platform = platform or machine_platform(os.uname().machine)
+        with open_registry(arguments, context, progress) as registry, in_use(context.store):
+            yield name, pull_image(name, context.store, registry, platform=platform, tag=False)
+        return
+    with open_image(
+        name, context.store, directory=context.directory, environment=context.environment, platform=platform
+    ) as image:
+        yield name, image

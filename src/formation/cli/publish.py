@@ -1,0 +1,126 @@
+"""`formation publish`: versions into a registry."""
+
+from argparse import Namespace
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from formation.cli.context import Context
+from formation.cli.parser import Subparsers, add_command
+from formation.cli.registry_options import add_registry_options, open_registry
+from formation.cli.text import size_text, table
+
+if TYPE_CHECKING:
+    from formation.oci.image import Image
+    from formation.oci.name import ImageName
+    from formation.registry.publish import Published
+    from formation.registry.registry import Registry
+    from formation.registry.tag_plan import VersionTag
+
+_DONE = {"write": "written", "move": "moved", "there": "was there", "stays": "stays: a newer version has it"}
+_WOULD = {"write": "would write", "move": "would move", "there": "is there", "stays": "stays: a newer version has it"}
+
+
+def register(subparsers: Subparsers) -> None:
+    """Adds the command."""
+    parser = add_command(
+        subparsers,
+        "publish",
+        "publish a version to a registry, and move 1.0, 1 and latest forward",
+        """
+        Publishes images under the versions that they carry. The tag of a version is written once: other content under
+        it is refused, the same content again changes nothing. Then `1.0`, `1` and `latest` move, forward only; those of
+        a variant carry its suffix, as `1.0-dev` does. A pre-release moves nothing. Several images of one version, one
+        for each platform, become one index.
+
+        Tags move last, when everything that they point to is there. Cut anywhere, nothing is wrong, and running the
+        same command again finishes. Of several publishers at once one goes first, and the others wait.
+        """,
+        """
+        formation publish formation/base:1.0.1 formation/base:1.0.1-dev docker://registry.example.com/formation/base
+        formation publish oci:build/amd64 oci:build/arm64 docker://registry.example.com/formation/base --dry-run
+        """,
+    )
+    parser.add_argument("images", metavar="IMAGE", nargs="+", help="images of one version or more, from anywhere")
+    parser.add_argument("repository", metavar="REPO", help="docker://registry.example.com/formation/base")
+    parser.add_argument(
+        "--variant",
+        metavar="NAME",
+        help="the variant of all images, `runtime` for none (default: the end of the version: dev of 1.0.1-dev)",
+    )
+    add_registry_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="only say which tags would be written and moved")
+    parser.add_argument("--json", action="store_true", help="print what happened to each tag as JSON")
+
+
+def run(arguments: Namespace, context: Context) -> int:
+    """Runs the command."""
+    from formation.errors import UsageError
+    from formation.oci.name import Transport, parse_name
+    from formation.oci.reference import parse_reference
+    from formation.registry.publish import publications, publish
+
+    if not arguments.repository.startswith(Transport.REGISTRY.value):
+        hint = "it is the last argument: docker://registry.example.com/formation/base"
+        raise UsageError(f"{arguments.repository!r} is no repository of a registry", hint=hint)
+    repository = parse_reference(arguments.repository.removeprefix(Transport.REGISTRY.value), default_tag=None)
+    if repository.tag or repository.digest:
+        raise UsageError(f"{repository} has a tag, and versions decide those", hint="name the repository alone")
+    names = [parse_name(text) for text in arguments.images]
+    with context.progress() as progress, open_registry(arguments, context, progress) as registry, ExitStack() as stack:
+        images = [pair for name in names for pair in _open(name, arguments, context, registry, stack)]
+        published = publish(publications(images), repository, registry, store=context.store, dry_run=arguments.dry_run)
+    if arguments.json:
+        context.write_json(_as_data(str(repository), published, arguments.dry_run))
+    else:
+        context.write(_text(str(repository), published, arguments.dry_run))
+    return 0
+
+
+def _open(
+    name: "ImageName", arguments: Namespace, context: Context, registry: "Registry", stack: ExitStack
+) -> "list[tuple[VersionTag, Image]]":
+    """The images that `name` stands for, open until `stack` closes, each with its version."""
+    from formation.errors import UsageError
+    from formation.registry.open_image import open_tree
+    from formation.registry.publish import image_version
+
+    variant = "" if arguments.variant == "runtime" else arguments.variant
+    opened = stack.enter_context(
+        open_tree(name, context.store, registry, directory=context.directory, environment=context.environment)
+    )
+    found = []
+    for image in opened.images():
+        tag = name.tag or (name.reference.tag if name.reference else None)
+        version = image_version(image, tag, variant)
+        if version is None:
+            hint = "give its definition a version, or name it by one: formation/base:1.0.1"
+            raise UsageError(f"{name} carries no version", hint=hint)
+        found.append((version, image))
+    return found
+
+
+def _text(repository: str, published: "Published", dry_run: bool) -> str:
+    words = _WOULD if dry_run else _DONE
+    rows = [(step.tag, words[step.action], step.after[7:19]) for step in published.steps]
+    lines = table(("TAG", "", "DIGEST"), rows)
+    if published.unchanged:
+        lines += f"nothing to publish: {repository} has all of it\n"
+    elif not dry_run:
+        sent = sum(each.sent_bytes for each in published.pushed)
+        mounted = sum(each.mounted for each in published.pushed)
+        lines += f"sent {size_text(sent)}; {mounted} blobs mounted\n"
+    return lines
+
+
+def _as_data(repository: str, published: "Published", dry_run: bool) -> dict[str, Any]:
+    return {
+        "repository": repository,
+        "dry_run": dry_run,
+        "unchanged": published.unchanged,
+        "tags": [
+            {"tag": step.tag, "action": step.action, "before": step.before, "digest": step.after}
+            for step in published.steps
+        ],
+        "sent": sum(each.sent_bytes for each in published.pushed),
+        "mounted": sum(each.mounted for each in published.pushed),
+    }

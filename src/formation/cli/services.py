@@ -1,0 +1,67 @@
+"""What commands need of the world to work on services: their bases, wherever those are."""
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from formation.cli.context import Context
+from formation.cli.registry_options import open_registry
+
+if TYPE_CHECKING:
+    from formation.build.base_files import BaseFiles
+    from formation.build.opened_base import Places
+    from formation.definition.service_values import ServiceDefinition
+    from formation.lock.base_facts import BaseFacts
+    from formation.oci.descriptor import Platform
+    from formation.oci.image import Image
+    from formation.oci.name import ImageName
+    from formation.progress import Progress
+
+
+@contextmanager
+def places(arguments: Namespace, context: Context, progress: "Progress") -> "Iterator[Places]":
+    """Where bases may be. A registry is spoken to when a base is in one, and not before."""
+    from formation.build.opened_base import Places
+    from formation.registry.pull import pull_image
+
+    with open_registry(arguments, context, progress) as registry:
+
+        def pull(name: "ImageName", platform: "Platform") -> "Image":
+            return pull_image(name, context.store, registry, platform=platform, tag=False)
+
+        yield Places(context.store, context.environment, pull)
+
+
+def read_files(image: "Image", name: str, context: Context, progress: "Progress") -> "BaseFiles":
+    """The file system of a base."""
+    from formation.build.base_files import read_base
+
+    return read_base(image, name, context.store, workers=os.cpu_count() or 1, progress=progress)
+
+
+def base_facts(
+    service: "ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
+) -> "dict[str, BaseFacts]":
+    """What the service's lock needs of its base, by architecture. The caller uses the store."""
+    from formation.build.base_files import facts_for_lock, needs_files
+    from formation.build.opened_base import open_base
+
+    facts = {}
+    with places(arguments, context, progress) as where:
+        for architecture in service.architectures:
+            image = open_base(service, architecture, where)
+            files = read_files(image, service.base, context, progress) if needs_files(service) else None
+            facts[architecture] = facts_for_lock(service, architecture, image, files, context.store)
+    return facts
+
+
+def base_digests(
+    service: "ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
+) -> dict[str, str]:
+    """The digest of the base's manifest as it is now, by architecture. The caller uses the store."""
+    from formation.build.opened_base import open_base
+
+    with places(arguments, context, progress) as where:
+        return {each: open_base(service, each, where).digest for each in service.architectures}

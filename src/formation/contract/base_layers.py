@@ -1,0 +1,80 @@
+"""Whether a service still stands on the very layers of the base that it names (annotations.md, image.base.digest)."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from formation.contract.findings import Finding
+from formation.digest import check_digest
+from formation.errors import FormationError, MalformedError
+from formation.oci.descriptor import Descriptor
+from formation.oci.image import BlobSource, Image, read_image
+from formation.oci.manifest import parse_manifest
+from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
+
+BASE_NAME = "org.opencontainers.image.base.name"
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+
+
+@dataclass(frozen=True, slots=True)
+class BaseOf:
+    """What an image says that it stands on."""
+
+    name: str | None
+    digest: str | None
+
+
+def base_of(image: Image) -> BaseOf:
+    """What the manifest's annotations, or else the config's labels, say."""
+    annotations, labels = image.manifest.annotations, image.config.execution.labels
+    return BaseOf(
+        annotations.get(BASE_NAME) or labels.get(BASE_NAME), annotations.get(BASE_DIGEST) or labels.get(BASE_DIGEST)
+    )
+
+
+def check_base(image: Image, sources: tuple[BlobSource, ...]) -> Iterator[Finding]:
+    """What is wrong with the base of `image`, whose manifest and config one of `sources` may have.
+
+    Nothing when the image names none.
+    """
+    said = base_of(image)
+    if said.digest is None:
+        return
+    name = said.name or said.digest
+    try:
+        base = _find(check_digest(said.digest), sources, image)
+    except MalformedError as error:
+        yield Finding("base", "base-damaged", f"the base {name}: {error.message}")
+        return
+    if base is None:
+        what = (
+            f"the base {name} is not at hand, so nobody can tell whether its layers are intact: formation pull {name}"
+        )
+        yield Finding("base", "base-unknown", what, "warning")
+        return
+    below, own = base.config.diff_ids, image.config.diff_ids
+    for number, diff_id in enumerate(below):
+        if number >= len(own) or own[number] != diff_id:
+            what = f"layer {number} is not that of the base {name}, which has {len(below)} layers"
+            yield Finding("base", "base-layer", what, layer=number if number < len(own) else None)
+            return
+
+
+def _find(digest: str, sources: tuple[BlobSource, ...], image: Image) -> Image | None:
+    """The image with this digest, an index or a manifest; None when no source has it. Raises MalformedError."""
+    for source in sources:
+        try:
+            with source.open_blob(digest) as stream:
+                data = stream.read(MAXIMUM_SIZE + 1)
+        except FormationError:
+            continue
+        media_type = OCI_INDEX if "manifests" in parse_object(data, "image manifest").value else None
+        if media_type is None:
+            media_type = parse_manifest(data).media_type or OCI_MANIFEST
+        try:
+            return read_image(source, Descriptor(media_type, digest, len(data)), image.config.platform)
+        except MalformedError:
+            raise
+        except FormationError:
+            continue
+    return None

@@ -1,0 +1,193 @@
+"""Whether the dpkg database of an image is sound, and true: what `dpkg --audit` and `dpkg --verify` would say.
+
+Sources: dpkg(1), deb-md5sums(5), dpkg-divert(1), dpkg-statoverride(1).
+"""
+
+import fnmatch
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from formation.contents.filesystem import Filesystem
+from formation.contents.packages import InstalledPackage, Listing
+from formation.contract.facts import Facts
+from formation.contract.findings import Finding
+from formation.debian.diversions import FILE as DIVERSIONS
+from formation.debian.diversions import parse_diversions
+from formation.entry import decode_path
+
+_DPKG_CONFIGURATION = ("etc/dpkg/dpkg.cfg", "etc/dpkg/dpkg.cfg.d")
+_STAT_OVERRIDES = "var/lib/dpkg/statoverride"
+_MOST = 200
+"""Findings of one kind that are told; of a database that is all wrong nobody reads more."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Filters:
+    """The path-exclude and path-include of dpkg's configuration, in order; the last that matches decides."""
+
+    rules: tuple[tuple[bool, "re.Pattern[str]"], ...]
+
+    def leave_out(self, path: str) -> bool:
+        decision = False
+        for excludes, pattern in self.rules:
+            if pattern.fullmatch(path):
+                decision = excludes
+        return decision
+
+
+def check_database(facts: Facts) -> Iterator[Finding]:
+    """What is wrong with the database, and where files are not as it says. Nothing when the image has none."""
+    for problem in facts.database_problems:
+        yield Finding("database", "database-damaged", f"dpkg's database: {problem}", path="/var/lib/dpkg")
+    diversions = parse_diversions(facts.files.content(DIVERSIONS) or b"")
+    filters = _filters(facts.files)
+    for package, listing in zip(facts.packages, facts.listings, strict=True):
+        if not package.installed:
+            yield _unfinished(package)
+            continue
+        moved = {each.path: each.target for each in diversions if each.package != package.name}
+        yield from _limited(_listed(package, listing, moved, filters, facts.files))
+        yield from _limited(_sums(package, listing, moved, filters, facts.files))
+        yield from _conffiles(package, facts.files)
+    yield from _stat_overrides(facts)
+
+
+def _unfinished(package: InstalledPackage) -> Finding:
+    if package.status.endswith((" config-files", " not-installed")):
+        what = f"{package.name} was removed and left its configuration"
+        return Finding("database", "package-leftover", what, "warning", "/var/lib/dpkg/status")
+    what = f"{package} is {package.status or 'without a status'!r}, not 'install ok installed'"
+    return Finding("database", "package-unfinished", what, path="/var/lib/dpkg/status")
+
+
+def _limited(findings: Iterator[Finding]) -> Iterator[Finding]:
+    for number, finding in enumerate(findings):
+        if number == _MOST:
+            what = f"there is more of this kind than {_MOST}: {finding.message}"
+            yield Finding(finding.topic, finding.id, what, finding.severity)
+            return
+        yield finding
+
+
+def _listed(
+    package: InstalledPackage, listing: Listing, moved: Mapping[str, str], filters: _Filters, files: Filesystem
+) -> Iterator[Finding]:
+    if listing.paths is None:
+        path = f"var/lib/dpkg/info/{package.stem}.list"
+        # Packages of distroless images have only their checksums; a list may also be too large to be kept.
+        if "var/lib/dpkg/status" in files and files.find(path) is None:
+            what = f"dpkg's database does not say which files {package.name} has"
+            yield Finding("database", "list-missing", what, path=f"/{path}")
+        return
+    conffiles = {path for path, _ in package.conffiles}
+    for listed in listing.paths:
+        path = moved.get(listed, listed)
+        if path in files or path in conffiles or filters.leave_out(f"/{path}"):
+            continue
+        place = files.resolve(path, follow_last=False)
+        if place is None or place not in files:
+            what = f"/{path} of {package.name} is missing"
+            yield Finding("database", "package-file-missing", what, path=f"/{path}")
+
+
+def _sums(
+    package: InstalledPackage, listing: Listing, moved: Mapping[str, str], filters: _Filters, files: Filesystem
+) -> Iterator[Finding]:
+    if listing.malformed:
+        what = f"{listing.malformed} lines of the checksums of {package.name} are malformed"
+        yield Finding("database", "md5sums-malformed", what, path=f"/var/lib/dpkg/info/{package.stem}.md5sums")
+    listed = set(listing.paths or ())
+    for name, md5 in listing.md5sums or ():
+        path = moved.get(name, name)
+        place = files.resolve(path, follow_last=False)
+        node = None if place is None else files.get(place)
+        if node is None:
+            # `_listed` has told of those that the list has.
+            if name not in listed and not filters.leave_out(f"/{path}"):
+                what = f"/{path} of {package.name} is missing"
+                yield Finding("database", "package-file-missing", what, path=f"/{path}")
+        elif node.entry.type != "file":
+            what = f"/{path} of {package.name} is a {node.entry.type} where the package has a file"
+            yield Finding("database", "package-file-changed", what, path=f"/{path}", layer=node.layer)
+        elif node.entry.md5 != md5:
+            what = f"/{path} is not as {package} has it: its checksum differs"
+            yield Finding("database", "package-file-changed", what, path=f"/{path}", layer=node.layer)
+
+
+def _conffiles(package: InstalledPackage, files: Filesystem) -> Iterator[Finding]:
+    for path, md5 in package.conffiles:
+        node = files.find(path)
+        if node is not None and node.entry.type == "file" and len(md5) == 32 and node.entry.md5 != md5:
+            what = f"the configuration file /{path} of {package.name} was changed"
+            yield Finding("database", "conffile-changed", what, "warning", f"/{path}", node.layer)
+
+
+def _stat_overrides(facts: Facts) -> Iterator[Finding]:
+    users = {user.name: user.uid for user in facts.users}
+    groups = {group.name: group.gid for group in facts.groups}
+    for line in decode_path(facts.files.content(_STAT_OVERRIDES) or b"").splitlines():
+        words = line.split(" ", 3)
+        if len(words) != 4 or not re.fullmatch("[0-7]{1,5}", words[2]):
+            what = f"{line[:100]!r} is no line of statoverride"
+            yield Finding("database", "statoverride-malformed", what, path=f"/{_STAT_OVERRIDES}")
+            continue
+        owner, group, mode, path = words
+        node = facts.files.find(path)
+        if node is None:
+            continue
+        uid = int(owner[1:]) if re.fullmatch("#[0-9]{1,10}", owner) else users.get(owner)
+        gid = int(group[1:]) if re.fullmatch("#[0-9]{1,10}", group) else groups.get(group)
+        if (node.entry.uid, node.entry.gid, node.entry.mode) != (uid, gid, int(mode, 8)):
+            what = f"{path} is not {owner}:{group} {mode}, as dpkg-statoverride was told"
+            yield Finding("database", "statoverride-ignored", what, path=path, layer=node.layer)
+
+
+def _filters(files: Filesystem) -> _Filters:
+    rules = []
+    first, rest = _DPKG_CONFIGURATION
+    for path in (first, *files.kept_below(rest)):
+        for line in decode_path(files.content(path) or b"").splitlines():
+            name, equals, value = line.partition("=")
+            if equals and name.strip() in ("path-exclude", "path-include"):
+                # dpkg's patterns are those of fnmatch(3) without FNM_PATHNAME: `*` takes slashes too.
+                pattern = re.compile(fnmatch.translate(value.strip().strip("\"'")))
+                rules.append((name.strip() == "path-exclude", pattern))
+    return _Filters(tuple(rules))
+
+
+_OWNED = ("usr/bin/", "usr/sbin/", "usr/lib/", "usr/lib64/", "usr/libexec/", "usr/share/", "usr/include/", "lib64/")
+_MADE_BY_SCRIPTS = re.compile(
+    r".*/__pycache__(?:/.*)?|.*\.pyc"
+    r"|usr/share/(?:info/dir(?:\.old)?|mime/.*|icons/.*/icon-theme\.cache|applications/mimeinfo\.cache|fonts/.*"
+    r"|man/(?:.*/)?(?:index\.db|CACHEDIR\.TAG)|glib-2\.0/schemas/gschemas\.compiled)"
+    r"|usr/lib/(?:locale/.*|udev/hwdb\.bin|ssl/.*)"
+    r"|usr/lib/[^/]+/(?:gconv/gconv-modules\.cache|gdk-pixbuf-2\.0/.*/loaders\.cache|gio/modules/giomodule\.cache)"
+)
+"""What maintainer scripts and triggers leave in the directories of packages."""
+
+
+def check_unowned(facts: Facts, promised: frozenset[str]) -> Iterator[Finding]:
+    """Files in the directories of packages that no package has, no alternative explains, and nobody promised."""
+    if not facts.packages:
+        return
+    owned: set[str] = set()
+    for package, listing in zip(facts.packages, facts.listings, strict=True):
+        if listing.paths is None and package.installed:
+            # Distroless: what the checksums name is what is known.
+            owned.update(path for path, _ in listing.md5sums or ())
+        owned.update(listing.paths or ())
+    resolved = {facts.files.resolve(path, follow_last=False) for path in owned if path not in facts.files}
+    diverted = {each.target for each in parse_diversions(facts.files.content(DIVERSIONS) or b"")}
+    yield from _limited(_unowned(facts, owned | {path for path in resolved if path} | diverted, promised))
+
+
+def _unowned(facts: Facts, owned: set[str], promised: frozenset[str]) -> Iterator[Finding]:
+    for path, node in facts.files:
+        if node.entry.type == "directory" or not path.startswith(_OWNED) or path in owned or f"/{path}" in promised:
+            continue
+        if node.entry.type == "symlink" and "/etc/alternatives/" in node.entry.target:
+            continue
+        if not _MADE_BY_SCRIPTS.fullmatch(path):
+            what = f"/{path} belongs to no package"
+            yield Finding("database", "file-unowned", what, "warning", f"/{path}", node.layer)

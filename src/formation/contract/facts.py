@@ -1,0 +1,74 @@
+"""An image as the checks of a contract look at it: what is derived of its contents, each thing once."""
+
+from dataclasses import dataclass
+
+from formation.contents.accounts import Group, User
+from formation.contents.filesystem import Filesystem, filesystem
+from formation.contents.image import ImageContents
+from formation.contents.libraries import Libraries, commands, libraries
+from formation.contents.packages import InstalledPackage, Listing
+from formation.oci.image import Image
+
+DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What engines set where an image says nothing (runc, Docker)."""
+
+_ARCHITECTURES = {
+    ("amd64", None): "amd64",
+    ("386", None): "i386",
+    ("arm64", None): "arm64",
+    ("arm", "v7"): "armhf",
+    ("ppc64le", None): "ppc64el",
+    ("riscv64", None): "riscv64",
+    ("s390x", None): "s390x",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is in an image, looked up."""
+
+    image: Image
+    contents: ImageContents
+    files: Filesystem
+    packages: tuple[InstalledPackage, ...]
+    """In the dpkg database, whatever their state; sorted by name and architecture."""
+    database_problems: tuple[str, ...]
+    listings: tuple[Listing, ...]
+    """What the database says of the files of each of `packages`, in their order."""
+    users: tuple[User, ...]
+    groups: tuple[Group, ...]
+    libraries: Libraries
+    commands: dict[str, str]
+    """Name → path of each command in the image's PATH."""
+    architecture: str | None
+    """Debian's name; None for one that Debian does not have."""
+    environment: dict[str, str]
+
+
+def facts_of(contents: ImageContents) -> Facts:
+    """What the checks look at."""
+    image = contents.image
+    files = filesystem(contents.layers)
+    packages, problems = files.packages()
+    environment = dict(variable.partition("=")[::2] for variable in image.config.execution.environment)
+    return Facts(
+        image=image,
+        contents=contents,
+        files=files,
+        packages=packages,
+        database_problems=problems,
+        listings=tuple(files.package_files(package) for package in packages),
+        users=files.users()[0],
+        groups=files.groups()[0],
+        libraries=libraries(files),
+        commands=dict(commands(files, environment.get("PATH", DEFAULT_PATH))),
+        architecture=debian_architecture(image),
+        environment=environment,
+    )
+
+
+def debian_architecture(image: Image) -> str | None:
+    """Debian's name of the architecture that `image` is for; None when Debian has none."""
+    platform = image.config.platform
+    variant = platform.variant if platform.architecture == "arm" else None
+    return _ARCHITECTURES.get((platform.architecture, variant))

@@ -1,0 +1,74 @@
+"""The contract that an image makes: what it says of itself, and everything that somebody may rely on."""
+
+from formation.contract.facts import Facts
+from formation.contract.promise import (
+    Contract,
+    DirectoryPromise,
+    GroupPromise,
+    PackagePromise,
+    SonamePromise,
+    UserPromise,
+)
+from formation.oci.annotations import layer_packages
+
+
+def annotated_contract(facts: Facts, name: str) -> Contract:
+    """What the image carries as a promise: the packages that its layers are said to hold; empty for most images."""
+    pairs = {pair for layer in facts.image.manifest.layers for pair in layer_packages(layer)}
+    return Contract(
+        source=f"{name}, its annotations",
+        packages=tuple(PackagePromise(package, version, None) for package, version in sorted(pairs)),
+    )
+
+
+def contract_of(facts: Facts, name: str) -> Contract:
+    """All that the image `name` has and its users see: for comparing two images, or an image with another's contract.
+
+    Directories are those that no package has: the platform's own.
+    """
+    execution = facts.image.config.execution
+    packaged = {path for listing in facts.listings for path in listing.paths or ()}
+    users = {user.uid: user.name for user in reversed(facts.users)}
+    groups = {group.gid: group.name for group in reversed(facts.groups)}
+    return Contract(
+        source=name,
+        packages=tuple(
+            PackagePromise(each.name, each.version, each.architecture) for each in facts.packages if each.installed
+        ),
+        users=tuple(
+            UserPromise(
+                user.name,
+                user.uid,
+                groups.get(user.gid, str(user.gid)),
+                tuple(sorted(group.name for group in facts.groups if user.name in group.members)),
+                user.home,
+                user.shell,
+            )
+            for user in sorted(facts.users)
+        ),
+        groups=tuple(GroupPromise(group.name, group.gid) for group in sorted(facts.groups)),
+        directories=tuple(
+            DirectoryPromise(
+                f"/{path}",
+                users.get(node.entry.uid, str(node.entry.uid)),
+                groups.get(node.entry.gid, str(node.entry.gid)),
+                node.entry.mode,
+            )
+            for path, node in facts.files
+            if node.entry.type == "directory" and path and path not in packaged
+        ),
+        environment=tuple(facts.environment.items()),
+        volumes=execution.volumes,
+        ports=execution.exposed_ports,
+        labels=tuple(sorted(execution.labels.items())),
+        user=execution.user or "root",
+        working_directory=execution.working_directory or "/",
+        entrypoint=execution.entrypoint or (),
+        command=execution.command or (),
+        stop_signal=execution.stop_signal or "SIGTERM",
+        commands=tuple(facts.commands),
+        sonames=tuple(
+            SonamePromise(soname, library.elf.provides)
+            for soname, library in facts.libraries.sonames(facts.architecture or "").items()
+        ),
+    )

@@ -1,0 +1,32 @@
+"""Whether an image is a sound one, whoever made it: metadata, digests, and layers that fit on each other."""
+
+from collections.abc import Iterator
+
+from formation.contents.layer import Problem
+from formation.contract.facts import Facts
+from formation.contract.findings import Finding, Severity
+from formation.oci.rules import broken_rules
+from formation.oci.validate import validate_metadata
+
+_WARNINGS = frozenset({"missing-parent", "whiteout-of-nothing"})
+"""Engines agree about them, and builders that are in use make them (Bazel, BuildKit's merges)."""
+
+
+def check_image(facts: Facts) -> Iterator[Finding]:
+    """What is wrong with the manifest, the config, and each layer."""
+    for problem in validate_metadata(facts.image):
+        yield Finding("image", "oci-metadata", problem)
+    for rule in broken_rules(facts.image):
+        yield Finding("image", "oci-rule", rule)
+    for number, layer in enumerate(facts.contents.layers):
+        for each in layer.problems:
+            yield _finding(each, number, f"layer {number}: ")
+    for each in facts.files.problems:
+        yield _finding(each, facts.files.layer_of(each.path), "")
+
+
+def _finding(problem: Problem, layer: int | None, start: str) -> Finding:
+    severity: Severity = "warning" if problem.kind in _WARNINGS else "error"
+    path = f"/{problem.path}" if problem.path else ""
+    message = f"{start}{path} {problem.text}" if path else f"{start}{problem.text}"
+    return Finding("layers", f"layer-{problem.kind}", message, severity, path, layer)

@@ -1,0 +1,42 @@
+"""The packages of a service as a definition of their own: what locks, explains and fetches packages takes those."""
+
+from formation.debian.archive import Archive
+from formation.definition.service_values import ServiceDefinition
+from formation.definition.values import RUNTIME, Definition, Variant
+
+
+def package_definition(service: ServiceDefinition, archives: tuple[Archive, ...]) -> Definition:
+    """A definition whose only variant, `runtime`, asks for what `service` adds to its base, and has nothing else.
+
+    `archives` are the service's own, or those of its base.
+    """
+    runtime = Variant(
+        name=RUNTIME,
+        extends=None,
+        description=service.description,
+        packages=service.packages,
+        without=service.without,
+        groups=(),
+        users=(),
+        directories=(),
+        files=(),
+        config=service.config,
+    )
+    return Definition(
+        path=service.path,
+        name=service.name,
+        version=service.version,
+        description=service.description,
+        architectures=service.architectures,
+        archives=archives,
+        recommends=service.recommends,
+        essential=False,
+        path_excludes=(),
+        path_includes=(),
+        layer_budget=1,
+        compression="gzip",
+        variants=(runtime,),
+        digest=service.digest,
+        shown_path=service.shown_path,
+        package_lines=service.package_lines,
+    )

@@ -1,0 +1,206 @@
+"""From a service, its base and its archives to the service's lock: what it adds, and nothing that the base has."""
+
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from formation.debian.archive import Archive
+from formation.debian.marking import positive_groups
+from formation.debian.package import BinaryPackage, PackageRequest
+from formation.debian.relation import provisions_of
+from formation.debian.resolver import Resolution, Selected, resolve
+from formation.debian.universe import Universe
+from formation.definition.problems import joined_error
+from formation.definition.service_packages import package_definition
+from formation.definition.service_values import ServiceDefinition
+from formation.definition.values import Definition
+from formation.errors import DefinitionError, UnresolvableError
+from formation.lock.base_facts import BaseFacts, present
+from formation.lock.model import Lock, LockedBase, LockedPackage
+from formation.lock.requests import requests_for
+from formation.lock.resolve import check_paths, check_requests, locked_package, place_of_error
+from formation.lock.suites import fetch_suites, locked_suite, universes
+from formation.network import Downloader
+from formation.progress import Progress
+from formation.store.locking import in_use
+from formation.store.store import Store
+
+
+def make_service_lock(
+    service: ServiceDefinition,
+    bases: Mapping[str, BaseFacts],
+    *,
+    downloader: Downloader,
+    store: Store,
+    now: int,
+    progress: Progress,
+    previous: Lock | None = None,
+) -> Lock:
+    """The lock of `service` on `bases`, by architecture, and its archives as they are now.
+
+    No archive is read when the base has all that the service asks for. `now` is in seconds since 1970. Metadata older
+    than that of `previous` is refused.
+
+    Raises DefinitionError, with file and line, for a request that names nothing or would change a package of the base;
+    UnresolvableError for packages that do not go with those of the base; and what `make_lock` raises.
+    """
+    requests = {each: _missing(service, each, bases[each]) for each in service.architectures}
+    locked = tuple(LockedBase(service.base, each, bases[each].digest) for each in service.architectures)
+    epoch = max(facts.epoch for facts in bases.values())
+    if not any(requests.values()):
+        return Lock(service.digest, epoch, (), dict.fromkeys(service.architectures, ()), locked)
+    wanted = package_definition(service, _archives(service, bases))
+    with in_use(store):
+        suites = fetch_suites(wanted, downloader=downloader, store=store, now=now, progress=progress, previous=previous)
+        packages = _all_added(
+            wanted, requests, bases, universes(suites, service.architectures, store, progress), progress
+        )
+    components = {archive.name: archive.components for archive in wanted.archives}
+    lock = Lock(
+        definition=service.digest,
+        epoch=max(epoch, *(suite.date for suite in suites)),
+        suites=tuple(locked_suite(suite, components[suite.archive]) for suite in suites),
+        packages=packages,
+        base=locked,
+    )
+    check_paths(wanted, lock)
+    return lock
+
+
+def _archives(service: ServiceDefinition, bases: Mapping[str, BaseFacts]) -> tuple[Archive, ...]:
+    """The service's archives, or those of its base: of the first architecture, should they differ."""
+    archives = bases[service.architectures[0]].archives if service.archives is None else service.archives
+    if not archives:
+        raise DefinitionError(
+            f"{service.place(('packages',))}: nothing in {service.base} says which archives it was made from",
+            hint="write `distribution: debian/trixie`, or archives",
+        )
+    for archive in archives:
+        if not archive.keys:
+            raise DefinitionError(
+                f"{service.place(('packages',))}: {service.base} was made from {archive.uri}, and has no keys for it",
+                hint="write `archives:` with the keys that sign it",
+            )
+    return archives
+
+
+def _missing(service: ServiceDefinition, architecture: str, base: BaseFacts) -> tuple[PackageRequest, ...]:
+    """The requests that the base does not meet as it is. Raises DefinitionError for those that would change it."""
+    variant = package_definition(service, ()).variants[0]
+    requests = requests_for(variant, architecture)
+    if base.installed is None:
+        if not requests:
+            return ()
+        raise DefinitionError(
+            f"{service.place(('packages',))}: {service.base} has no dpkg database, so no package can be added to it",
+            hint="leave out `packages:`, or take a base that was made of Debian packages",
+        )
+    there = present(base.installed)
+    problems: list[tuple[str, str | None]] = []
+    for name in service.without:
+        if name in there.packages:
+            reason = f"{service.base} has {name} {there.packages[name].version}, and a service removes nothing from it"
+            problems.append((f"{service.place_of_package(name)}: {reason}", f"take a base without {name}"))
+    missing = []
+    for request in requests:
+        has = there.packages.get(request.name)
+        if has is None:
+            missing.append(request)
+        elif request.version not in (None, has.version) or request.suite is not None:
+            reason = f"{request} would change a package of {service.base}, which has {has.name} {has.version}"
+            hint = f"write {has.name} for what the base has, or build a base with the other version"
+            problems.append((f"{service.place_of_package(request.name)}: {reason}", hint))
+    if problems:
+        raise joined_error(problems)
+    return tuple(missing)
+
+
+def _all_added(
+    wanted: Definition,
+    requests: Mapping[str, Sequence[PackageRequest]],
+    bases: Mapping[str, BaseFacts],
+    offers: Mapping[str, Universe],
+    progress: Progress,
+) -> dict[str, tuple[LockedPackage, ...]]:
+    """The packages to add, by architecture."""
+    progress.start("resolve", len(requests))
+    packages = {}
+    for architecture, missing in requests.items():
+        packages[architecture] = _added(wanted, missing, offers[architecture], bases[architecture].installed or ())
+        progress.advance("resolve")
+    progress.finish("resolve", f"{len({package for each in packages.values() for package in each})} packages added")
+    return packages
+
+
+def _added(
+    wanted: Definition, missing: Sequence[PackageRequest], universe: Universe, installed: Sequence[BinaryPackage]
+) -> tuple[LockedPackage, ...]:
+    """The packages to add to `installed` for the requests that are `missing`, sorted by name."""
+    there = present(tuple(installed))
+    # A name that only installed packages provide is met; apt would say so too.
+    requests = [each for each in missing if universe.versions(each.name) or each.name not in there.provided]
+    variant = replace(wanted.variants[0], packages=tuple(requests))
+    check_requests(replace(wanted, variants=(variant,)), universe)
+    resolution = _resolved(wanted, requests, universe, installed)
+    asked = list(dict.fromkeys(universe.requested(request).name for request in requests))
+    selected = [each for each in resolution.packages if each.package.name not in there.packages]
+    reasons = _reasons([each.package for each in selected], asked)
+    # What the base needs was there before the service: nothing that is added is essential.
+    explained = (Selected(each.package, reasons.get(each.package.name, each.because), False) for each in selected)
+    return tuple(locked_package(each, variant, is_asked=each.package.name in asked) for each in explained)
+
+
+def _resolved(
+    wanted: Definition, requests: Sequence[PackageRequest], universe: Universe, installed: Sequence[BinaryPackage]
+) -> Resolution:
+    """The packages of the base, all as they were, and what goes with them."""
+    before = {package.name: package for package in installed}
+    try:
+        resolution = resolve(
+            universe,
+            requests,
+            recommends=wanted.recommends,
+            essential=False,
+            without=frozenset(wanted.variants[0].without),
+            installed=installed,
+        )
+    except UnresolvableError as error:
+        place = place_of_error(wanted, requests, error.message)
+        hint = (
+            "a base that is older than its archives wants a new lock: formation lock, then formation build, of the base"
+        )
+        where = f"{place}: on {universe.architecture}, with the packages of the base as they are, "
+        raise UnresolvableError(where + error.message, hint=error.hint or hint) from error
+    after = {each.package.name: each.package for each in resolution.packages}
+    changed = [package for name, package in before.items() if after.get(name) != package]
+    if changed:
+        names = ", ".join(f"{package.name} {package.version}" for package in changed)
+        raise UnresolvableError(
+            f"{wanted.shown_path}: its packages would change what the base has: {names}",
+            hint="build a base that has what they need",
+        )
+    return resolution
+
+
+def _reasons(added: Sequence[BinaryPackage], asked: Iterable[str]) -> dict[str, str]:
+    """Why each of `added` is there, over packages that are added themselves: the shortest way from what was asked for.
+
+    The resolver tells the shortest way from anything, and a package of the base may recommend what a service adds.
+    """
+    by_name = {package.name: package for package in added}
+    meets: dict[str, list[str]] = {}
+    for package in added:
+        offers = provisions_of(package.name, package.version, package.multi_arch, package.provides)
+        for name in {package.name, *(offer.removesuffix(":any") for offer, _ in offers)}:
+            meets.setdefault(name, []).append(package.name)
+    because = {name: "requested" for name in asked if name in by_name}
+    for recommends in (False, True):
+        waiting = deque(because)
+        while waiting:
+            puller = by_name[waiting.popleft()]
+            for kind, group in positive_groups(puller, recommends=recommends):
+                for name in (name for relation in group for name in meets.get(relation.name, ())):
+                    if name not in because:
+                        because[name] = f"{puller.name} {kind}"
+                        waiting.append(name)
+    return because

@@ -1,0 +1,117 @@
+"""Images from anywhere to anywhere, byte for byte; an index with everything below it."""
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from formation.engines.engine import Engine
+from formation.engines.load import load
+from formation.errors import UsageError
+from formation.files import atomic_file
+from formation.oci.archive import save_archive
+from formation.oci.descriptor import Platform
+from formation.oci.image import open_verified
+from formation.oci.layout import add_to_layout
+from formation.oci.name import ImageName, Transport
+from formation.oci.reference import Reference, parse_reference
+from formation.oci.verified import CHUNK
+from formation.registry.open_image import Opened, open_tree
+from formation.registry.pull import fetch_tree
+from formation.registry.push import push_tree
+from formation.registry.registry import Registry
+from formation.registry.repository import repository_of
+from formation.store.blobs import add_bytes, has_blob
+from formation.store.images import tag_image
+from formation.store.locking import in_use
+from formation.store.store import Store
+
+_ONE_IMAGE = frozenset({Transport.DOCKER_ARCHIVE, Transport.DOCKER_DAEMON})
+"""What holds images for one platform only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a copy may use."""
+
+    store: Store
+    registry: Registry
+    directory: Path
+    """Paths in names are below it."""
+    environment: Mapping[str, str]
+    machine: Platform
+    """Chosen where a place holds one image only, and nobody chose."""
+
+
+def copy(
+    source: ImageName, target: ImageName, place: Place, platform: Platform | None = None, *, dry_run: bool = False
+) -> str:
+    """Makes `target` name what `source` names, and gives the digest of it. Idempotent.
+
+    `platform` chooses from an index; None copies it whole, where the target can hold it. A `dry_run` writes nothing.
+    Raises UsageError for a target that cannot be written, and whatever reading and writing raise.
+    """
+    if target.transport is Transport.LAYOUT_ARCHIVE:
+        raise UsageError(f"{target} cannot be written", hint="write docker-archive:FILE, which is a layout as well")
+    if target.reference is not None and target.reference.digest is not None:
+        raise UsageError(f"{target} has a digest, and content decides that", hint="name the target by a tag")
+    if platform is None and target.transport in _ONE_IMAGE and source.transport is not Transport.DOCKER_DAEMON:
+        platform = place.machine if source.transport not in _ONE_IMAGE else None
+    with open_tree(
+        source,
+        place.store,
+        place.registry,
+        directory=place.directory,
+        environment=place.environment,
+        platform=platform,
+    ) as opened:
+        if not dry_run:
+            _write(opened, source, target, place, platform)
+        return opened.tree.root.descriptor.digest
+
+
+def _write(opened: Opened, source: ImageName, target: ImageName, place: Place, platform: Platform | None) -> None:
+    tag = target.tag or source.tag or (source.reference.tag if source.reference else None)
+    if target.transport is Transport.STORE and target.reference is not None:
+        _into_store(opened, target.reference, place)
+    elif target.transport is Transport.REGISTRY and target.reference is not None:
+        mounts = _same_registry(source, target.reference)
+        push_tree(opened.tree, opened.source, target.reference, place.registry, store=place.store, also=mounts)
+    elif target.transport is Transport.LAYOUT and target.path is not None:
+        documents = {each.descriptor.digest: each.data for each in opened.tree.manifests}
+        root = opened.tree.root.descriptor
+        add_to_layout(place.directory / target.path, opened.source, opened.tree.blobs, documents, root, tag)
+    elif target.transport is Transport.DOCKER_ARCHIVE and target.path is not None:
+        reference = target.reference or _named(source.reference, tag)
+        save_archive(place.directory / target.path, opened.image(platform), [reference] if reference else [])
+    elif target.reference is not None:
+        load(opened.image(platform), target.reference, Engine("docker", place.environment))
+
+
+def _into_store(opened: Opened, reference: Reference, place: Place) -> None:
+    store = place.store
+    with in_use(store):
+        if opened.sessions:
+            fetch_tree(opened.sessions, opened.tree, store, place.registry)
+        for blob in opened.tree.blobs:
+            if not has_blob(store, blob.digest, blob.size):
+                with open_verified(opened.source, blob, "blob") as stream, atomic_file(store.blob(blob.digest)) as file:
+                    shutil.copyfileobj(stream, file, CHUNK)
+        for each in opened.tree.manifests:
+            add_bytes(store, each.data)
+        tag_image(store, reference, opened.tree.root.descriptor)
+
+
+def _same_registry(source: ImageName, target: Reference) -> tuple[str, ...]:
+    """The repository that a copy within one registry takes its blobs from."""
+    if source.transport is not Transport.REGISTRY or source.reference is None:
+        return ()
+    ours, theirs = repository_of(target), repository_of(source.reference)
+    return (theirs.name,) if ours.host == theirs.host and ours != theirs else ()
+
+
+def _named(reference: Reference | None, tag: str | None) -> Reference | None:
+    """The name under which an engine will know what it loads from an archive."""
+    if reference is None:
+        return None
+    return parse_reference(f"{reference.repository}:{tag}") if tag else parse_reference(reference.repository)

@@ -1,0 +1,158 @@
+"""Whose name and password a registry gets: the files of `podman login` and `docker login`, and credential helpers.
+
+Sources: containers-auth.json(5); Docker's "docker login", "Credential stores" and docker/cli cli/config/configfile.
+"""
+
+import base64
+import binascii
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from formation.errors import FormationError, MalformedError, UsageError
+from formation.oci.regular_file import open_regular
+from formation.oci.strict_json import MAXIMUM_SIZE, JsonObject, parse_object
+from formation.registry.repository import DOCKER_HUB, Repository
+
+_DOCKER_HUB_KEYS = (DOCKER_HUB, "index.docker.io", "https://index.docker.io/v1/")
+_HELPER_SECONDS = 60
+_IDENTITY_TOKEN = "<token>"
+"""The name that a helper gives where the secret is no password but a token to get tokens with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A login. It never shows its secret."""
+
+    username: str
+    password: str = field(repr=False)
+    identity_token: str | None = field(default=None, repr=False)
+    """Stands in for name and password at the token server; None: there is none."""
+
+    @property
+    def basic(self) -> str:
+        """The value of an Authorization header."""
+        text = f"{self.username}:{self.password}".encode()
+        return "Basic " + base64.b64encode(text).decode("ascii")
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must never be shown."""
+        return tuple(secret for secret in (self.password, self.identity_token, self.basic[6:]) if secret)
+
+
+def find_credential(environment: Mapping[str, str], repository: Repository) -> Credential | None:
+    """The login for `repository`; None: nobody has logged in.
+
+    REGISTRY_AUTH_FILE is the only file when it is set. Else: podman's auth.json below XDG_RUNTIME_DIR and
+    XDG_CONFIG_HOME, then Docker's config.json below DOCKER_CONFIG or ~/.docker. The first with a login for the
+    repository counts. Raises FormationError for a broken file, and a credential helper that fails.
+    """
+    for path in _files(environment):
+        if path.exists():
+            found = _in_file(path, environment, repository)
+            if found is not None:
+                return found
+    return None
+
+
+def _files(environment: Mapping[str, str]) -> Iterator[Path]:
+    chosen = environment.get("REGISTRY_AUTH_FILE")
+    if chosen:
+        if not Path(chosen).exists():
+            raise UsageError(f"REGISTRY_AUTH_FILE names {chosen}, which does not exist")
+        yield Path(chosen)
+        return
+    home = environment.get("HOME", "")
+    if runtime := environment.get("XDG_RUNTIME_DIR"):
+        yield Path(runtime) / "containers" / "auth.json"
+    if config := environment.get("XDG_CONFIG_HOME") or (home and f"{home}/.config"):
+        yield Path(config) / "containers" / "auth.json"
+    if docker := environment.get("DOCKER_CONFIG") or (home and f"{home}/.docker"):
+        yield Path(docker) / "config.json"
+
+
+def _in_file(path: Path, environment: Mapping[str, str], repository: Repository) -> Credential | None:
+    with open_regular(path, "the login file", follow=True) as file:
+        json_file = parse_object(file.read(MAXIMUM_SIZE + 1), f"login file {path}")
+    keys = tuple(_keys(repository))
+    helpers = json_file.text_map("credHelpers")
+    for key in keys:
+        if key in helpers and (found := _ask_helper(helpers[key], key, environment)) is not None:
+            return found
+    entries = json_file.optional_object("auths")
+    for key in keys:
+        if entries is not None and (entry := _entry(entries, key)) is not None:
+            return entry
+    if store := json_file.optional_text("credsStore"):
+        # A store knows hosts; asked for each of the names under which `docker login` may have filed it.
+        hosts = _DOCKER_HUB_KEYS[::-1] if repository.host == DOCKER_HUB else (repository.host,)
+        for host in hosts:
+            if (found := _ask_helper(store, host, environment)) is not None:
+                return found
+    return None
+
+
+def _keys(repository: Repository) -> Iterator[str]:
+    """The names under which a login may stand, the most exact first: a namespace goes before its host."""
+    parts = repository.name.split("/")
+    for length in range(len(parts), 0, -1):
+        yield f"{repository.host}/{'/'.join(parts[:length])}"
+    if repository.host == DOCKER_HUB:
+        yield from _DOCKER_HUB_KEYS
+    yield repository.host
+    # Old versions of Docker filed logins by URL.
+    yield from (f"https://{repository.host}", f"https://{repository.host}/v1/", f"https://{repository.host}/v2/")
+
+
+def _entry(entries: JsonObject, key: str) -> Credential | None:
+    """The login that `auths` has at `key`; None: none, as in the empty entries that stand for a credsStore's."""
+    entry = entries.optional_object(key)
+    if entry is None:
+        return None
+    token = entry.optional_text("identitytoken") or None
+    name, password = entry.optional_text("username") or "", entry.optional_text("password") or ""
+    if text := entry.optional_text("auth"):
+        try:
+            name, colon, password = base64.b64decode(text, validate=True).decode().rstrip("\0").partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            colon = ""
+        if not colon:
+            raise MalformedError(f"{entry.what}: its auth is not NAME:PASSWORD in base64") from None
+    return Credential(name, password, token) if token or password else None
+
+
+def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Credential | None:
+    """What `docker-credential-NAME get` says; None when it has no login for `server`. The server goes by stdin."""
+    if not name or "/" in name:
+        raise FormationError(f"the login file names {name[:100]!r}, which is no credential helper")
+    program = shutil.which(f"docker-credential-{name}", path=environment.get("PATH"))
+    if program is None:
+        raise FormationError(
+            f"the credential helper docker-credential-{name} for {server} is not installed",
+            hint=f"install it, or log in without it: podman login {server}",
+        )
+    try:
+        ran = subprocess.run(
+            [program, "get"], input=server.encode(), capture_output=True, env=dict(environment), timeout=_HELPER_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise FormationError(f"docker-credential-{name} gave no login for {server} in {_HELPER_SECONDS} s") from None
+    except OSError as error:
+        raise FormationError(f"docker-credential-{name} cannot be run: {error.strerror}") from None
+    if ran.returncode != 0:
+        # The protocol has one sentence for "not found", on stdout. Other output is not shown: it may hold a secret.
+        if b"credentials not found" in ran.stdout.lower():
+            return None
+        raise FormationError(f"docker-credential-{name} gave no login for {server}: exit code {ran.returncode}")
+    try:
+        answer = json.loads(ran.stdout[:MAXIMUM_SIZE])
+        user, secret = answer["Username"], answer["Secret"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        user = secret = None
+    if not isinstance(user, str) or not isinstance(secret, str):
+        raise FormationError(f"docker-credential-{name} did not answer as a credential helper does")
+    return Credential("", "", secret) if user == _IDENTITY_TOKEN else Credential(user, secret)

@@ -1,0 +1,152 @@
+"""The right to move the tags of a repository, held by one publisher at a time.
+
+The distribution API has no compare-and-swap, but it has tags that appear atomically and a list of them. A publisher
+first writes a tag of its own, `formation-lease-EXPIRY-NONCE`, and then lists all tags: of two publishers at least one
+sees the other (Lamport, "A fast mutual exclusion algorithm", 1987, builds on the same fact). Only who sees no other
+lease goes on. The lease in its name's order first keeps its tag and waits; the others withdraw theirs.
+
+A lease ends by itself, in the registry's own time, so that a killed publisher stops nobody for long; and a publisher
+whose lease is about to end writes nothing more. docs/publishing.md says what that leaves open.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from formation.digest import sha256
+from formation.errors import FormationError
+from formation.files import json_bytes
+from formation.oci.descriptor import Descriptor, descriptor_json
+from formation.oci.media_types import OCI_MANIFEST
+from formation.registry.registry import delete_manifest, put_manifest, tag_digest, tags
+from formation.registry.session import Session
+from formation.registry.small_blob import upload_bytes
+
+SECONDS = 120
+"""How long a lease holds. Moving four tags takes a second or two."""
+MARGIN = 45
+"""Seconds before its end from which on nothing is written any more: longer than a request may take."""
+PATIENCE = 180
+"""Seconds that a publisher waits for others."""
+
+_PREFIX = "formation-lease-"
+_NAME = re.compile(r"formation-lease-([0-9]{8}T[0-9]{6}Z)-[0-9a-f]{16}")
+_TIME = "%Y%m%dT%H%M%SZ"
+_EMPTY = b"{}"
+_EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
+_ARTIFACT = "application/vnd.formation.lease.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease that is held."""
+
+    tag: str
+    session: Session
+    ends: float
+    """In seconds of the session's clock."""
+
+    def check(self) -> None:
+        """Raises FormationError when it is too late to write anything."""
+        if self.session.settings.clock() > self.ends - MARGIN:
+            raise FormationError(
+                f"publishing to {self.session.repository} took too long, and was stopped before it moved another tag",
+                hint="run the same command again: it goes on where it was",
+            )
+
+
+def is_lease(tag: str) -> bool:
+    """Whether `tag` is one of a publisher at work, or what one left behind."""
+    return tag.startswith(_PREFIX)
+
+
+@contextmanager
+def lease(session: Session) -> Iterator[Lease]:
+    """The lease on the repository while the block runs. Waits for other publishers.
+
+    Raises FormationError when they do not end in time, and RegistryError when the login may not push.
+    """
+    upload_bytes(session, _EMPTY)
+    held = _acquire(session)
+    try:
+        yield held
+    finally:
+        _release(session, held.tag)
+
+
+def _acquire(session: Session) -> Lease:
+    clock, began = session.settings.clock, session.settings.clock()
+    while True:
+        own = _announce(session)
+        try:
+            while rivals := _rivals(session, own.tag):
+                if clock() - began > PATIENCE:
+                    raise FormationError(
+                        f"another publisher is at work in {session.repository} ({min(rivals)})",
+                        hint="run the same command again when it has ended",
+                    )
+                if min(rivals) < own.tag or clock() > own.ends - MARGIN:
+                    break
+                session.run.pause(0.5)
+            else:
+                return own
+        except BaseException:
+            _release(session, own.tag)
+            raise
+        _release(session, own.tag)
+        while any(rival < own.tag for rival in _rivals(session, own.tag)) and clock() - began <= PATIENCE:
+            session.run.pause(0.5)
+
+
+def _announce(session: Session) -> Lease:
+    begun = session.settings.clock()
+    until = datetime.fromtimestamp(_server_time(session) + SECONDS, UTC)
+    tag = f"{_PREFIX}{until.strftime(_TIME)}-{secrets.token_hex(8)}"
+    put_manifest(session, _manifest(tag), OCI_MANIFEST, tag)
+    return Lease(tag, session, begun + SECONDS)
+
+
+def _rivals(session: Session, own: str) -> list[str]:
+    """The leases of others that hold now."""
+    now = datetime.fromtimestamp(_server_time(session), UTC).strftime(_TIME)
+    released = sha256(_manifest("released"))
+    found = [tag for tag in tags(session) if tag != own and (match := _NAME.fullmatch(tag)) and match[1] > now]
+    return [tag for tag in found if tag_digest(session, tag) not in (None, released)]
+
+
+def _release(session: Session, tag: str) -> None:
+    """Removes the lease; where the registry does not delete, marks it as released. Failing that, it ends by itself."""
+    with suppress(FormationError):
+        try:
+            delete_manifest(session, sha256(_manifest(tag)))
+        except FormationError:
+            put_manifest(session, _manifest("released"), OCI_MANIFEST, tag)
+
+
+def _manifest(name: str) -> bytes:
+    """A manifest that is nobody else's: deleting it removes this tag and no other."""
+    empty = descriptor_json(Descriptor(_EMPTY_TYPE, sha256(_EMPTY), len(_EMPTY)))
+    value: dict[str, Any] = {
+        "schemaVersion": 2,
+        "mediaType": OCI_MANIFEST,
+        "artifactType": _ARTIFACT,
+        "config": empty,
+        "layers": [empty],
+        "annotations": {"dev.formation.lease": name},
+    }
+    return json_bytes(value)
+
+
+def _server_time(session: Session) -> float:
+    """Seconds since 1970 by the registry's clock, which all publishers share; by our own where it does not say."""
+    answer = session.call("GET", "/v2/", f"the registry {session.repository.host}", session.scope("pull", "push"))
+    try:
+        return parsedate_to_datetime(answer.headers.get("Date", "")).timestamp()
+    except (ValueError, TypeError):
+        return time.time()

@@ -1,0 +1,116 @@
+"""What a repository holds: every tag, what it stands for, and when that was made."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from formation.oci.manifest import parse_index, parse_manifest
+from formation.oci.media_types import CONFIGS
+from formation.oci.reference import Reference
+from formation.oci.strict_json import parse_object
+from formation.registry.lease import is_lease
+from formation.registry.parallel import in_parallel
+from formation.registry.refusal import NotThere
+from formation.registry.registry import Registry, manifest, small_blob, tags
+from formation.registry.session import Session
+from formation.registry.tag_plan import parse_version_tag
+from formation.registry.tree import Found
+
+_UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a digest stands for."""
+
+    digest: str
+    platforms: tuple[str, ...]
+    """`linux/amd64`; one for an image, several for an index."""
+    created: str | None
+    """RFC 3339, as its first image says."""
+    size: int
+    """Bytes of all its manifests, configs and layers, each once."""
+
+
+@dataclass(frozen=True, slots=True)
+class TagEntry:
+    """One tag."""
+
+    tag: str
+    content: Content
+    version: str | None
+    """The version tag with the same content that it stands for; None: it stands for no version, or is one itself."""
+
+
+def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
+    """The tags of the repository of `reference`: versions first, the newest above, then moving tags, then others.
+
+    Raises LoginNeeded, UnreachableError, IntegrityError; a tag that vanishes meanwhile is left out.
+    """
+    session = registry.target(reference)
+    named: dict[str, Found] = {}
+
+    def find(tag: str) -> None:
+        try:
+            named[tag] = manifest(session, tag)
+        except NotThere:
+            pass
+
+    threads = registry.settings.connections
+    in_parallel((tag for tag in tags(session) if not is_lease(tag)), find, registry.run, threads=threads)
+    contents: dict[str, Content] = {}
+    distinct = {found.descriptor.digest: found for found in named.values()}
+
+    def look(found: Found) -> None:
+        contents[found.descriptor.digest] = _content(session, found)
+
+    in_parallel(distinct.values(), look, registry.run, threads=threads)
+    versions = {tag: found.descriptor.digest for tag, found in named.items() if parse_version_tag(tag) is not None}
+    entries = [
+        TagEntry(tag, contents[found.descriptor.digest], _version(tag, found.descriptor.digest, versions))
+        for tag, found in named.items()
+    ]
+    return tuple(sorted(entries, key=_order))
+
+
+def _version(tag: str, digest: str, versions: Mapping[str, str]) -> str | None:
+    if tag in versions:
+        return None
+    return min((version for version, its in versions.items() if its == digest), default=None)
+
+
+def _order(entry: TagEntry) -> tuple[int, tuple[int, int, int], bool, str]:
+    found = parse_version_tag(entry.tag)
+    if found is None:
+        return (1 if entry.version else 2, (0, 0, 0), False, entry.tag)
+    release = found.release
+    return (0, (-release.major, -release.minor, -release.patch), bool(found.prerelease), entry.tag)
+
+
+def _content(session: Session, found: Found) -> Content:
+    if not found.is_index:
+        return _of_image(session, found)
+    entries = parse_index(found.data).manifests
+    shown = [entry for entry in entries if entry.platform is None or entry.platform.os != _UNKNOWN]
+    images = [_of_image(session, manifest(session, entry.digest, size=entry.size)) for entry in shown[:50]]
+    return Content(
+        found.descriptor.digest,
+        tuple(platform for image in images for platform in image.platforms),
+        images[0].created if images else None,
+        found.descriptor.size + sum(image.size for image in images),
+    )
+
+
+def _of_image(session: Session, found: Found) -> Content:
+    if found.is_index:
+        return Content(found.descriptor.digest, (), None, found.descriptor.size)
+    parsed = parse_manifest(found.data)
+    blobs = {blob.digest: blob.size for blob in (parsed.config, *parsed.layers)}
+    platforms, created = _config(session, found) if parsed.config.media_type in CONFIGS else ((), None)
+    return Content(found.descriptor.digest, platforms, created, found.descriptor.size + sum(blobs.values()))
+
+
+def _config(session: Session, found: Found) -> tuple[tuple[str, ...], str | None]:
+    """Platform and time in the image's config."""
+    descriptor = parse_manifest(found.data).config
+    json = parse_object(small_blob(session, descriptor), "image config")
+    return (f"{json.text('os')}/{json.text('architecture')}",), json.optional_text("created")

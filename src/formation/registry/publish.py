@@ -1,0 +1,218 @@
+"""Versions into a registry: written once, with moving tags that move last and forward only (docs/publishing.md)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, Literal
+
+from formation.digest import sha256
+from formation.errors import FormationError, UsageError
+from formation.oci.descriptor import Descriptor
+from formation.oci.image import BlobSource, Image
+from formation.oci.manifest import Index, index_bytes, parse_index, parse_manifest
+from formation.oci.media_types import OCI_INDEX
+from formation.oci.reference import Reference
+from formation.registry.lease import Lease, lease
+from formation.registry.push import Pushed, push_blobs, push_manifests, remember
+from formation.registry.registry import Registry, manifest, put_manifest, tag_digest, tags
+from formation.registry.session import Session
+from formation.registry.tag_plan import VersionTag, holder, moves, parse_version_tag
+from formation.registry.tree import Found, Tree, tree_of_image
+from formation.store.store import Store
+
+Action = Literal["write", "move", "there", "stays"]
+"""`write`: a new tag. `move`: an old one, to this version. `there`: it is right. `stays`: a newer version has it."""
+
+_VERSION = "org.opencontainers.image.version"
+_ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """One version of one variant: what is to be published."""
+
+    tag: VersionTag
+    images: tuple[Image, ...]
+    """One for each platform, sorted by platform."""
+
+    @property
+    def tree(self) -> Tree:
+        """The image itself, or an index of all; the same images always give the same bytes."""
+        if len(self.images) == 1:
+            return tree_of_image(self.images[0])
+        index = Index(tuple(image.descriptor for image in self.images), {_VERSION: self.tag.text})
+        data = index_bytes(index)
+        children = tuple(tree_of_image(image).root for image in self.images)
+        root = Found(Descriptor(OCI_INDEX, sha256(data), len(data)), data)
+        return Tree(root, (*children, root))
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What happens to one tag."""
+
+    tag: str
+    action: Action
+    before: str | None
+    """The digest that it stood for; None: there was no such tag."""
+    after: str
+    """The digest that it stands for afterwards."""
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What a run did, or would do."""
+
+    steps: tuple[Step, ...]
+    """In the order in which tags are written."""
+    pushed: tuple[Pushed, ...]
+    """Empty when nothing had to be pushed."""
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether every tag was right before."""
+        return all(step.action in ("there", "stays") for step in self.steps)
+
+
+def publications(images: Sequence[tuple[VersionTag, Image]]) -> tuple[Publication, ...]:
+    """The images by version and variant, the lowest version first. Raises UsageError for a platform given twice."""
+    groups: dict[str, dict[str, Image]] = {}
+    parsed: dict[str, VersionTag] = {}
+    for tag, image in images:
+        platform = str(image.config.platform)
+        group = groups.setdefault(tag.text, {})
+        if platform in group and group[platform].digest != image.digest:
+            raise UsageError(f"two different images for {platform} were given as {tag.text}")
+        group[platform], parsed[tag.text] = image, tag
+    found = [Publication(parsed[text], tuple(group[name] for name in sorted(group))) for text, group in groups.items()]
+    return tuple(sorted(found, key=lambda publication: (publication.tag.release, publication.tag.text)))
+
+
+def publish(
+    wanted: Sequence[Publication],
+    repository: Reference,
+    registry: Registry,
+    *,
+    store: Store | None = None,
+    dry_run: bool = False,
+) -> Published:
+    """Publishes all of `wanted`: blobs, manifests, version tags, moving tags, in this order. Idempotent.
+
+    Cut anywhere it leaves every tag right, and running it again finishes. Nothing is written when every tag is right.
+    Raises FormationError when a version has other content in the registry already, or other publishers do not end.
+    """
+    session = registry.target(repository)
+    plan = _plan(wanted, session)
+    published = Published(tuple(plan), ())
+    if dry_run or published.unchanged:
+        return published
+    pushed = []
+    for publication in wanted:
+        tree = publication.tree
+        pushed.append(push_blobs(tree, _Sources(publication.images), session, registry, store=store))
+        push_manifests(tree, session)
+    with lease(session) as held:
+        # Planned anew: somebody may have published since.
+        plan = _plan(wanted, session)
+        _write(plan, wanted, held)
+        for publication in wanted:
+            _look_again(publication, plan, held)
+    if store is not None:
+        for publication in wanted:
+            remember(store, Reference(repository.repository, publication.tag.text, None), publication.tree)
+    return Published(tuple(plan), tuple(pushed))
+
+
+def _plan(wanted: Sequence[Publication], session: Session) -> list[Step]:
+    """Version tags first, then moving tags, the narrowest of each version first."""
+    published = set(tags(session))
+    steps, digests = [], {publication.tag.text: publication.tree.root.descriptor.digest for publication in wanted}
+    for publication in wanted:
+        tag, digest = publication.tag, digests[publication.tag.text]
+        before = tag_digest(session, tag.text) if tag.text in published else None
+        if before not in (None, digest):
+            raise FormationError(
+                f"{session.repository}:{tag.text} is published already, with other content: {before} there, "
+                f"{digest} here",
+                hint="a version is written once: give this content the next one (formation release)",
+            )
+        steps.append(Step(tag.text, "write" if before is None else "there", before, digest))
+    everything = published.union(digests)
+    moving = []
+    for publication in wanted:
+        tag = publication.tag
+        mine = moves(tag, everything)
+        for name in tag.moving:
+            moving.append(_moving_step(name, tag, name in mine, digests[tag.text], name in published, session))
+    # Where two versions of one run share a line, only the greater one speaks of its tags.
+    chosen = {step.tag: step for step in moving}
+    chosen |= {step.tag: step for step in moving if step.action != "stays"}
+    return [*steps, *chosen.values()]
+
+
+def _moving_step(name: str, tag: VersionTag, mine: bool, digest: str, known: bool, session: Session) -> Step:
+    before = tag_digest(session, name) if known else None
+    if before == digest:
+        return Step(name, "there", before, digest)
+    if not mine or (before is not None and _is_above(tag, before, session)):
+        return Step(name, "stays", before, before or digest)
+    return Step(name, "write" if before is None else "move", before, digest)
+
+
+def _is_above(tag: VersionTag, digest: str, session: Session) -> bool:
+    """Whether the content of `digest` says that it is a greater version, whose own tag may have been removed."""
+    found = manifest(session, digest)
+    annotations = parse_index(found.data).annotations if found.is_index else parse_manifest(found.data).annotations
+    said = parse_version_tag(annotations.get(_VERSION, ""), tag.variant)
+    return said is not None and not said.prerelease and said.release > tag.release
+
+
+def _write(plan: Sequence[Step], wanted: Sequence[Publication], held: Lease) -> None:
+    roots = {publication.tree.root.descriptor.digest: publication.tree.root for publication in wanted}
+    for step in plan:
+        if step.action in ("write", "move"):
+            root = roots[step.after]
+            put_manifest(held.session, root.data, root.descriptor.media_type, step.tag, guard=held.check)
+
+
+def _look_again(publication: Publication, plan: Sequence[Step], held: Lease) -> None:
+    """Makes sure that what was written still holds, for a publisher that knows no leases may have written too.
+
+    A moving tag of this run that ended below the greatest version is moved forward to it. Raises FormationError when
+    the version tag has other content now: then another publisher won.
+    """
+    session, tag, digest = held.session, publication.tag, publication.tree.root.descriptor.digest
+    if tag_digest(session, tag.text) != digest:
+        raise FormationError(
+            f"another publisher wrote {session.repository}:{tag.text} at the same time, and won",
+            hint="give this content the next version",
+        )
+    written = {step.tag for step in plan if step.action in ("write", "move") and step.after == digest}
+    for name in tag.moving:
+        for _ in range(_ROUNDS if name in written else 0):
+            best = holder(name, tags(session))
+            greatest = digest if best is None or best.release <= tag.release else tag_digest(session, best.text)
+            if greatest is None or tag_digest(session, name) == greatest:
+                break
+            found = manifest(session, greatest)
+            put_manifest(session, found.data, found.descriptor.media_type, name, guard=held.check)
+
+
+class _Sources:
+    """The blobs of several images as one BlobSource."""
+
+    def __init__(self, images: Sequence[Image]) -> None:
+        self._sources: Mapping[str, BlobSource] = {
+            blob.digest: image.source for image in images for blob in (image.manifest.config, *image.manifest.layers)
+        }
+
+    def open_blob(self, digest: str) -> BinaryIO:
+        return self._sources[digest].open_blob(digest)
+
+
+def image_version(image: Image, tag: str | None, variant: str | None) -> VersionTag | None:
+    """The version that `image` says it is, else that of the `tag` it was named by; None: neither is a version."""
+    said = image.manifest.annotations.get(_VERSION) or image.config.execution.labels.get(_VERSION)
+    for text in (said, tag):
+        if text and (found := parse_version_tag(text, variant)) is not None:
+            return found
+    return None

@@ -1,0 +1,135 @@
+"""Images from a registry into the store."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from formation.errors import FormationError, MalformedError, UsageError
+from formation.oci.descriptor import Descriptor, Platform
+from formation.oci.image import Image, choose_manifest, read_image
+from formation.oci.manifest import parse_index
+from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from formation.oci.name import ImageName, Transport
+from formation.oci.reference import Reference
+from formation.oci.regular_file import read_regular
+from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
+from formation.registry.download import download_blob
+from formation.registry.parallel import in_parallel
+from formation.registry.registry import Registry, manifest
+from formation.registry.session import Session
+from formation.registry.tree import Found, Tree, read_tree
+from formation.store.blobs import StoreBlobs, add_bytes, add_file, has_blob
+from formation.store.images import tag_image
+from formation.store.locking import work_directory
+from formation.store.store import Store
+
+_DEEPEST = 4
+"""Indexes may hold indexes; nobody nests them deeper than twice."""
+
+
+def pull_image(
+    name: ImageName, store: Store, registry: Registry, *, platform: Platform | None = None, tag: bool = True
+) -> Image:
+    """The image of `name`, a `docker://` name, in the store, complete and verified; there under the same reference.
+
+    `platform` chooses from an index; None takes the only image there. What the store has is not fetched again, and a
+    name with a digest needs no network when all of it is there. `tag` False leaves the store's references as they are.
+    Raises NotThere, LoginNeeded, UnreachableError, IntegrityError, and FormationError for a choice that is open.
+    """
+    reference = _registry_reference(name)
+    if reference.digest is not None and (known := _known(store, reference, platform)) is not None:
+        return known
+    sessions, named, found = find_one(registry, reference, platform)
+    fetch_tree(sessions, Tree(found, (found,)), store, registry)
+    # An index is kept so that its digest finds the image without the registry.
+    add_bytes(store, named.data)
+    image = read_image(StoreBlobs(store), found.descriptor)
+    if tag and reference.tag is not None:
+        tag_image(store, Reference(reference.repository, reference.tag, None), image.descriptor)
+    return image
+
+
+def pull_all(name: ImageName, store: Store, registry: Registry) -> Descriptor:
+    """The index or manifest of `name` with everything below it, in the store under the same reference. As above."""
+    reference = _registry_reference(name)
+    sessions, tree = find_tree(registry, reference)
+    fetch_tree(sessions, tree, store, registry)
+    if reference.tag is not None:
+        tag_image(store, Reference(reference.repository, reference.tag, None), tree.root.descriptor)
+    return tree.root.descriptor
+
+
+def find_one(
+    registry: Registry, reference: Reference, platform: Platform | None
+) -> tuple[tuple[Session, ...], Found, Found]:
+    """Where the image of `reference` for `platform` is, what `reference` itself names, and the image's manifest."""
+    sessions, named = registry.find(reference)
+    found = named
+    for _ in range(_DEEPEST):
+        if found.is_index:
+            chosen = choose_manifest(parse_index(found.data).manifests, platform)
+            found = manifest(sessions[0], chosen.digest, size=chosen.size)
+    return sessions, named, found
+
+
+def find_tree(registry: Registry, reference: Reference) -> tuple[tuple[Session, ...], Tree]:
+    """The manifests of `reference`, whole, and where they and their blobs are. Raises as `pull_image`."""
+    sessions, root = registry.find(reference)
+
+    def read(child: Descriptor) -> Found:
+        found = manifest(sessions[0], child.digest, size=child.size)
+        if found.descriptor.media_type != child.media_type:
+            raise MalformedError(f"{child.digest} is not {child.media_type!r}, as the index of {reference} says")
+        # The index's own descriptor says for which platform it is.
+        return Found(child, found.data)
+
+    return sessions, read_tree(root, read)
+
+
+def fetch_tree(sessions: Sequence[Session], tree: Tree, store: Store, registry: Registry) -> None:
+    """Brings what the store lacks: blobs in parallel, then the manifests. Idempotent; a cut run leaves blobs only."""
+    with work_directory(store) as work:
+        missing = [blob for blob in tree.blobs if not has_blob(store, blob.digest, blob.size)]
+        _fetch_blobs(sessions, missing, store, work, registry)
+        for each in tree.manifests:
+            add_bytes(store, each.data)
+
+
+def _fetch_blobs(
+    sessions: Sequence[Session], missing: Sequence[Descriptor], store: Store, work: Path, registry: Registry
+) -> None:
+    progress = registry.progress
+    total = sum(blob.size for blob in missing)
+    progress.start("pull", total, "B")
+
+    def fetch(blob: Descriptor) -> None:
+        path = work / blob.digest.removeprefix("sha256:")
+        download_blob(sessions, blob, path, lambda amount: progress.advance("pull", amount))
+        add_file(store, path, blob.digest, trusted=True)
+
+    in_parallel(missing, fetch, registry.run, threads=registry.settings.connections)
+    progress.finish("pull", f"{len(missing)} blob{'' if len(missing) == 1 else 's'}")
+
+
+def _known(store: Store, reference: Reference, platform: Platform | None) -> Image | None:
+    """The image of a digest when the store has all of it."""
+    assert reference.digest is not None
+    try:
+        data = read_regular(store.blob(reference.digest), "manifest", MAXIMUM_SIZE)
+        media_type = OCI_INDEX if "manifests" in parse_object(data, "manifest").value else OCI_MANIFEST
+        descriptor = Descriptor(media_type, reference.digest, len(data))
+        return _complete(store, read_image(StoreBlobs(store), descriptor, platform))
+    except FormationError:
+        return None
+
+
+def _complete(store: Store, image: Image) -> Image:
+    for layer in image.manifest.layers:
+        if not has_blob(store, layer.digest, layer.size):
+            raise FormationError(f"the store lacks {layer.digest}")
+    return image
+
+
+def _registry_reference(name: ImageName) -> Reference:
+    if name.transport is not Transport.REGISTRY or name.reference is None:
+        raise UsageError(f"{name} is in no registry", hint="write docker://registry.example.com/formation/base:1.0.0")
+    return name.reference

@@ -1,0 +1,175 @@
+"""Images into a registry: blobs first, in parallel, then manifests, then the tag."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from formation.errors import FormationError
+from formation.oci.descriptor import Descriptor
+from formation.oci.image import BlobSource, Image
+from formation.oci.manifest import parse_manifest
+from formation.oci.reference import Reference, parse_reference
+from formation.registry.parallel import in_parallel
+from formation.registry.registry import Registry, put_manifest
+from formation.registry.repository import repository_of
+from formation.registry.session import Session
+from formation.registry.tree import Tree, tree_at, tree_of_image
+from formation.registry.upload import upload_blob
+from formation.store.blobs import StoreBlobs, add_bytes, has_blob
+from formation.store.images import list_images, tag_image
+from formation.store.locking import in_use
+from formation.store.store import Store
+
+BASE_NAME = "org.opencontainers.image.base.name"
+"""The annotation that names the image below (image-spec 1.1, annotations.md)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pushed:
+    """What a push did."""
+
+    digest: str
+    """Of the manifest or index."""
+    sent: int
+    """Blobs whose bytes were sent."""
+    sent_bytes: int
+    mounted: int
+    """Blobs that the registry took from another of its repositories."""
+    there: int
+    """Blobs that the repository had."""
+
+
+def push_image(image: Image, reference: Reference, registry: Registry, *, store: Store | None = None) -> Pushed:
+    """Makes `reference`, which has a tag or none, stand for `image`. Idempotent; cut anywhere, no tag has moved.
+
+    `store` knows which repositories of the registry have some of the layers. Raises LoginNeeded, RegistryError,
+    UnreachableError, IntegrityError.
+    """
+    return push_tree(tree_of_image(image), image.source, reference, registry, store=store)
+
+
+def push_tree(
+    tree: Tree,
+    source: BlobSource,
+    reference: Reference,
+    registry: Registry,
+    *,
+    store: Store | None = None,
+    also: Sequence[str] = (),
+) -> Pushed:
+    """Makes `reference` stand for the root of `tree`, whose blobs are in `source`. As `push_image`.
+
+    `also` are repositories of the same registry that have the blobs.
+    """
+    session = registry.target(reference)
+    pushed = push_blobs(tree, source, session, registry, store=store, also=also)
+    push_manifests(tree, session)
+    if reference.tag is not None:
+        put_manifest(session, tree.root.data, tree.root.descriptor.media_type, reference.tag)
+    if store is not None:
+        remember(store, reference, tree)
+    return pushed
+
+
+def remember(store: Store, reference: Reference, tree: Tree) -> None:
+    """Tells the store that `reference` is `tree`, when it has all of it: what is pushed later is mounted from there.
+
+    Does nothing for a reference without a tag.
+    """
+    with in_use(store):
+        if reference.tag is not None and all(has_blob(store, blob.digest, blob.size) for blob in tree.blobs):
+            for each in tree.manifests:
+                add_bytes(store, each.data)
+            tag_image(store, Reference(reference.repository, reference.tag, None), tree.root.descriptor)
+
+
+def push_manifests(tree: Tree, session: Session) -> None:
+    """Writes the manifests by their digests, under no tag, each after those that it names. Idempotent."""
+    for each in tree.manifests:
+        put_manifest(session, each.data, each.descriptor.media_type, each.descriptor.digest)
+
+
+def push_blobs(
+    tree: Tree,
+    source: BlobSource,
+    session: Session,
+    registry: Registry,
+    *,
+    store: Store | None = None,
+    also: Sequence[str] = (),
+) -> Pushed:
+    """Makes the repository of `session` have every blob of `tree`. Idempotent. Raises as `push_image`."""
+    blobs = tree.blobs
+    mounts = _mounts(tree, session, store)
+    progress = registry.progress
+    progress.start("push", sum(blob.size for blob in blobs), "B")
+    outcomes: dict[str, str] = {}
+    lock = threading.Lock()
+
+    def push(blob: Descriptor) -> None:
+        outcome = upload_blob(
+            session,
+            blob,
+            source,
+            lambda amount: progress.advance("push", amount),
+            (*also, *mounts.get(blob.digest, ())),
+        )
+        if outcome != "sent":
+            progress.advance("push", blob.size)
+        with lock:
+            outcomes[blob.digest] = outcome
+
+    in_parallel(blobs, push, registry.run, threads=registry.settings.connections)
+    sent = [blob for blob in blobs if outcomes[blob.digest] == "sent"]
+    found = list(outcomes.values())
+    pushed = Pushed(
+        tree.root.descriptor.digest,
+        len(sent),
+        sum(blob.size for blob in sent),
+        found.count("mounted"),
+        found.count("there"),
+    )
+    progress.finish("push", f"{pushed.sent} blobs sent, {pushed.mounted} mounted, {pushed.there} there")
+    return pushed
+
+
+def _mounts(tree: Tree, session: Session, store: Store | None) -> Mapping[str, Sequence[str]]:
+    """Digest → repositories of the same registry that have the blob, or may: the base image's comes first."""
+    found: dict[str, list[str]] = {}
+    for each in tree.manifests:
+        if not each.is_index:
+            parsed = parse_manifest(each.data)
+            base = _on_same_host(parsed.annotations.get(BASE_NAME), session)
+            for blob in parsed.layers if base else ():
+                found.setdefault(blob.digest, []).append(base)
+    for name, digest in _known(store, session) if store is not None else ():
+        names = found.setdefault(digest, [])
+        if name not in names:
+            names.append(name)
+    return found
+
+
+def _on_same_host(text: str | None, session: Session) -> str:
+    """The repository that a reference names, when it is another one of the session's registry; else empty."""
+    try:
+        found = repository_of(parse_reference(text)) if text else None
+    except FormationError:
+        return ""
+    if found is None or found.host != session.repository.host or found == session.repository:
+        return ""
+    return found.name
+
+
+def _known(store: Store, session: Session) -> list[tuple[str, str]]:
+    """Repository and digest of each blob of the store's images that were pulled from, or pushed to, this registry."""
+    found = []
+    for image in list_images(store):
+        name = _on_same_host(str(image.reference), session)
+        if name:
+            try:
+                blobs = tree_at(StoreBlobs(store), image.descriptor).blobs
+            except FormationError:
+                # What is damaged there is no matter of this push.
+                continue
+            found += [(name, blob.digest) for blob in blobs]
+    return found

@@ -1,0 +1,83 @@
+"""What an error answer of a registry means (OCI distribution-spec 1.1, "Error Codes")."""
+
+import email.utils
+import re
+import time
+from collections.abc import Iterable
+from http.client import responses
+
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
+
+from formation.errors import FormationError, MalformedError
+from formation.network.answers import FailedAttempt
+from formation.oci.strict_json import parse_object
+from formation.registry.exchange import status_text
+
+_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
+_MOST = 64 * 1024
+_SHOWN = 300
+
+
+class RegistryError(FormationError):
+    """A registry refused. `status` is HTTP's, `codes` are the specification's: `MANIFEST_UNKNOWN`."""
+
+    def __init__(self, message: str, status: int, codes: tuple[str, ...] = (), *, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.codes = codes
+
+
+class NotThere(RegistryError):
+    """The registry does not have it (404)."""
+
+
+class LoginNeeded(RegistryError):
+    """The registry wants a login, or another one (401, 403)."""
+
+
+def refusal(response: BaseHTTPResponse, what: str, host: str, secrets: Iterable[str]) -> FormationError | FailedAttempt:
+    """The error for an answer of 400 and above; `what` was asked for.
+
+    What the server says is shown in part, and with `secrets` blotted out: it may have echoed a header.
+    """
+    codes, said = _read(response, secrets)
+    message = f"{what}: {host} answers {status_text(response.status)}" + (f": {said}" if said else "")
+    status = response.status
+    if status in _BUSY:
+        return FailedAttempt(f"{host} answers {status_text(status)}", retry_after=retry_after(response))
+    if status == 401:
+        return LoginNeeded(message, status, codes, hint=f"log in: podman login {host} (or docker login {host})")
+    if status == 403:
+        return LoginNeeded(message, status, codes, hint="the login lacks this right, or is another's")
+    if status == 404:
+        return NotThere(message, status, codes)
+    return RegistryError(message, status, codes)
+
+
+def retry_after(response: BaseHTTPResponse) -> float | None:
+    """Seconds that the server asks to wait, which it may write as a date; None when it does not."""
+    text = response.headers.get("Retry-After", "")
+    if re.fullmatch(r"[0-9]{1,9}", text):
+        return float(text)
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _read(response: BaseHTTPResponse, secrets: Iterable[str]) -> tuple[tuple[str, ...], str]:
+    """Error codes, and the messages as one line. Empty when the body is something else."""
+    try:
+        data = response.read(_MOST, decode_content=False)
+        errors = parse_object(data, "error").objects("errors")
+        codes = tuple(code for error in errors if (code := error.optional_text("code")))
+        said = "; ".join(text for error in errors if (text := error.optional_text("message")))
+    except (HTTPError, OSError, MalformedError):
+        return (), ""
+    finally:
+        response.close()
+    for secret in secrets:
+        said = said.replace(secret, "…")
+    shown = "".join(character if character.isprintable() else " " for character in said)[:_SHOWN]
+    return codes, "" if shown.lower() == responses.get(response.status, "").lower() else shown

@@ -1,0 +1,216 @@
+"""Registries: manifests, tags and blobs by name (OCI distribution-spec 1.1)."""
+
+import re
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Final, Self
+from urllib.parse import urlencode, urljoin
+
+from formation.digest import check_digest, sha256
+from formation.errors import FormationError, IntegrityError, MalformedError, UnreachableError
+from formation.network.transfer import Run
+from formation.oci.descriptor import Descriptor
+from formation.oci.media_types import INDEXES, MANIFESTS
+from formation.oci.reference import Reference
+from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
+from formation.progress import Progress, Silent
+from formation.registry.credentials import find_credential
+from formation.registry.exchange import Exchange
+from formation.registry.refusal import NotThere
+from formation.registry.registries import Place, Registries, read_registries
+from formation.registry.repository import Repository, repository_of
+from formation.registry.session import Session
+from formation.registry.settings import Settings
+from formation.registry.tree import Found
+
+_ACCEPT: Final = ", ".join(sorted(INDEXES | MANIFESTS))
+_NEXT: Final = re.compile(r'<([^>]{1,4096})>\s*;[^,]*rel="?next"?')
+_PAGE: Final = 1000
+_MOST_TAGS: Final = 200_000
+
+
+class Registry:
+    """A client for any number of registries. A context manager; its methods may be called from any thread."""
+
+    def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
+        self.settings = settings
+        self.progress: Progress = progress or Silent()
+        self.run = Run(settings.pause)
+        """All transfers; `cancel` ends them."""
+        self._exchange = Exchange(settings)
+        self._registries: Registries | None = None
+        self._sessions: dict[tuple[Repository, bool], Session] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._exchange.close()
+
+    def session(self, repository: Repository, *, insecure: bool = False) -> Session:
+        """The session for exactly this repository; mirrors do not count."""
+        with self._lock:
+            session = self._sessions.get((repository, insecure))
+            if session is None:
+                session = Session(
+                    repository,
+                    self._exchange,
+                    self.settings,
+                    lambda: find_credential(self.settings.environment, repository),
+                    self.run,
+                    insecure=insecure,
+                )
+                self._sessions[repository, insecure] = session
+            return session
+
+    def target(self, reference: Reference) -> Session:
+        """Where `reference` is written to: as registries.conf places it, never a mirror."""
+        place = self._places(reference)[-1]
+        return self.session(place.repository, insecure=place.insecure)
+
+    def find(self, reference: Reference) -> tuple[tuple[Session, ...], Found]:
+        """The manifest or index of `reference`, and where it and its blobs are, in the order to ask.
+
+        A mirror that lacks it, refuses or cannot be reached is passed over. Raises NotThere, LoginNeeded,
+        UnreachableError, IntegrityError.
+        """
+        places = [place for place in self._places(reference) if reference.digest or not place.by_digest_only]
+        sessions = tuple(self.session(place.repository, insecure=place.insecure) for place in places)
+        for number, session in enumerate(sessions):
+            try:
+                return sessions[number:], manifest(session, reference.digest or reference.tag or "latest")
+            except FormationError as error:
+                if number == len(sessions) - 1:
+                    raise
+                self.progress.note(f"the mirror {session.repository.host} is passed over: {error.message}")
+        raise AssertionError("the last place raises")
+
+    def _places(self, reference: Reference) -> tuple[Place, ...]:
+        with self._lock:
+            if self._registries is None:
+                self._registries = read_registries(self.settings.environment)
+        return self._registries.places(repository_of(reference))
+
+
+def manifest(session: Session, name: str, *, size: int | None = None) -> Found:
+    """The manifest or index with the tag or digest `name`, of `size` bytes unless that is None.
+
+    Raises NotThere, IntegrityError when bytes and digest differ, MalformedError over 4 MiB.
+    """
+    what = f"{session.repository}{'@' if ':' in name else ':'}{name}"
+    target = f"{session.repository.path}/manifests/{name}"
+    data, headers = session.read(target, what, session.scope("pull"), headers={"Accept": _ACCEPT})
+    digest = sha256(data)
+    promised = name if ":" in name else headers.get("Docker-Content-Digest", digest)
+    # A registry may promise in another algorithm; that promise cannot be held against a sha256.
+    if promised.startswith("sha256:") and promised != digest:
+        raise IntegrityError(f"{what} has the digest {digest}, but {check_digest(promised)} was promised")
+    if size is not None and len(data) != size:
+        raise IntegrityError(f"{what} has {len(data)} bytes, but its descriptor promises {size}")
+    json = parse_object(data, what)
+    media_type = json.optional_text("mediaType") or headers.get("Content-Type", "").partition(";")[0].strip()
+    if media_type not in INDEXES | MANIFESTS:
+        raise MalformedError(f"{what} is {media_type[:100]!r}, which is neither an image nor an index")
+    return Found(Descriptor(media_type, digest, len(data)), data)
+
+
+def tag_digest(session: Session, tag: str) -> str | None:
+    """The digest that `tag` stands for now; None when there is no such tag."""
+    what, scope = f"{session.repository}:{tag}", session.scope("pull")
+    target = f"{session.repository.path}/manifests/{tag}"
+    try:
+        found = session.call("HEAD", target, what, scope, headers={"Accept": _ACCEPT})
+        digest = found.headers.get("Docker-Content-Digest")
+        # The header is optional; whoever leaves it out is asked for the manifest itself.
+        return check_digest(digest) if digest else manifest(session, tag).descriptor.digest
+    except NotThere:
+        return None
+
+
+def tags(session: Session) -> tuple[str, ...]:
+    """All tags of a repository, sorted; empty when there is no such repository.
+
+    Raises MalformedError for pages without end, which a broken or hostile registry links in a circle.
+    """
+    what, scope = f"the tags of {session.repository}", session.scope("pull")
+    target = f"{session.repository.path}/tags/list?{urlencode({'n': _PAGE})}"
+    found: set[str] = set()
+    asked: set[str] = set()
+    while target:
+        asked.add(target)
+        try:
+            data, headers = session.read(target, what, scope)
+        except NotThere:
+            return ()
+        page = parse_object(data, what).texts("tags")
+        grown = found.union(page)
+        if len(grown) > _MOST_TAGS:
+            raise MalformedError(f"{what}: more than {_MOST_TAGS}")
+        following = _NEXT.search(headers.get("Link", ""))
+        next_target = "" if following is None else _same_host(session, urljoin(target, following[1]))
+        if next_target and (next_target in asked or len(grown) == len(found)):
+            raise MalformedError(f"{what}: the registry's pages never end")
+        found, target = grown, next_target
+    return tuple(sorted(found))
+
+
+def put_manifest(
+    session: Session, data: bytes, media_type: str, name: str, *, guard: Callable[[], None] = lambda: None
+) -> None:
+    """Makes the tag or digest `name` stand for `data`, whose blobs are there. Idempotent. Raises RegistryError.
+
+    `guard` is called before each attempt, and raises when it is too late for one.
+    """
+    if len(data) > MAXIMUM_SIZE:
+        raise FormationError(f"the manifest has {len(data)} bytes; registries take at most {MAXIMUM_SIZE}")
+    what = f"writing {session.repository}{'@' if ':' in name else ':'}{name}"
+    answer = session.call(
+        "PUT",
+        f"{session.repository.path}/manifests/{name}",
+        what,
+        session.scope("pull", "push"),
+        headers={"Content-Type": media_type},
+        body=data,
+        guard=guard,
+    )
+    stored = answer.headers.get("Docker-Content-Digest")
+    if stored and stored.startswith("sha256:") and stored != sha256(data):
+        raise IntegrityError(f"{what}: the registry stored {check_digest(stored)} instead of {sha256(data)}")
+
+
+def delete_manifest(session: Session, digest: str) -> None:
+    """Removes the manifest and every tag on it. Raises RegistryError where the registry does not allow that."""
+    target = f"{session.repository.path}/manifests/{digest}"
+    what = f"removing {session.repository}@{digest}"
+    session.call("DELETE", target, what, session.scope("pull", "push", "delete"))
+
+
+def has_blob(session: Session, descriptor: Descriptor) -> bool:
+    """Whether the repository has the blob."""
+    target = f"{session.repository.path}/blobs/{descriptor.digest}"
+    try:
+        found = session.call("HEAD", target, f"blob {descriptor.digest}", session.scope("pull", "push"))
+    except NotThere:
+        return False
+    length = found.headers.get("Content-Length")
+    return length is None or length == str(descriptor.size)
+
+
+def small_blob(session: Session, descriptor: Descriptor) -> bytes:
+    """The whole blob, such as a config. Raises IntegrityError, also over 4 MiB, and as `Session.read`."""
+    what = f"blob {descriptor.digest} of {session.repository}"
+    data, _ = session.read(f"{session.repository.path}/blobs/{descriptor.digest}", what, session.scope("pull"))
+    if sha256(data) != descriptor.digest or len(data) != descriptor.size:
+        raise IntegrityError(f"{what} has the digest {sha256(data)}")
+    return data
+
+
+def _same_host(session: Session, target: str) -> str:
+    """The path and query of a next page. Raises UnreachableError when it is elsewhere."""
+    if not target.startswith("/v2/"):
+        raise UnreachableError(f"{session.repository.host} continues its list of tags at another server")
+    return target

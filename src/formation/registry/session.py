@@ -1,0 +1,210 @@
+"""Requests to one repository: authorised, redirected where that is safe, tried again where that may help."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+from urllib.parse import urljoin, urlsplit
+
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
+
+from formation.errors import FormationError, UnreachableError
+from formation.network.answers import FailedAttempt
+from formation.network.http import HttpAnswer, answer_of, redirected
+from formation.network.partial import Memory
+from formation.network.transfer import Run, transfer
+from formation.oci.strict_json import MAXIMUM_SIZE
+from formation.registry.challenge import parse_challenges
+from formation.registry.credentials import Credential
+from formation.registry.exchange import Body, Exchange, status_text
+from formation.registry.refusal import refusal
+from formation.registry.repository import Repository
+from formation.registry.settings import Settings
+from formation.registry.tokens import Authorizer, Scope
+
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_MOST_REDIRECTS: Final = 8
+
+
+class Session:
+    """Speaks to a repository's registry. May be used from any thread."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        exchange: Exchange,
+        settings: Settings,
+        login: Callable[[], Credential | None],
+        run: Run,
+        *,
+        insecure: bool = False,
+    ) -> None:
+        """`run` ends all transfers at once. `insecure`: the registry need not have TLS."""
+        self.repository = repository
+        self.settings = settings
+        self._exchange = exchange
+        self._insecure = insecure
+        self._login = login
+        self._authorizer: Authorizer | None = None
+        self.run = run
+
+    def scope(self, *rights: str) -> Scope:
+        """The rights `pull`, `push` in this repository."""
+        return (f"repository:{self.repository.name}:{','.join(rights)}",)
+
+    def call(
+        self,
+        method: str,
+        target: str,
+        what: str,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        guard: Callable[[], None] = lambda: None,
+    ) -> BaseHTTPResponse:
+        """The answer to a request that may be sent twice, its body read and dropped.
+
+        `what` is asked for, for messages; `guard` is called before each attempt. Raises RegistryError and its kinds
+        for an answer of 400 and above, and UnreachableError after too many failures.
+        """
+
+        def once() -> BaseHTTPResponse:
+            guard()
+            response = self.attempt(method, target, what, scope, headers=headers, body=body)
+            try:
+                response.drain_conn()
+            except (HTTPError, OSError) as error:
+                raise FailedAttempt("the connection was cut") from error
+            return response
+
+        return self.patiently(once, what)
+
+    def patiently(self, once: Callable[[], BaseHTTPResponse], what: str) -> BaseHTTPResponse:
+        """What `once` gives, called again after each FailedAttempt. Raises UnreachableError after too many."""
+        failures = 0
+        while True:
+            self.run.check()
+            try:
+                return once()
+            except FailedAttempt as failure:
+                failures += 1
+                if failures >= self.settings.tries:
+                    reason = f"{failure.reason}, {failures} times in a row"
+                    raise UnreachableError(f"{what}: {reason} ({self.repository.host})") from failure
+                self.run.pause(self.settings.patience.delay(failures, failure.retry_after))
+
+    def read(
+        self, target: str, what: str, scope: Scope, *, headers: Mapping[str, str] | None = None
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """A body of at most 4 MiB, and the headers of its answer. Raises as `call`, and IntegrityError beyond."""
+        sink = Memory(MAXIMUM_SIZE)
+        seen: dict[str, Mapping[str, str]] = {}
+
+        def opener(url: str, *, start: int) -> HttpAnswer:
+            response = self.attempt("GET", target, what, scope, headers=headers)
+            seen["headers"] = response.headers
+            return answer_of(response, 0)
+
+        try:
+            transfer(f"{what} at {self.repository.host}", sink, opener, self.run, self.settings.patience)
+        except UnreachableError as error:
+            raise UnreachableError(f"{what}: {error.message} ({self.repository.host})", hint=error.hint) from error
+        return sink.bytes(), seen["headers"]
+
+    def open(self, target: str, what: str, scope: Scope, *, start: int) -> HttpAnswer:
+        """An open body from byte `start` on. Raises as an Opener of `network.transfer` does, and RegistryError."""
+        headers = {"Range": f"bytes={start}-"} if start else {}
+        return answer_of(self.attempt("GET", target, what, scope, headers=headers), start)
+
+    def attempt(
+        self,
+        method: str,
+        target: str,
+        what: str,
+        scope: Scope,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+    ) -> BaseHTTPResponse:
+        """The answer to one request, its body not yet read: below 400, or 416 where a range was asked for.
+
+        `target` is a path of the registry, or a URL that it gave. Raises FailedAttempt, UnreachableError,
+        RegistryError and its kinds.
+        """
+        base = self._exchange.base(self.repository.host, self._insecure)
+        authorizer = self._authorised(base)
+        url = urljoin(base, target)
+        for _ in range(_MOST_REDIRECTS):
+            response = self._authorised_send(method, url, headers or {}, body, scope, base, authorizer)
+            if response.status >= 400 and not (response.status == 416 and "Range" in (headers or {})):
+                raise refusal(response, what, urlsplit(url).netloc, authorizer.secrets)
+            if response.status not in _REDIRECTS or method not in ("GET", "HEAD"):
+                return response
+            url = redirected(url, response.headers.get("Location", ""))
+            response.drain_conn()
+        raise UnreachableError(f"{what}: {self.repository.host} redirects more than {_MOST_REDIRECTS} times")
+
+    def location(self, response: BaseHTTPResponse, asked: str) -> str:
+        """The URL in the Location of an answer to a request for `asked`. Raises UnreachableError for an unsafe one.
+
+        A registry behind a proxy that ends TLS often names itself with http: then https is meant.
+        """
+        base = self._exchange.base(self.repository.host, self._insecure)
+        url = urljoin(urljoin(base, asked), response.headers.get("Location", ""))
+        if base.startswith("https:") and url.startswith("http:") and urlsplit(url).hostname == urlsplit(base).hostname:
+            url = f"{base}{urlsplit(url)._replace(scheme='', netloc='').geturl()}"
+        return redirected(base, url)
+
+    def _authorised_send(
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: Body | None,
+        scope: Scope,
+        base: str,
+        authorizer: Authorizer,
+    ) -> BaseHTTPResponse:
+        """One answer; after 401 once more, with what the registry asked for. Other hosts never see a login."""
+        if _origin(url) != _origin(base):
+            return self._exchange.send(method, url, headers, body)
+        sent = authorizer.header(scope)
+        for again in (True, False):
+            own = {**headers, "Authorization": sent} if sent is not None else headers
+            response = self._exchange.send(method, url, own, body)
+            if response.status != 401 or not again:
+                return response
+            offers = parse_challenges(", ".join(response.headers.getlist("WWW-Authenticate")))
+            renewed = authorizer.renew(scope, offers, sent)
+            if renewed is None or renewed == sent:
+                return response
+            response.drain_conn()
+            sent = renewed
+        raise AssertionError("the loop returns")
+
+    def _authorised(self, base: str) -> Authorizer:
+        if self._authorizer is None:
+            plain = base.startswith("http:")
+            self._authorizer = Authorizer(self._login, self._ask_token, self.settings.clock, plain=plain)
+        return self._authorizer
+
+    def _ask_token(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> bytes:
+        """See `tokens.TokenServer`. Redirects are not followed: they would carry the login along."""
+        host = urlsplit(url).netloc
+        response = self._exchange.send(method, url, headers, body)
+        if response.status >= 400:
+            secrets = () if self._authorizer is None else self._authorizer.secrets
+            raise refusal(response, f"the login for {self.repository.host} at {host}", host, secrets)
+        try:
+            if response.status != 200:
+                raise FormationError(f"the token server {host} answers {status_text(response.status)}")
+            return response.read(MAXIMUM_SIZE + 1, decode_content=False)
+        except (HTTPError, OSError) as error:
+            raise FailedAttempt(f"the token server {host} cut the connection") from error
+        finally:
+            response.close()
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)

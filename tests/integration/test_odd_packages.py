@@ -1,0 +1,229 @@
+"""Packages that policy forbids and dpkg installs all the same: in images, and by dpkg itself on a copy of the tree."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import md5
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archives import make_archive, served
+from builds import TINY, Formation, define, layers, new_store
+from debs import Item, directory, file, hard_link, make_deb, symlink
+from formation.oci.image import Image, image_of
+from formation.store.blobs import StoreBlobs
+from formation.store.store import Store
+from real_install import run_inside
+from trees import compare, directory_tree, image_tree
+
+pytest_plugins = ["small_images"]
+pytestmark = [pytest.mark.network, pytest.mark.root, pytest.mark.xdist_group("odd")]
+
+EPOCH = 1_700_000_000
+SHELL = "#!/bin/sh\nset -e\n"
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A package for this test."""
+
+    files: Sequence[Item] = ()
+    fields: Mapping[str, str] | None = None
+    scripts: Mapping[str, str] | None = None
+
+
+BELOW: Mapping[str, Odd] = {
+    "essential-old": Odd([file("usr/share/odd/essential", b"old"), file("usr/share/odd/kept")], {"Essential": "yes"}),
+    "essential-new": Odd(
+        [file("usr/share/odd/essential", b"new")], {"Essential": "yes", "Replaces": "essential-old (<< 2)"}
+    ),
+    "replaced": Odd([file("usr/share/odd/shared", b"old"), file("usr/share/odd/own"), file("usr/share/gone-file")]),
+    "goner": Odd([file("usr/share/gone/deep/a", b"a"), file("usr/share/gone/deep/b")]),
+}
+"""Of the runtime variant."""
+
+ABOVE: Mapping[str, Odd] = {
+    "makes-link": Odd(
+        [file("opt/dir/x")],
+        scripts={"postinst": "mkdir -p /srv/data/old && chmod 0711 /srv/data/old && ln -s /srv/data /opt/data\n"},
+    ),
+    "through-script": Odd(
+        [file("opt/data/x", b"x"), directory("opt/data/new", 0o750), directory("opt/data/old", 0o700),
+         file("opt/data/old/y"), hard_link("opt/data/z", "opt/data/x"), symlink("opt/data/old/link", "y")],
+        {"Pre-Depends": "makes-link"}, {"postinst": "test -f /srv/data/x && echo more >> /opt/data/old/y\n"},
+    ),
+    "link-owner": Odd([file("opt/v1/own"), symlink("opt/current", "v1")]),
+    "through-package": Odd([directory("opt/current", 0o700), file("opt/current/plugin")], {"Depends": "link-owner"}),
+    "through-run": Odd([file("var/run/odd/pid", b"1"), file("var/lock/odd")]),
+    "through-preinst": Odd(
+        [file("opt/pre/x")], scripts={"preinst": "mkdir -p /srv/pre /opt && ln -s ../srv/pre /opt/pre\n"}
+    ),
+    "odd-cover": Odd([symlink("opt/dir", "v1"), file("opt/own")], {"Pre-Depends": "makes-link"}, {"preinst": "true\n"}),
+    "odd-replacer": Odd([file("usr/share/odd/shared", b"new!")], {"Replaces": "replaced"}),
+    "odd-links": Odd(
+        [file("usr/bin/odd-a", b"a", mode=0o755), hard_link("usr/bin/odd-b", "usr/bin/odd-a"),
+         hard_link("usr/share/odd/c", "usr/bin/odd-a"), file("usr/share/odd/one", b"1"),
+         hard_link("usr/share/odd/two", "usr/share/odd/one"), file("usr/share/odd/three", b"3"),
+         hard_link("usr/share/odd/four", "usr/share/odd/three")],
+        scripts={
+            "postinst": "chown root:adm /usr/bin/odd-b && chmod 2755 /usr/bin/odd-b\necho more >> /usr/share/odd/two\n"
+            "rm /usr/share/odd/three\nln /usr/share/odd/two /usr/share/odd/made\n"
+        },
+    ),
+    "odd-changes": Odd(
+        scripts={
+            "postinst": "rm -r /usr/share/gone /usr/share/gone-file /etc/odd/removed\nchmod 0711 /var/lib/odd\n"
+            "echo more >> /etc/odd/changed\nchown :adm /etc/odd/owned\nrm -r /srv/replaced && ln -s odd /srv/replaced\n"
+        },
+    ),
+}  # fmt: skip
+"""Of the variant above it, in the order in which dpkg gets them."""
+
+AGAIN: Mapping[str, Odd] = {
+    "brings-again": Odd(
+        [file("usr/share/gone/deep/new", b"new"), file("usr/share/gone-file", b"back")], {"Replaces": "replaced"}
+    ),
+    "odd-links-again": Odd(scripts={"postinst": "chmod 0700 /usr/share/odd/one\n"}),
+}
+"""Of a third."""
+
+ADDITIONS = """\
+directories:
+  - {path: /etc/odd, owner: root, group: root, mode: "0750"}
+  - {path: /var/lib/odd, owner: root, group: adm, mode: "0750"}
+  - {path: /srv/replaced, owner: root, group: root, mode: "0755"}
+files:
+  - {path: /etc/odd/changed, content: "old\\n"}
+  - {path: /etc/odd/owned, content: "old\\n", mode: "0640"}
+  - {path: /etc/odd/removed, content: "old\\n"}
+  - {path: /srv/replaced/x, content: "old\\n"}
+"""
+
+COMPARED = re.compile(r"(opt|srv|etc/odd|var/lib/odd|run|var/run|var/lock)(/.*)?|usr/(bin/odd|share/(odd|gone)).*")
+
+
+def lists(tree: Mapping[str, Any]) -> dict[str, bytes]:
+    """dpkg's file lists of the packages of this test.
+
+    All but one: when a script has removed a directory that a later package ships too, dpkg strikes it off the lists of
+    the packages that had it.
+    """
+    names = [name for name in (*BELOW, *ABOVE, *AGAIN) if name != "goner"]
+    return {name: tree[path].content for name in names if (path := f"var/lib/dpkg/info/{name}.list") in tree}
+
+
+def extract(image: Image, root: Path) -> None:
+    """The tree of an image whose layers remove nothing."""
+    for layer in image.layers:
+        with layer.uncompressed() as stream:
+            data = b"".join(iter(lambda: stream.read(1 << 20), b""))
+        subprocess.run(["tar", "-x", "-p", "--numeric-owner", "-C", root], input=data, check=True)
+
+
+@pytest.fixture(scope="module")
+def debs(open_directory: Path) -> dict[str, Path]:
+    place = open_directory / "odd-debs"
+    place.mkdir()
+    return {
+        name: make_deb(
+            place,
+            name,
+            fields=odd.fields,
+            files=odd.files,
+            control={
+                "md5sums": "".join(
+                    f"{md5(item.content).hexdigest()}  {item.path}\n" for item in odd.files if item.content
+                ),
+                **{script: SHELL + text for script, text in (odd.scripts or {}).items()},
+            },
+        )
+        for name, odd in {**BELOW, **ABOVE, **AGAIN}.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def definition(debs: dict[str, Path], open_directory: Path, shared_store: Path) -> Path:
+    place = open_directory / "odd"
+    place.mkdir()
+    archive = make_archive(place / "archive", debs.values())
+    shutil.copy(archive.directory / "key.asc", place)
+    text = TINY.partition("variants:")[0].replace("sed, tar]", f"sed, tar, {', '.join(BELOW)}]") + ADDITIONS
+    text += f"variants:\n  dev:\n    packages: [{', '.join(ABOVE)}]\n"
+    text += f"  again:\n    extends: dev\n    packages: [{', '.join(AGAIN)}]\n"
+    with served(archive.directory) as url:
+        text += f"archives: [{{name: own, uri: '{url}', suites: [stable], keys: [./key.asc]}}]\n"
+        define(place, text, Formation(), shared_store)
+        # Downloads everything while the archive is there.
+        build(place, shared_store, "again", "1")
+    return place
+
+
+def build(definition: Path, directory: Path, variant: str, overlay: str) -> Image:
+    store = Store(directory)
+    for kept in (store.effects, store.builds):
+        shutil.rmtree(kept, ignore_errors=True)
+    start = Formation().with_environment(FORMATION_OVERLAY=overlay)
+    ran = start.build(directory, definition, "--variant", variant)
+    return image_of(StoreBlobs(store), store.blob(ran.data["digest"]).read_bytes())
+
+
+@pytest.fixture(scope="module")
+def references(
+    definition: Path, debs: dict[str, Path], open_directory: Path, shared_store: Path
+) -> dict[str, dict[str, Any]]:
+    """Variant → the tree that dpkg itself makes."""
+    root = open_directory / "odd-root"
+    root.mkdir(mode=0o755)
+    extract(build(definition, shared_store, "runtime", "1"), root)
+    for name in ("dev", "proc", "tmp"):
+        (root / name).mkdir(exist_ok=True)
+    found = {"runtime": directory_tree(root)}
+    for variant, packages in (("dev", ABOVE), ("again", AGAIN)):
+        for name in packages:
+            path = f"/tmp/archive/{debs[name].name}"
+            run_inside(root, debs[name].parent, ["dpkg", "--force-unsafe-io", "--install", path], EPOCH)
+        found[variant] = directory_tree(root)
+    return found
+
+
+@pytest.mark.parametrize("overlay", ["1", "0"])
+@pytest.mark.parametrize("variant", ["dev", "again"])
+def test_the_tree_is_dpkgs(
+    definition: Path, shared_store: Path, references: dict[str, dict[str, Any]], variant: str, overlay: str
+) -> None:
+    ours = image_tree(build(definition, shared_store, variant, overlay))
+    differences = [each for each in compare(references[variant], ours) if COMPARED.fullmatch(each.path)]
+    assert not differences, "\n".join(map(str, differences))
+    assert lists(ours) == lists(references[variant])
+
+
+def test_an_ordinary_user_gets_the_same_image(
+    definition: Path, shared_store: Path, open_directory: Path, as_user: Formation
+) -> None:
+    store = new_store(open_directory / "odd-user-store", definition, shared_store)
+    for path in (store, *store.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    theirs = as_user.build(store, definition, "--variant", "again").data["digest"]
+    ours = build(definition, shared_store, "again", "1")
+    assert layers(store, theirs) == layers(shared_store, ours.descriptor.digest)
+
+
+def test_a_replaced_file_of_an_essential_package_is_the_others(definition: Path, shared_store: Path) -> None:
+    tree = image_tree(build(definition, shared_store, "runtime", "1"))
+    assert tree["usr/share/odd/essential"].content == b"new"
+    assert b"/usr/share/odd/essential\n" not in lists(tree)["essential-old"]
+    assert b"/usr/share/odd/essential\n" in lists(tree)["essential-new"]
+
+
+def test_dpkg_finds_nothing_wrong_where_packages_replace_each_other(
+    definition: Path, shared_store: Path, open_directory: Path
+) -> None:
+    root = open_directory / "odd-audited"
+    root.mkdir(mode=0o755)
+    extract(build(definition, shared_store, "runtime", "1"), root)
+    for question in ("--audit", "--verify"):
+        assert subprocess.run(["chroot", root, "dpkg", question], capture_output=True, text=True).stdout == ""

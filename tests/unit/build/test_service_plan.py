@@ -1,0 +1,244 @@
+"""The plan for a service: every wrong input is told before anything is built."""
+
+from pathlib import Path
+
+import pytest
+
+from debs import file, make_deb
+from elves import ARM64, elf_bytes
+from formation.build.opened_base import Places
+from formation.build.service import Means, ServicePlan, plan_service
+from formation.errors import DefinitionError, FormationError, UsageError
+from formation.lock.lockfile import lock_text
+from formation.lock.model import Lock, LockedBase, LockedPackage
+from formation.oci.reference import parse_reference
+from formation.store.blobs import add_image
+from formation.store.images import tag_image
+from formation.store.store import Store
+from services import base_files, service_in
+from tiny_images import tiny_image
+
+BODY = """\
+files:
+  - {path: /usr/local/bin/form-dns, source: target/release/form-dns, mode: "0755"}
+  - {path: /etc/formation/dns.conf, content: "zone\\n"}
+entrypoint: [/usr/local/bin/form-dns]
+"""
+PACKAGE = LockedPackage(
+    "libnew1", "1.0", "amd64", "new", "1.0", "sha256:" + "3" * 64, 1, 1, "local", "stable", "pool/x.deb",
+    ("runtime",), "requested", False,
+)  # fmt: skip
+
+
+class Bench:
+    """A service on a base in a store, and what was asked of the world for its plan."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = Store(directory / "store")
+        self.base = tiny_image()
+        tag_image(self.store, parse_reference("formation/base:1.0.0"), add_image(self.store, self.base))
+        self.files = base_files()
+        self.debs: list[Path] = []
+        self.packages: tuple[LockedPackage, ...] = ()
+        self.having: dict[str, tuple[str, ...]] = {}
+        self.fetched = 0
+        self.asked: list[str] = []
+        self.program(elf_bytes(needed=("libc.so.6",), requires={"libc.so.6": ("GLIBC_2.34",)}))
+
+    def program(self, content: bytes) -> None:
+        """Makes the service's program."""
+        path = self.directory / "service" / "target" / "release" / "form-dns"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def plan(self, body: str = BODY, *, lock: Lock | None = None) -> ServicePlan:
+        service = service_in(self.directory / "service", body)
+        base = LockedBase(service.base, "amd64", self.base.digest)
+        lock = lock or Lock(service.digest, 1000, (), {"amd64": self.packages}, (base,))
+
+        def fetch(packages):
+            self.fetched += 1
+            return self.debs
+
+        def providers(names):
+            self.asked += names
+            return self.having
+
+        places = Places(self.store, {}, lambda name, platform: self.base)
+        means = Means(places, lambda image: self.files, fetch, providers)
+        return plan_service(service, lock, lock_text(lock), "amd64", means)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_a_plan_has_all_that_decides_the_image(bench):
+    plan = bench.plan()
+    assert plan.base.digest == bench.base.digest
+    assert [file.path for file in plan.files] == ["/etc/formation/dns.conf", "/usr/local/bin/form-dns"]
+    assert plan.files[1].pinned.size == plan.files[1].size > 0
+    assert (bench.fetched, bench.asked) == (0, [])
+
+
+def test_the_same_inputs_have_the_same_keys(bench):
+    assert bench.plan().key == bench.plan().key
+
+
+def test_another_program_changes_the_key_and_leaves_the_package_layer(bench):
+    before = bench.plan()
+    bench.program(elf_bytes(interpreter=None))
+    after = bench.plan()
+    assert before.key != after.key
+    assert before.packages_key == after.packages_key
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("zone", "other"),
+        ("0755", "0700"),
+        ("/etc/formation/dns.conf", "/etc/formation/d.conf"),
+        ("files:", "environment: {A: b}\nfiles:"),
+        ("files:", "ports: [53/udp]\nfiles:"),
+        ("files:", "directories: [{path: /srv/x}]\nfiles:"),
+        ("files:", "users: [{name: me}]\nfiles:"),
+        ("files:", "health_check: {command: [a]}\nfiles:"),
+    ],
+)
+def test_whatever_is_in_the_image_is_in_its_key(bench, before, after):
+    assert bench.plan().key != bench.plan(BODY.replace(before, after)).key
+
+
+def test_a_package_layer_has_the_key_of_its_packages_base_and_filters(bench):
+    first = bench.plan()
+    bench.packages = (PACKAGE,)
+    second = bench.plan()
+    bench.files = base_files(texts={"etc/dpkg/dpkg.cfg.d/x": b"path-exclude=/usr/share/man/*\n"})
+    third = bench.plan()
+    assert len({plan.packages_key for plan in (first, second, third)}) == 3
+
+
+def test_a_stale_lock_is_refused_with_a_hint_before_anything_is_read(bench):
+    old = Lock("sha256:" + "1" * 64, 0, (), {"amd64": ()}, ())
+    bench.files = None
+    with pytest.raises(UsageError, match=r"formation.lock is stale: it is of a base, and the definition is a service"):
+        bench.plan(lock=old)
+
+
+def test_a_base_that_moved_is_refused(bench):
+    service = service_in(bench.directory / "service", BODY)
+    old = LockedBase(service.base, "amd64", "sha256:" + "1" * 64)
+    with pytest.raises(UsageError, match=r"the base formation/base:1.0.0 moved since") as error:
+        bench.plan(lock=Lock(service.digest, 0, (), {"amd64": ()}, (old,)))
+    assert error.value.hint.startswith("formation lock ")
+
+
+def test_all_wrong_inputs_are_told_at_once(bench):
+    bench.program(elf_bytes(machine=ARM64))
+    with pytest.raises(DefinitionError) as error:
+        bench.plan(BODY.replace("files:", "directories: [{path: /srv/x, owner: formatoin}]\nfiles:"))
+    lines = error.value.message.splitlines()
+    where = f"{bench.directory}/service/formation.yaml"
+    assert lines == [
+        f"{where}:5: neither formation/base:1.0.0 nor this has the user 'formatoin'",
+        "    hint: did you mean 'formation'?",
+        f"{where}:7: target/release/form-dns is for arm64, and the image is for amd64",
+        "    hint: build it for amd64, or leave only arm64 in `architectures:`",
+    ]
+
+
+def test_a_missing_program_is_told_with_how_it_is_built(bench):
+    (bench.directory / "service" / "target" / "release" / "form-dns").unlink()
+    with pytest.raises(DefinitionError, match="there is no 'target/release/form-dns'") as error:
+        bench.plan()
+    assert error.value.hint == "build it first: cargo build --release"
+
+
+def test_a_missing_library_is_told_with_the_package_that_has_it(bench):
+    bench.program(elf_bytes(needed=("libnew.so.1", "libodd.so.9")))
+    bench.having = {"libnew.so.1": ("libnew1",)}
+    with pytest.raises(DefinitionError) as error:
+        bench.plan()
+    assert "form-dns needs libnew.so.1, which neither" in error.value.message
+    assert "hint: add libnew1 to `packages:`" in error.value.message
+    assert bench.asked == ["libnew.so.1", "libodd.so.9"]
+
+
+def test_that_nobody_knows_the_package_does_not_hide_what_is_wrong(bench):
+    bench.program(elf_bytes(needed=("libnew.so.1",)))
+
+    class Unreachable(dict):
+        def __iter__(self):
+            raise FormationError("no network")
+
+        keys = __iter__
+
+    bench.having = Unreachable()
+    with pytest.raises(DefinitionError, match=r"form-dns needs libnew.so.1"):
+        bench.plan()
+
+
+def test_a_library_of_an_added_package_counts(bench):
+    library = elf_bytes(interpreter=None, soname="libnew.so.1")
+    bench.debs = [make_deb(bench.directory, "libnew1", files=[file("lib/x86_64-linux-gnu/libnew.so.1", library)])]
+    bench.packages = (PACKAGE,)
+    bench.program(elf_bytes(needed=("libc.so.6", "libnew.so.1")))
+    assert bench.plan().packages == (PACKAGE,)
+    assert (bench.fetched, bench.asked) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/opt/private", "is a file, and a directory in the base"),
+        ("/opt/private/libodd.so.1/x", "is below /opt/private/libodd.so.1, which is no directory in the base"),
+        ("/link/x", "is below a symbolic link of the base that leads to itself"),
+    ],
+)
+def test_a_file_where_the_base_has_something_else_is_told(bench, path, reason):
+    bench.files = base_files({"link": "->link"})
+    with pytest.raises(DefinitionError) as error:
+        bench.plan(BODY.replace("/etc/formation/dns.conf", path))
+    assert error.value.message == f"{bench.directory}/service/formation.yaml:7: {path} {reason}"
+
+
+def test_a_directory_where_the_base_has_a_file_is_told(bench):
+    body = BODY.replace("files:", "directories: [{path: /usr/bin/dash}]\nfiles:")
+    with pytest.raises(DefinitionError) as error:
+        bench.plan(body)
+    assert error.value.message == (
+        f"{bench.directory}/service/formation.yaml:5: /usr/bin/dash is a directory, and a file in the base"
+    )
+
+
+def test_the_key_does_not_know_where_the_service_lies(bench, tmp_path):
+    other = Bench(tmp_path / "elsewhere")
+    assert bench.plan().key == other.plan().key
+
+
+def test_a_path_through_a_link_of_the_base_becomes_the_path_behind_it(bench):
+    bench.files = base_files({"data": "->usr/local"})
+    plan = bench.plan(BODY.replace("/etc/formation/dns.conf", "/data/share/dns.conf"))
+    assert "/usr/local/share/dns.conf" in [file.path for file in plan.files]
+
+
+def test_two_paths_that_lead_to_one_place_are_told(bench):
+    bench.files = base_files({"data": "->usr/local"})
+    with pytest.raises(DefinitionError, match="is the same place as /data/bin/form-dns"):
+        bench.plan(BODY.replace("/etc/formation/dns.conf", "/data/bin/form-dns"))
+
+
+def test_a_directory_of_the_service_may_be_one_of_the_base(bench):
+    source = bench.directory / "service" / "share" / "nested"
+    source.mkdir(parents=True)
+    (source / "file").write_text("text")
+    plan = bench.plan().files
+    more = bench.plan(BODY.replace("files:", "files:\n  - {path: /usr/local, source: share/}")).files
+    assert {file.path for file in more} - {file.path for file in plan} == {
+        "/usr/local",
+        "/usr/local/nested",
+        "/usr/local/nested/file",
+    }

@@ -1,0 +1,110 @@
+"""`formation pull`, `copy`, `tags` and `publish` against a registry in this process."""
+
+import json
+
+import pytest
+
+from fake_registry import FakeRegistry
+from formation.oci.reference import parse_reference
+from formation.store.blobs import add_image
+from formation.store.images import open_stored, tag_image
+from tiny_images import tiny_image
+
+VERSION = "org.opencontainers.image.version"
+
+
+@pytest.fixture
+def server():
+    with FakeRegistry() as registry:
+        yield registry
+
+
+def keep(formation, version, **arguments):
+    """Puts an image of that version into the store."""
+    image = tiny_image([{"v": version.encode()}], compression="none", annotations={VERSION: version}, **arguments)
+    tag_image(formation.store, parse_reference(f"formation/base:{version}"), add_image(formation.store, image))
+    return image
+
+
+def test_publish_says_what_happened_to_each_tag(formation, server):
+    keep(formation, "1.0.0")
+    keep(formation, "1.1.0")
+    repository = f"docker://{server.host}/team/base"
+    planned = formation("publish", "formation/base:1.0.0", repository, "--plain-http", "--dry-run")
+    assert (planned.code, planned.stdout.count("would write")) == (0, 4)
+    assert server.repository("team/base").tags == {}
+    assert formation("publish", "formation/base:1.0.0", repository, "--plain-http").stdout.count("written") == 4
+    moved = formation("publish", "formation/base:1.1.0", repository, "--plain-http", "--json")
+    found = {tag["tag"]: tag["action"] for tag in json.loads(moved.stdout)["tags"]}
+    assert found == {"1.1.0": "write", "1.1": "write", "1": "move", "latest": "move"}
+    again = formation("publish", "formation/base:1.1.0", repository, "--plain-http")
+    assert again.stdout.endswith(f"nothing to publish: {server.host}/team/base has all of it\n")
+
+
+def test_publish_refuses_other_content_for_a_version(formation, server):
+    repository = f"docker://{server.host}/team/base"
+    keep(formation, "1.0.0")
+    formation("publish", "formation/base:1.0.0", repository, "--plain-http")
+    keep(formation, "1.0.0", architecture="arm64")
+    result = formation("publish", "formation/base:1.0.0", repository, "--plain-http")
+    assert result.code == 3
+    assert "is published already, with other content" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["formation/base:1.0.0", "registry.example.com/a/b"], "is no repository of a registry"),
+        (["formation/base:1.0.0", "docker://registry.example.com/a/b:1"], "has a tag, and versions decide those"),
+        (["formation/base:nightly", "docker://registry.example.com/a/b"], "carries no version"),
+    ],
+)
+def test_publish_explains_a_wrong_command_line(formation, arguments, message):
+    keep(formation, "1.0.0")
+    image = tiny_image()
+    tag_image(formation.store, parse_reference("formation/base:nightly"), add_image(formation.store, image))
+    result = formation("publish", *arguments)
+    assert result.code == 2
+    assert message in result.stderr
+
+
+def test_a_variant_may_be_named(formation, server):
+    keep(formation, "1.0.0-beta")
+    repository = f"docker://{server.host}/team/base"
+    formation("publish", "formation/base:1.0.0-beta", repository, "--plain-http", "--variant", "beta")
+    assert sorted(server.repository("team/base").tags) == ["1-beta", "1.0-beta", "1.0.0-beta", "latest-beta"]
+
+
+def test_pull_brings_the_image_and_says_its_digest(formation, server):
+    digest = server.add_image("a/b", tiny_image(), "1")
+    result = formation("pull", f"{server.host}/a/b:1", "--plain-http", "--platform", "linux/amd64")
+    assert result.code == 0, result.stderr
+    assert digest in result.stdout
+    assert open_stored(formation.store, parse_reference(f"{server.host}/a/b:1")).digest == digest
+    data = json.loads(formation("pull", f"docker://{server.host}/a/b:1", "--plain-http", "--json").stdout)
+    assert (data["digest"], data["layers"]) == (digest, 2)
+
+
+def test_pull_of_what_is_not_there_is_an_error_of_one_line(formation, server):
+    result = formation("pull", f"{server.host}/a/b:1", "--plain-http")
+    assert (result.code, result.stderr.count("\n")) == (3, 1)
+    assert "404 Not Found" in result.stderr
+
+
+def test_copy_takes_an_image_to_a_registry_and_tags_lists_it(formation, server):
+    image = keep(formation, "1.0.0")
+    target = f"docker://{server.host}/a/b:1.0.0"
+    assert formation("copy", "formation/base:1.0.0", target, "--plain-http", "--dry-run").stdout.startswith(
+        "would copy"
+    )
+    assert image.digest in formation("copy", "formation/base:1.0.0", target, "--plain-http").stdout
+    listed = formation("tags", f"{server.host}/a/b", "--plain-http")
+    assert listed.stdout.split()[:6] == ["TAG", "VERSION", "DIGEST", "PLATFORMS", "SIZE", "CREATED"]
+    assert image.digest[7:19] in listed.stdout
+    (entry,) = json.loads(formation("tags", f"{server.host}/a/b", "--plain-http", "--json").stdout)["tags"]
+    assert (entry["tag"], entry["digest"], entry["platforms"]) == ("1.0.0", image.digest, ["linux/amd64"])
+
+
+def test_a_repository_that_is_not_there_has_no_tags(formation, server):
+    result = formation("tags", f"{server.host}/a/b", "--plain-http")
+    assert (result.code, result.stdout) == (0, f"no tags in {server.host}/a/b\n")

@@ -1,0 +1,263 @@
+"""Verifying whole images: the database, libraries, layers, the base below, and the checks of a definition."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from elves import ARM64, elf_bytes
+from formation.contract.base_layers import BASE_DIGEST, BASE_NAME
+from formation.contract.checks import Ran
+from formation.contract.findings import TOPICS
+from formation.definition.image_checks import Checks, CommandCheck, FileCheck
+from formation.entry import Entry
+from formation.errors import FormationError
+from formation.oci.image import Image, image_of
+from formation.oci.rules import broken_rules
+from layer_tars import directory, file, hardlink, image_of_layers, symlink
+from sound_image import EXECUTION, LIBC, STATUS, TOOL, TRIPLET, changed, ids, sound_image, sound_members, verified
+
+
+def found(*upper, **options) -> list[str]:
+    return ids(verified(sound_image(*upper, **options)).findings)
+
+
+def test_a_sound_image_has_no_findings():
+    report = verified(sound_image())
+    assert report.findings == () and report.ok
+
+
+def test_an_image_without_any_package_is_sound_too():
+    assert found() == ids(verified(image_of_layers([file("hello", b"#!")])).findings)
+
+
+@pytest.mark.parametrize(
+    ("member", "id_"),
+    [
+        (changed("usr/bin/tool", b"#!/bin/sh", mode=0o755), "package-file-changed"),
+        (symlink("usr/bin/tool", "other"), "package-file-changed"),
+        (file("usr/bin/.wh.tool"), "package-file-missing"),
+        (changed("etc/tool.conf", b"off"), "conffile-changed"),
+        (file("usr/bin/extra", b"#!", mode=0o755), "file-unowned"),
+        (file("var/lib/dpkg/info/.wh.tool.list"), "list-missing"),
+        (changed("var/lib/dpkg/info/tool.md5sums", b"nonsense\n"), "md5sums-malformed"),
+        (changed("var/lib/dpkg/status", b"nonsense\n\n" + STATUS.encode()), "database-damaged"),
+        (changed("var/lib/dpkg/statoverride", b"root root 755 /app\n"), None),
+        (changed("var/lib/dpkg/statoverride", b"root root 4755 /usr/bin/tool\n"), "statoverride-ignored"),
+        (changed("var/lib/dpkg/statoverride", b"what\n"), "statoverride-malformed"),
+    ],
+)
+def test_a_database_that_is_not_true_is_told_of(member, id_):
+    expected = [] if id_ is None else [id_]
+    assert found([member]) == expected
+
+
+def status_of_tool(status: str) -> list[str]:
+    before, after = STATUS.rsplit("install ok installed", 1)
+    return found([changed("var/lib/dpkg/status", f"{before}{status}{after}".encode())])
+
+
+def test_half_installed_packages_and_leftovers_are_told_of():
+    assert "package-unfinished" in status_of_tool("install ok half-configured")
+    assert "package-unfinished" in status_of_tool("")
+    assert "package-leftover" in status_of_tool("deinstall ok config-files")
+
+
+def test_paths_that_dpkg_leaves_out_are_not_missed_and_diverted_ones_are_looked_for_where_they_are():
+    out = file("etc/dpkg/dpkg.cfg.d/slim", b"path-exclude=/usr/bin/*\npath-include=/usr/bin/keep*\n")
+    assert found([directory("etc/dpkg"), directory("etc/dpkg/dpkg.cfg.d"), out, file("usr/bin/.wh.tool")]) == []
+    keep = (out[0], out[1].replace(b"keep", b"tool"))
+    entry = Entry(out[0].path, "file", 0o644, size=len(keep[1]))
+    layer = [directory("etc/dpkg"), directory("etc/dpkg/dpkg.cfg.d"), (entry, keep[1]), file("usr/bin/.wh.tool")]
+    assert found(layer) == ["package-file-missing"]
+
+
+def test_diverted_files_are_looked_for_where_they_are():
+    diverted = [
+        changed("var/lib/dpkg/diversions", b"/usr/bin/tool\n/usr/bin/tool.real\nother\n"),
+        file("usr/bin/tool.real", TOOL, mode=0o755),
+        changed("usr/bin/tool", b"#!/bin/sh\n", mode=0o755),
+    ]
+    assert found(diverted) == []
+    assert found([diverted[0], diverted[2]]) == ["package-file-missing", "package-file-missing"]
+
+
+def test_libraries_and_versions_that_programs_lack_are_told_of():
+    needy = elf_bytes(needed=("libssl.so.3", "libc.so.6"), requires={"libc.so.6": ("GLIBC_2.99",)})
+    findings = verified(sound_image([file("usr/local/bin/service", needy, mode=0o755)])).findings
+    assert ids(findings) == ["library-missing", "symbol-version-missing"]
+    assert "libssl.so.3" in findings[0].message and "GLIBC_2.99" in findings[1].message
+    assert {finding.layer for finding in findings} == {1}
+
+
+def test_programs_of_another_architecture_or_loader_are_told_of():
+    strange = elf_bytes(machine=ARM64, interpreter="/lib/ld-linux-aarch64.so.1")
+    assert found([file("usr/local/bin/service", strange, mode=0o755)]) == ["architecture", "interpreter-missing"]
+
+
+def test_layers_that_are_wrong_and_layers_that_are_odd_are_told_apart():
+    report = verified(sound_image([file("new/x"), hardlink("l", "nowhere")]))
+    assert {(finding.id, finding.severity) for finding in report.findings} == {
+        ("layer-missing-parent", "warning"),
+        ("layer-hard-link", "error"),
+    }
+    image = sound_image([file("new", b"one")])
+    digest = image.manifest.layers[1].digest
+    image.source.content[digest] = image.source.content[digest].replace(b"one", b"two")
+    assert ids(verified(image).findings) == ["layer-diff-id", "layer-digest"]
+
+
+def with_config(image: Image, change) -> Image:
+    """`image` with a config that `change` made of its JSON, and a manifest that fits."""
+    config = json.loads(image.config_bytes)
+    change(config)
+    data = json.dumps(config).encode()
+    manifest = json.loads(image.manifest_bytes)
+    manifest["config"] |= {"digest": image.source.add(data), "size": len(data)}
+    return image_of(image.source, json.dumps(manifest).encode())
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "rule"),
+    [
+        (("architecture",), "x86_64", "architecture"),
+        (("os",), "Linux", "operating system"),
+        (("created",), "yesterday", "RFC 3339"),
+        (("history",), [{"created": "x"}], "history"),
+        (("config", "Env"), ["NOVALUE"], "NAME=VALUE"),
+        (("config", "Env"), ["A=1", "A=2"], "more than once"),
+        (("config", "ExposedPorts"), {"99999/tcp": {}}, "99999"),
+        (("config", "Volumes"), {"data": {}}, "absolute"),
+        (("config", "Volumes"), {"/data": {"a": 1}}, "not {}"),
+        (("config", "WorkingDir"), "app", "absolute"),
+        (("config", "Cmd"), [""], "empty word"),
+    ],
+)
+def test_each_rule_of_the_specification_is_looked_at(path, value, rule):
+    def change(config):
+        for key in path[:-1]:
+            config = config[key]
+        config[path[-1]] = value
+
+    broken = list(broken_rules(with_config(sound_image(), change)))
+    assert len(broken) == 1 and rule in broken[0]
+
+
+def test_a_history_that_does_not_fit_is_told_of():
+    image = with_config(sound_image(), lambda config: config.update(history=[{}, {}, {}]))
+    assert ids(verified(image).findings) == ["oci-metadata"]
+
+
+def test_the_layers_of_the_base_below_a_service_are_compared():
+    base = sound_image()
+    said = {BASE_DIGEST: base.digest, BASE_NAME: "formation/base:1.0.0"}
+    service = sound_image([file("srv", b"1")], annotations=said)
+    assert ids(verified(service, bases=(base.source,)).findings) == []
+    assert ids(verified(service).findings) == ["base-unknown"]
+    other = image_of_layers([*sound_members(), file("more")], [file("srv")], execution=EXECUTION, annotations=said)
+    assert ids(verified(other, bases=(base.source,)).findings) == ["base-layer"]
+    lying = sound_image(annotations={BASE_DIGEST: "sha256:nonsense"})
+    assert ids(verified(lying).findings) == ["base-damaged"]
+    base.source.content[base.digest] = b"{}"
+    assert ids(verified(service, bases=(base.source,)).findings) == ["base-damaged"]
+
+
+def checks(*files: FileCheck, **options) -> Checks:
+    return Checks(files=files, place="f.yaml:1", **options)
+
+
+def file_check(path: str, **options) -> FileCheck:
+    defaults = {"exists": True, "type": None, "owner": None, "group": None, "mode": None, "contains": (), "lacks": ()}
+    return FileCheck(path=path, **(defaults | options), place="f.yaml:2")
+
+
+@pytest.mark.parametrize(
+    ("check", "id_"),
+    [
+        (file_check("/etc/tool.conf", mode=0o644, owner="root", group="0", type="file", contains=("^on$",)), None),
+        (file_check("/etc/none", exists=False), None),
+        (file_check("/bin", type="symlink"), None),
+        (file_check("/bin/tool", type="file"), None),
+        (file_check("/etc/tool.conf", exists=False), "check-file-exists"),
+        (file_check("/etc/none"), "check-file-missing"),
+        (file_check("/etc/tool.conf", type="directory"), "check-file-type"),
+        (file_check("/etc/tool.conf", mode=0o600), "check-file-mode"),
+        (file_check("/etc/tool.conf", owner="formation"), "check-file-owner"),
+        (file_check("/etc/tool.conf", contains=("off",)), "check-file-content"),
+        (file_check("/etc/tool.conf", lacks=("on",)), "check-file-content"),
+        (file_check("/usr/bin", contains=("x",)), "check-file-content"),
+        # Not among what is kept: its layer is read again.
+        (file_check("/usr/bin/tool", contains=("GLIBC_2.34",)), None),
+        (file_check("/usr/bin/tool", lacks=("GLIBC_2.34",)), "check-file-content"),
+    ],
+)
+def test_file_checks_of_a_definition_are_looked_at(check, id_):
+    findings = verified(sound_image(), checks=checks(check)).findings
+    assert ids(findings) == ([] if id_ is None else [id_])
+    assert all(finding.place == "f.yaml:2" for finding in findings)
+
+
+def test_metadata_checks_match_whole_values():
+    sound = checks(environment=(("LANG", "C.*"),), labels=(("org.opencontainers.image.version", r"1\.\d+\.0"),))
+    assert verified(sound_image(), checks=sound).findings == ()
+    wrong = checks(environment=(("LANG", "C"), ("TZ", ".*")), labels=(("x", ""),))
+    assert ids(verified(sound_image(), checks=wrong).findings) == ["check-metadata"] * 3
+
+
+class Scripted:
+    """A Runner that knows what comes."""
+
+    def run(self, command: tuple[str, ...], user: str | None) -> Ran:
+        if command == ("missing",):
+            raise FormationError("no such program")
+        return Ran(0 if user is None else 1, f"{' '.join(command)} 1.2\n")
+
+
+def command_check(*command: str, **options) -> CommandCheck:
+    defaults = {"user": None, "exit_code": 0, "output": (), "no_output": ()}
+    return CommandCheck(run=command, **(defaults | options), place="f.yaml:3")
+
+
+@pytest.mark.parametrize(
+    ("check", "broken"),
+    [
+        (command_check("tool", "--version", output=("^tool",), no_output=("rror",)), 0),
+        (command_check("tool", user="nobody"), 1),
+        (command_check("tool", output=("^2",), no_output=("1",), exit_code=3), 3),
+        (command_check("missing"), 1),
+    ],
+)
+def test_command_checks_are_run_by_who_can(check, broken):
+    report = verified(sound_image(), checks=Checks(commands=(check,)), runner=Scripted())
+    assert ids(report.findings) == ["check-command"] * broken
+
+
+def test_command_checks_that_nobody_runs_are_told_of():
+    report = verified(sound_image(), checks=Checks(commands=(command_check("tool"),)))
+    assert ids(report.findings) == ["check-not-run"] and report.ok
+
+
+def test_findings_come_by_topic_and_errors_first():
+    report = verified(
+        sound_image([file("new/x"), changed("usr/bin/tool", b"x"), file("usr/bin/extra"), hardlink("l", "nowhere")])
+    )
+    topics = [TOPICS.index(finding.topic) for finding in report.findings]
+    assert topics == sorted(topics)
+    assert [finding.severity for finding in report.findings if finding.topic == "database"] == ["error", "warning"]
+
+
+PLACES = (
+    *("usr/bin/tool", "usr/lib", "lib64", f"{TRIPLET}/libc.so.6"),
+    *("etc/passwd", "etc/group", "etc/ld.so.conf", "etc/dpkg/dpkg.cfg"),
+    *(f"var/lib/dpkg/{name}" for name in ("status", "diversions", "statoverride")),
+    *(f"var/lib/dpkg/info/tool.{name}" for name in ("list", "md5sums")),
+)
+_KNOWN = (b"/usr/bin/tool\n", b"root:x:0:0::/:/\n", b"Package: x\n", b"\n", b"\xff\xfe", b"include /etc/*\n")
+_SOME = st.sampled_from([*_KNOWN, b"path-exclude=/[\n", LIBC[:80], b"a b 755 /x\n"]) | st.binary(max_size=20)
+
+
+@given(st.lists(st.tuples(st.sampled_from(PLACES), st.lists(_SOME, max_size=6).map(b"".join)), max_size=4))
+def test_no_content_of_an_image_makes_verifying_raise(files):
+    report = verified(sound_image([file(path, content) for path, content in dict(files).items()]))
+    assert all(finding.message for finding in report.findings)

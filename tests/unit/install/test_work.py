@@ -1,0 +1,51 @@
+"""What a build finds in the store counts as used, so that a prune by age leaves it."""
+
+from pathlib import Path
+
+import pytest
+
+from debs import file, make_deb
+from formation.digest import sha256_file
+from formation.install import work
+from formation.install.effects_record import store_effects
+from formation.install.job import PackageJob
+from formation.install.placement import SegmentSpec
+from formation.install.segment import make_segment
+from formation.install.segment_record import segment_key
+from formation.install.stages import Stage
+from formation.store.store import Store
+
+SPEC = SegmentSpec(epoch=work.FAR, compression="gzip", path_excludes=(), path_includes=())
+
+
+@pytest.fixture
+def used(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Collects what is marked as used."""
+    marked: list[Path] = []
+    monkeypatch.setattr(work, "mark_used", marked.append)
+    return marked
+
+
+@pytest.mark.root
+def test_a_segment_that_is_found_counts_as_used_with_its_tree(tmp_path: Path, used: list[Path]) -> None:
+    store = Store(tmp_path / "store")
+    deb = make_deb(tmp_path, files=[file("usr/bin/hello", b"x")])
+    digest = sha256_file(deb)
+    package = PackageJob("hello", "1.0", "all", digest, False, deb.stat().st_size)
+    assert work.known_segment(store, package, SPEC, work.FAR) is None
+    key = segment_key(digest, SPEC)
+    make_segment(deb, digest, SPEC, tree=store.trees / key, out=store.segments)
+    assert used == []
+    assert work.known_segment(store, package, SPEC, work.FAR) is not None
+    assert used == [store.segments / f"{key}.json", store.trees / key]
+
+
+def test_effects_that_are_found_count_as_used(tmp_path: Path, used: list[Path]) -> None:
+    store = Store(tmp_path / "store")
+    stage = Stage(key="0" * 64, packages=(), epoch=0, bootstrap=False)
+    assert work.known_effects(store, stage) is None
+    (tmp_path / "scratch").mkdir()
+    store_effects((), (), tmp_path, store.effects / stage.key, tmp_path / "scratch")
+    assert used == []
+    assert work.known_effects(store, stage) is not None
+    assert used == [store.effects / stage.key]

@@ -1,0 +1,306 @@
+import itertools
+import threading
+
+import pytest
+
+from fake_registry import FakeRegistry, Fault
+from formation.errors import FormationError, UnreachableError, UsageError
+from formation.oci.manifest import parse_index
+from formation.oci.media_types import OCI_INDEX
+from formation.registry.lease import SECONDS, is_lease, lease
+from formation.registry.listing import list_tags
+from formation.registry.publish import image_version, publications, publish
+from formation.registry.registry import Registry
+from formation.registry.settings import Settings
+from formation.registry.tag_plan import version_tag
+from tiny_images import tiny_image
+
+VERSION = "org.opencontainers.image.version"
+
+
+def image_of(version, content=b"", **arguments):
+    return tiny_image(
+        [{"etc/base": b"base"}, {"v": version.encode() + content}], annotations={VERSION: version}, **arguments
+    )
+
+
+def wanted(*versions, content=b""):
+    return publications([(version_tag(version), image_of(version, content)) for version in versions])
+
+
+@pytest.fixture
+def publishing(client, reference):
+    """Publishes versions into team/base."""
+
+    def publish_versions(*versions, content=b"", **arguments):
+        return publish(wanted(*versions, content=content), reference("team/base"), client, **arguments)
+
+    return publish_versions
+
+
+def standing(server):
+    """Tag → the version that it stands for, as the manifest says; leases left out."""
+    found = server.repository("team/base")
+    digests = {
+        image_of(v).digest: v for v in ("1.0.0", "1.0.1", "1.0.2", "1.1.0", "2.0.0-rc.1", "1.0.0-dev", "1.0.1-dev")
+    }
+    return {tag: digests.get(digest, digest) for tag, digest in found.tags.items() if not is_lease(tag)}
+
+
+def test_a_version_gets_its_tag_and_moves_the_others(server, publishing):
+    published = publishing("1.0.0")
+    assert [(step.tag, step.action) for step in published.steps] == [
+        ("1.0.0", "write"), ("1.0", "write"), ("1", "write"), ("latest", "write"),
+    ]  # fmt: skip
+    assert standing(server) == dict.fromkeys(["1.0.0", "1.0", "1", "latest"], "1.0.0")
+
+
+def test_a_late_patch_moves_only_its_own_line(server, publishing):
+    for version in ("1.0.1", "1.1.0", "1.0.2", "2.0.0-rc.1", "1.0.0-dev"):
+        publishing(version)
+    found = standing(server)
+    moving = {tag: version for tag, version in found.items() if tag != version}
+    assert moving == {
+        "1.0": "1.0.2", "1.1": "1.1.0", "1": "1.1.0", "latest": "1.1.0",
+        "1.0-dev": "1.0.0-dev", "1-dev": "1.0.0-dev", "latest-dev": "1.0.0-dev",
+    }  # fmt: skip
+
+
+def test_a_version_is_written_once(server, publishing):
+    publishing("1.0.0")
+    before = standing(server)
+    with pytest.raises(FormationError, match=r"team/base:1\.0\.0 is published already, with other content"):
+        publishing("1.0.0", content=b"other")
+    assert standing(server) == before
+
+
+def test_the_same_content_again_writes_nothing(server, publishing):
+    publishing("1.0.0")
+    server.requests.clear()
+    assert publishing("1.0.0").unchanged
+    assert {seen.method for seen in server.requests} <= {"GET", "HEAD"}
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(server, publishing):
+    publishing("1.0.0")
+    server.requests.clear()
+    planned = publishing("1.0.1", dry_run=True)
+    assert {seen.method for seen in server.requests} <= {"GET", "HEAD"}
+    assert publishing("1.0.1").steps == planned.steps
+
+
+def test_several_versions_and_variants_go_together(server, publishing):
+    publishing("1.0.1", "1.0.0", "1.0.1-dev")
+    found = standing(server)
+    assert (found["latest"], found["1.0"], found["latest-dev"]) == ("1.0.1", "1.0.1", "1.0.1-dev")
+
+
+def test_images_of_several_platforms_become_one_index(server, client, reference):
+    images = [image_of("1.0.0", architecture=name) for name in ("arm64", "amd64")]
+    group = publications([(version_tag("1.0.0"), image) for image in images])
+    publish(group, reference("team/base"), client)
+    found = server.repository("team/base")
+    kind, data = found.manifests[found.tags["1.0.0"]]
+    assert kind == OCI_INDEX
+    assert [str(entry.platform) for entry in parse_index(data).manifests] == ["linux/amd64", "linux/arm64"]
+    assert (
+        publications([(version_tag("1.0.0"), image) for image in reversed(images)])[0].tree.root == group[0].tree.root
+    )
+
+
+def test_two_images_for_one_platform_are_refused():
+    with pytest.raises(UsageError, match="two different images for linux/amd64"):
+        publications([(version_tag("1.0.0"), image_of("1.0.0", content)) for content in (b"a", b"b")])
+
+
+def test_tags_are_written_last_and_the_moving_ones_after_the_version(server, publishing):
+    publishing("1.0.0")
+    puts = [seen.path for seen in server.asked("PUT") if "lease" not in seen.path]
+    names = [path.rpartition("/")[2] for path in puts if "/manifests/" in path and "sha256:" not in path]
+    assert names == ["1.0.0", "1.0", "1", "latest"]
+    assert puts[-4:] == [f"/v2/team/base/manifests/{name}" for name in names]
+
+
+def test_what_is_cut_anywhere_leaves_nothing_wrong_and_is_finished_by_the_next_run(reference):
+    complete = dict.fromkeys(["1.0.1", "1.0", "1", "latest"], "1.0.1") | {"1.0.0": "1.0.0"}
+    for cut in itertools.count():
+        with FakeRegistry() as server, Registry(Settings(plain_http=True, tries=1)) as client:
+            name = type(reference("x"))(f"{server.host}/team/base", None, None)
+            publish(wanted("1.0.0"), name, client)
+            writes = itertools.count()
+
+            def stop(seen, writes=writes, server=server, cut=cut):
+                if seen.method in ("POST", "PUT", "PATCH", "DELETE") and next(writes) >= cut:
+                    server.fail(seen.method, Fault(status=500))
+
+            server.before = stop
+            try:
+                publish(wanted("1.0.1"), name, client)
+            except UnreachableError:
+                pass
+            else:
+                assert standing(server) == complete
+                break
+            found = standing(server)
+            # Every tag stands for a version whose own tag is there, and the narrower ones moved first.
+            assert set(found.values()) <= found.keys()
+            server.before = lambda seen: None
+            with Registry(Settings(plain_http=True, pause=lambda seconds: expire_leases(server))) as again:
+                publish(wanted("1.0.1"), name, again)
+            assert standing(server) == complete
+    assert cut > 8
+
+
+def expire_leases(server):
+    """As if the time of all leases were over."""
+    tags = server.repository("team/base").tags
+    for tag in [tag for tag in tags if is_lease(tag)]:
+        del tags[tag]
+
+
+@pytest.mark.parametrize("deletes", [True, False])
+def test_a_lease_is_given_back(server, publishing, deletes):
+    server.deletes = deletes
+    publishing("1.0.0")
+    assert any(is_lease(tag) for tag in server.repository("team/base").tags) != deletes
+    # What cannot be removed holds nobody up.
+    publishing("1.0.1")
+    assert standing(server)["latest"] == "1.0.1"
+
+
+def test_the_lease_has_one_holder_at_a_time(server, reference):
+    inside, most, lock = [0], [0], threading.Lock()
+
+    def work():
+        with Registry(Settings(plain_http=True, pause=lambda seconds: threading.Event().wait(0.002))) as client:
+            session = client.target(reference("team/base"))
+            for _ in range(3):
+                with lease(session):
+                    with lock:
+                        inside[0] += 1
+                        most[0] = max(most[0], inside[0])
+                    session.call("GET", "/v2/", "x", ())
+                    with lock:
+                        inside[0] -= 1
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most[0] == 1
+    assert server.repository("team/base").tags == {}
+
+
+def test_a_publisher_who_took_too_long_writes_no_more(server, reference):
+    now = [0.0]
+    with Registry(Settings(plain_http=True, clock=lambda: now[0])) as client:
+
+        def stall(seen):
+            if seen.method == "PUT" and seen.path.endswith("/manifests/1.0.0"):
+                now[0] += SECONDS
+
+        server.before = stall
+        with pytest.raises(FormationError, match="took too long"):
+            publish(wanted("1.0.0"), reference("team/base"), client)
+        assert standing(server) == {"1.0.0": "1.0.0"}
+        server.before = lambda seen: None
+        publish(wanted("1.0.0"), reference("team/base"), client)
+    assert standing(server)["latest"] == "1.0.0"
+
+
+def test_publishers_at_once_leave_every_tag_at_the_greatest_version(server, reference):
+    versions = ["1.0.0", "1.0.1", "1.0.2", "1.1.0"]
+    seen_latest = []
+    server.before = lambda seen: seen_latest.append(server.repository("team/base").tags.get("latest"))
+    errors = []
+
+    def work(version):
+        with Registry(Settings(plain_http=True, pause=lambda seconds: threading.Event().wait(0.002))) as client:
+            try:
+                publish(wanted(version), reference("team/base"), client)
+            except FormationError as error:
+                errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(version,)) for version in versions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert standing(server) == {version: version for version in versions} | {
+        "1.0": "1.0.2", "1.1": "1.1.0", "1": "1.1.0", "latest": "1.1.0",
+    }  # fmt: skip
+    order = [image_of(version).digest for version in versions]
+    moved = [order.index(digest) for digest in seen_latest if digest is not None]
+    assert moved == sorted(moved)
+
+
+def test_of_two_publishers_of_one_version_one_wins_and_the_other_says_so(server, reference):
+    results = []
+
+    def work(content):
+        with Registry(Settings(plain_http=True, pause=lambda seconds: threading.Event().wait(0.002))) as client:
+            try:
+                publish(wanted("1.0.0", content=content), reference("team/base"), client)
+                results.append(image_of("1.0.0", content).digest)
+            except FormationError as error:
+                results.append(error.message)
+
+    threads = [threading.Thread(target=work, args=(content,)) for content in (b"a", b"b")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    won = server.repository("team/base").tags["1.0.0"]
+    assert won in results
+    assert sum("with other content" in result for result in results) == 1
+    assert server.repository("team/base").tags["latest"] == won
+
+
+def test_a_publisher_without_leases_that_wrote_meanwhile_is_put_right(server, publishing):
+    publishing("1.0.1")
+    publishing("1.1.0")
+    tags = server.repository("team/base").tags
+    newer = tags.pop("1.1.0")
+    del tags["1.1"]
+    tags["latest"] = tags["1"] = tags["1.0.1"]
+
+    def meddle(seen):
+        # Somebody pushes 1.1.0 by hand, just before our `latest` is written.
+        if seen.method == "PUT" and seen.path.endswith("/latest"):
+            tags["1.1.0"] = newer
+
+    server.before = meddle
+    publishing("1.0.2")
+    assert standing(server)["latest"] == "1.1.0"
+
+
+def test_latest_stays_at_content_that_says_it_is_newer(server, publishing):
+    publishing("1.1.0")
+    # Its version tag was removed, and it is still newer.
+    tags = server.repository("team/base").tags
+    del tags["1.1.0"], tags["1.1"]
+    publishing("1.0.2")
+    assert standing(server)["latest"] == "1.1.0"
+
+
+def test_the_version_of_an_image_is_what_it_says_or_its_tag():
+    assert image_version(image_of("1.0.1-dev"), "other", None) == version_tag("1.0.1-dev")
+    assert image_version(tiny_image(), "1.0.2", None) == version_tag("1.0.2")
+    assert image_version(tiny_image(), "latest", None) is None
+
+
+def test_a_list_of_tags_tells_versions_from_what_moves(server, publishing, client, reference):
+    publishing("1.0.1")
+    publishing("1.1.0")
+    server.deletes = False
+    publishing("1.0.2")
+    entries = list_tags(reference("team/base"), client)
+    assert [(entry.tag, entry.version) for entry in entries] == [
+        ("1.1.0", None), ("1.0.2", None), ("1.0.1", None),
+        ("1", "1.1.0"), ("1.0", "1.0.2"), ("1.1", "1.1.0"), ("latest", "1.1.0"),
+    ]  # fmt: skip
+    first = entries[0].content
+    assert (first.platforms, first.created) == (("linux/amd64",), "2026-01-02T03:04:05Z")
+    assert first.size == image_of("1.1.0").size

@@ -1,0 +1,207 @@
+import pytest
+
+from fake_registry import FakeRegistry, Fault
+from formation.errors import FormationError, IntegrityError, MalformedError, UnreachableError
+from formation.oci.descriptor import Platform
+from formation.oci.manifest import Index, index_bytes
+from formation.oci.media_types import OCI_INDEX
+from formation.oci.validate import validate
+from formation.registry.pull import pull_all, pull_image
+from formation.registry.refusal import NotThere
+from formation.registry.registry import tags
+from formation.store.images import find_image, open_stored
+from tiny_images import noise, tiny_image
+
+AMD64 = Platform("linux", "amd64")
+
+
+def big_image():
+    return tiny_image([{"data": noise(20_000)}], compression="none")
+
+
+def largest(image):
+    return max(image.manifest.layers, key=lambda layer: layer.size).digest
+
+
+def test_an_image_comes_whole_and_under_its_reference(server, client, store, name, reference):
+    image = tiny_image()
+    server.add_image("a/b", image, "1.0.0")
+    pulled = pull_image(name("a/b:1.0.0"), store, client)
+    assert pulled.digest == image.digest
+    assert validate(pulled) == ()
+    assert open_stored(store, reference("a/b:1.0.0")).digest == image.digest
+
+
+def test_what_the_store_has_is_not_fetched_again(server, client, store, name):
+    server.add_image("a/b", tiny_image(), "1.0.0")
+    pull_image(name("a/b:1.0.0"), store, client)
+    server.requests.clear()
+    pull_image(name("a/b:1.0.0"), store, client)
+    assert server.asked("GET", "/blobs/") == []
+
+
+def test_a_name_with_a_digest_needs_no_network_when_all_is_there(server, client, store, name):
+    digest = server.add_image("a/b", tiny_image(), "1.0.0")
+    pull_image(name(f"a/b@{digest}"), store, client)
+    server.requests.clear()
+    assert pull_image(name(f"a/b:1.0.0@{digest}"), store, client).digest == digest
+    assert server.requests == []
+
+
+def test_a_cut_download_goes_on_where_it_was(server, client, store, name):
+    image = big_image()
+    server.add_image("a/b", image, "1")
+    server.fail("GET", Fault(cut_answer=7000), where=largest(image))
+    assert validate(pull_image(name("a/b:1"), store, client)) == ()
+    ranges = [seen.headers.get("range") for seen in server.asked("GET", largest(image))]
+    assert ranges == [None, "bytes=7000-"]
+
+
+def test_a_cut_manifest_is_asked_for_again(server, client, store, name):
+    image = tiny_image()
+    server.add_image("a/b", image, "1")
+    server.fail("GET", Fault(cut_answer=30), where="/manifests/1")
+    assert pull_image(name("a/b:1"), store, client).digest == image.digest
+
+
+def test_a_busy_server_is_given_the_time_it_asks_for(server, client, store, name, pauses):
+    server.add_image("a/b", tiny_image(), "1")
+    busy = Fault(status=429, headers={"Retry-After": "7"})
+    server.fail("GET", busy, Fault(status=503), where="/manifests/")
+    pull_image(name("a/b:1"), store, client)
+    assert pauses[0] == 7
+    assert len(pauses) == 2
+
+
+def test_a_server_that_stays_broken_is_unreachable(server, client, store, name):
+    server.fail("GET", *[Fault(status=502)] * 4, where="/manifests/")
+    with pytest.raises(UnreachableError, match="502 Bad Gateway, 4 times in a row"):
+        pull_image(name("a/b:1"), store, client)
+
+
+def test_a_tag_that_is_not_there_is_said_to_be_so(server, client, store, name):
+    with pytest.raises(NotThere, match=r"a/b:1: .* answers 404 Not Found: manifest_unknown"):
+        pull_image(name("a/b:1"), store, client)
+
+
+@pytest.mark.parametrize("part", ["layer", "config"])
+def test_wrong_bytes_are_refused_and_leave_no_reference(server, client, store, name, reference, part):
+    image = big_image()
+    server.add_image("a/b", image, "1")
+    digest = largest(image) if part == "layer" else image.manifest.config.digest
+    blobs = server.repository("a/b").blobs
+    blobs[digest] = b"x" + blobs[digest][1:]
+    with pytest.raises(IntegrityError, match=digest):
+        pull_image(name("a/b:1"), store, client)
+    with pytest.raises(FormationError):
+        find_image(store, reference("a/b:1"))
+
+
+def test_a_body_that_goes_on_after_its_size_is_refused(server, client, store, name):
+    image = big_image()
+    server.add_image("a/b", image, "1")
+    server.repository("a/b").blobs[largest(image)] += b"more"
+    with pytest.raises(IntegrityError, match="bytes, but"):
+        pull_image(name("a/b:1"), store, client)
+
+
+def test_a_manifest_of_other_bytes_than_its_digest_is_refused(server, client, store, name):
+    digest = server.add_image("a/b", tiny_image(), "1")
+    kind, data = server.repository("a/b").manifests[digest]
+    server.repository("a/b").manifests[digest] = (kind, data + b" ")
+    with pytest.raises(IntegrityError, match="was promised"):
+        pull_image(name(f"a/b@{digest}"), store, client)
+
+
+def test_a_manifest_over_4_mib_is_refused(server, client, store, name):
+    server.add_manifest("a/b", "application/vnd.oci.image.manifest.v1+json", b" " * (4 << 20) + b"{}", "1")
+    with pytest.raises(IntegrityError, match="4194304 bytes"):
+        pull_image(name("a/b:1"), store, client)
+
+
+def test_something_that_is_no_image_is_refused(server, client, store, name):
+    server.add_manifest("a/b", "text/html", b"{}", "1")
+    with pytest.raises(MalformedError, match="neither an image nor an index"):
+        pull_image(name("a/b:1"), store, client)
+
+
+def index_of(server, *images):
+    for image in images:
+        server.add_image("a/b", image, "")
+    data = index_bytes(Index(tuple(image.descriptor for image in images)))
+    server.add_manifest("a/b", OCI_INDEX, data, "1")
+
+
+def test_the_platform_chooses_from_an_index(server, client, store, name):
+    ours, theirs = tiny_image(), tiny_image(architecture="arm64")
+    index_of(server, ours, theirs)
+    assert pull_image(name("a/b:1"), store, client, platform=Platform("linux", "arm64")).digest == theirs.digest
+    assert pull_image(name("a/b:1"), store, client, platform=AMD64).digest == ours.digest
+    with pytest.raises(FormationError, match="linux/amd64, linux/arm64"):
+        pull_image(name("a/b:1"), store, client, platform=Platform("linux", "s390x"))
+
+
+def test_an_index_comes_whole_when_asked_for(server, client, store, name, reference):
+    images = tiny_image(), tiny_image(architecture="arm64")
+    index_of(server, *images)
+    pull_all(name("a/b:1"), store, client)
+    for image in images:
+        assert validate(open_stored(store, reference("a/b:1"), image.config.platform)) == ()
+
+
+def test_indexes_without_end_are_refused(server, client, store, name):
+    # Each index names the next by its digest, so a circle cannot be made; a long chain can.
+    image = tiny_image()
+    server.add_image("a/b", image, "")
+    child = image.descriptor
+    for _ in range(8):
+        data = index_bytes(Index((child,)))
+        digest = server.add_manifest("a/b", OCI_INDEX, data, "1")
+        child = type(child)(OCI_INDEX, digest, len(data))
+    with pytest.raises(FormationError, match="levels of indexes"):
+        pull_all(name("a/b:1"), store, client)
+    with pytest.raises(FormationError):
+        pull_image(name("a/b:1"), store, client)
+
+
+def test_redirects_are_followed_and_never_carry_the_login_elsewhere(server, store, name, logged_in):
+    image = tiny_image()
+    server.add_image("a/b", image, "1")
+    server.require_basic("me", "secret")
+    digest = image.manifest.layers[0].digest
+    with FakeRegistry() as other, logged_in("me", "secret") as client:
+        other.repository("a/b").blobs[digest] = image.source.content[digest]
+        location = f"http://localhost:{other.host.rpartition(':')[2]}/v2/a/b/blobs/{digest}"
+        server.fail("GET", Fault(status=307, headers={"Location": location}), where=digest)
+        assert validate(pull_image(name("a/b:1"), store, client)) == ()
+        (seen,) = other.requests
+    assert "authorization" not in seen.headers
+    assert "authorization" in server.asked("GET", digest)[0].headers
+
+
+def test_a_redirect_loop_ends(server, client, store, name):
+    location = f"http://{server.host}/v2/a/b/manifests/1"
+    server.fail("GET", *[Fault(status=307, headers={"Location": location})] * 20, where="/manifests/")
+    with pytest.raises(UnreachableError, match="redirects more than 8 times"):
+        pull_image(name("a/b:1"), store, client)
+
+
+def test_all_pages_of_tags_are_read(server, client, reference):
+    for number in range(23):
+        server.repository("a/b").tags[f"1.0.{number}"] = "sha256:" + "0" * 64
+    assert len(tags(client.target(reference("a/b")))) == 23
+
+
+@pytest.mark.parametrize("link", ["</v2/a/b/tags/list?n=1000>", "</v2/a/b/tags/list?n=1000&last=x>"])
+def test_pages_without_end_are_refused(server, client, reference, link):
+    server.repository("a/b").tags["1"] = "sha256:" + "0" * 64
+    server.page_link = f'{link}; rel="next"'
+    with pytest.raises(MalformedError, match="never end"):
+        tags(client.target(reference("a/b")))
+
+
+def test_pages_at_another_server_are_refused(server, client, reference):
+    server.repository("a/b").tags["1"] = "sha256:" + "0" * 64
+    server.page_link = '<http://elsewhere.example.com/v2/a/b/tags/list?n=5>; rel="next"'
+    with pytest.raises(UnreachableError, match="another server"):
+        tags(client.target(reference("a/b")))
