@@ -36,6 +36,7 @@ from contestants import (  # noqa: E402 - found through the path above
 from measure import Cost  # noqa: E402
 
 from engines import Docker  # noqa: E402
+from services import DockerService, Service, bytes_of_services, pulled_bytes  # noqa: E402
 
 MEBIBYTE = 1 << 20
 FILE_SYSTEM = 40 << 30
@@ -105,6 +106,26 @@ class Bench:
             found["mmdebstrap"] = Mmdebstrap(packages, self.scratch, sample_tree=True).build
         return found
 
+    def service(self, work: str) -> Contestants:
+        """A service on the base, which is there: `rebuild` after its program changed, or the `first` build."""
+        service = self._service()
+        found: Contestants = {"formation": getattr(service, work)} if self.ours else {}
+        if self.peers:
+            found["docker build"] = getattr(DockerService(service, self.docker(), self.scratch), work)
+        return found
+
+    def _service(self, number: int = 0) -> Service:
+        lock(self.definition, self.warm_store)
+        Formation(self.definition, "runtime", self.scratch).build(self.warm_store)
+        return Service(self.scratch, self.warm_store, number=number)
+
+    def service_bytes(self) -> Iterator[str]:
+        """What a new program costs a host that has the service, and what ten services cost a store."""
+        changed, alone = pulled_bytes(self._service(1))
+        yield f"a new program of 10 MB: {changed} bytes to pull, {changed - alone} more than the program as gzip -6"
+        base, added = bytes_of_services(self.scratch, self.warm_store, 10)
+        yield f"ten services on one base: its layers once, {base} bytes; {added} bytes for all ten services"
+
 
 CASES: dict[str, tuple[Callable[[Bench], Contestants], int]] = {
     "cold-runtime": (lambda bench: bench.cold("runtime"), 3),
@@ -112,9 +133,14 @@ CASES: dict[str, tuple[Callable[[Bench], Contestants], int]] = {
     "rebuild-one-package-runtime": (lambda bench: bench.one_package("runtime"), 3),
     "rebuild-one-package-dev": (lambda bench: bench.one_package("dev"), 3),
     "rebuild-nothing": (lambda bench: bench.nothing("runtime"), 10),
+    "service-rebuild": (lambda bench: bench.service("rebuild"), 3),
+    "service-first": (lambda bench: bench.service("first"), 3),
     "memory-dev": (lambda bench: bench.memory("dev"), 1),
 }
 """Each case, and how often it is run when --runs does not say."""
+
+FACTS: dict[str, Callable[[Bench], Iterator[str]]] = {"service-bytes": Bench.service_bytes}
+"""What is counted once instead of timed."""
 
 
 def say(message: str) -> None:
@@ -189,21 +215,28 @@ def scratch_directory() -> Iterator[Path]:
 
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"all when none is named: {', '.join(CASES)}")
+    parser.add_argument(
+        "cases", nargs="*", metavar="CASE", help=f"all when none is named: {', '.join([*CASES, *FACTS])}"
+    )
     parser.add_argument("--runs", type=int, help="runs of each contestant, instead of each case's own number")
     parser.add_argument("--definition", type=Path, default=HERE.parent / "docker" / "base")
     parser.add_argument("--peers-only", action="store_true", help="leave ours out")
     parser.add_argument("--ours-only", action="store_true", help="leave the peers out")
     options = parser.parse_args(arguments)
-    if unknown := set(options.cases) - set(CASES):
-        parser.error(f"no such case: {', '.join(sorted(unknown))}; there is {', '.join(CASES)}")
+    known = [*CASES, *FACTS]
+    if unknown := set(options.cases) - set(known):
+        parser.error(f"no such case: {', '.join(sorted(unknown))}; there is {', '.join(known)}")
 
     results: dict[str, dict[str, list[Cost]]] = {}
+    facts: list[str] = []
     with scratch_directory() as scratch, ExitStack() as stack:
         # A copy, so that a lock that is made here does not land in the checkout.
         definition = Path(shutil.copytree(options.definition.resolve(), scratch / "definition"))
         bench = Bench(definition, scratch, stack, peers=not options.ours_only, ours=not options.peers_only)
-        for case in options.cases or CASES:
+        for case in options.cases or known:
+            if case in FACTS:
+                facts.extend(FACTS[case](bench))
+                continue
             prepare, runs = CASES[case]
             results[case] = in_turn(case, prepare(bench), options.runs or runs)
 
@@ -212,8 +245,11 @@ def main(arguments: Sequence[str]) -> int:
     for case, costs in results.items():
         for row in rows(case, costs):
             print(row)
+    for fact in facts:
+        print(f"\n{fact}")
     record = {
         "machine": machine(),
+        "facts": facts,
         "cases": {
             case: {name: [asdict(cost) for cost in runs] for name, runs in costs.items()}
             for case, costs in results.items()

@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,6 +192,24 @@ def test_an_index_goes_there_and_back(secure, store):
     for image in images:
         found = open_stored(store, secure.reference("many/base:latest"), image.config.platform)
         assert found.digest == image.digest
+
+
+def test_publishers_at_once_take_turns(secure):
+    reference = secure.reference("race/base")
+    versions = ["1.0.0", "1.0.1", "1.0.2", "1.1.0"]
+
+    def work(version):
+        settings = Settings(secure.environment, certificates=(secure.certificates / "ca.crt",))
+        with client.Registry(settings) as registry:
+            image = tiny_image([{"v": version.encode()}])
+            publish(publications([(version_tag(version), image)]), reference, registry)
+
+    with ThreadPoolExecutor(len(versions)) as pool:
+        list(pool.map(work, versions))
+    with secure.client() as registry:
+        found = {entry.tag: entry.version for entry in list_tags(reference, registry)}
+        assert not [tag for tag in client.tags(registry.target(reference)) if is_lease(tag)]
+    assert found == dict.fromkeys(versions) | {"1.0": "1.0.2", "1.1": "1.1.0", "1": "1.1.0", "latest": "1.1.0"}
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 
 from built_images import Built, Command
 from conftest import require_tool
+from engines import Registry, Skopeo
 from formation.build.base_files import facts_for_lock, read_base
 from formation.build.opened_base import Places, open_base
 from formation.build.service import ServicePlan, plan_service
@@ -20,6 +21,7 @@ from formation.definition.load import load_service
 from formation.errors import DefinitionError
 from formation.lock.lockfile import lock_path, lock_text, read_lock
 from formation.network import Downloader
+from formation.oci.layout import write_layout
 from formation.progress import Silent
 from formation.store.locking import in_use
 from formation.store.store import Store
@@ -129,3 +131,37 @@ def test_real_programs_are_told_what_they_lack(services: Path, shared_store: Pat
     assert "target/release/form-dns needs libjq.so.1, which neither" in error.value.message
     assert "hint: add libjq1 to `packages:`" in error.value.message
     assert "libcurl.so.4" not in error.value.message
+
+
+@pytest.mark.parametrize("kind", ["layout", "docker-archive", "registry"])
+def test_a_base_from_elsewhere_comes_into_the_store_and_locks_the_same(
+    kind: str,
+    services: Path,
+    base_image: Built,
+    registry: Registry,
+    skopeo: Skopeo,
+    tmp_path: Path,
+):
+    directory = tmp_path / "form-dns"
+    shutil.copytree(services / "form-dns", directory, ignore=shutil.ignore_patterns("*.lock"))
+    layout = tmp_path / "layout"
+    write_layout(layout, base_image.image, "1.0.0")
+    name = {
+        "layout": "oci:../layout:1.0.0",
+        "docker-archive": "docker-archive:../base.tar",
+        "registry": f"docker://{registry.address}/formation/base:1.0.0",
+    }[kind]
+    if kind == "docker-archive":
+        # As from another builder: uncompressed layers, and no manifest of the registry's.
+        skopeo.run("copy", "-q", f"oci:{layout}:1.0.0", f"docker-archive:{tmp_path}/base.tar:team/base:1.0")
+    elif kind == "registry":
+        skopeo.run("copy", "-q", "--dest-tls-verify=false", f"oci:{layout}:1.0.0", name)
+    yaml = directory / "formation.yaml"
+    yaml.write_text(yaml.read_text().replace("base: formation/base:1.0.0", f"base: {name}"))
+    formation = Command(tmp_path / "store")
+    formation.succeed("lock", directory)
+    formation.succeed("lock", directory, "--check")
+    lock = read_lock(directory / "formation.lock")
+    assert lock.packages == read_lock(services / "form-dns" / "formation.lock").packages
+    (base,) = lock.base
+    assert (base.digest == base_image.digest) == (kind != "docker-archive")

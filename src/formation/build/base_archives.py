@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from formation.debian.archive import Archive
 from formation.debian.deb822 import Stanza, parse_stanzas
 from formation.debian.keys import KEY_SETS, key_set
-from formation.definition.distribution import same_address, shipped_archive
+from formation.definition.distribution import DISTRIBUTIONS, archives_of, same_address, shipped_archive
 from formation.errors import MalformedError
 from formation.lock.model import Lock
 from formation.lock.service_check import locked_archives
@@ -37,7 +37,7 @@ def base_archives(lock: Lock | None, apt: AptFiles, store: Store, base: str) -> 
     Keys are the shipped ones where they fit, else those in the base, which become blobs of the store; an archive whose
     keys are nowhere has none. Raises MalformedError, which names `base`, for sources that cannot be read.
     """
-    known = _combined(_read_sources(apt, store, base))
+    known = tuple(sorted(_combined(_read_sources(apt, store, base)), key=_order))
     if lock is None or not lock.suites:
         return known
     archives = []
@@ -54,6 +54,15 @@ def base_archives(lock: Lock | None, apt: AptFiles, store: Store, base: str) -> 
             )
         )
     return tuple(archives)
+
+
+def _order(archive: Archive) -> int:
+    """Where `archive` comes: the shipped ones in the order of their distribution, and then all others.
+
+    Where two have the same package a lock names the first, whether the base's own lock was at hand or not.
+    """
+    shipped = [each.uri for name in DISTRIBUTIONS for each in archives_of(name)]
+    return next((number for number, uri in enumerate(shipped) if same_address(uri, archive.uri)), len(shipped))
 
 
 def _shipped(fingerprints: set[str]) -> tuple[str, ...]:

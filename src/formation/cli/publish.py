@@ -101,7 +101,7 @@ def _open(
 
 def _text(repository: str, published: "Published", dry_run: bool) -> str:
     words = _WOULD if dry_run else _DONE
-    rows = [(step.tag, words[step.action], step.after[7:19]) for step in published.steps]
+    rows = [(step.tag, words[step.action], (step.after or "")[7:19]) for step in published.steps]
     lines = table(("TAG", "", "DIGEST"), rows)
     if published.unchanged:
         lines += f"nothing to publish: {repository} has all of it\n"

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 MOST_LAYERS: Final = 2000
 """Engines refuse more than 127 (overlayfs stacks no more)."""
-HEAVIEST: Final = 320 << 20
-"""Bytes of memory that the facts of all layers may take: those of some 400,000 files."""
+HEAVIEST: Final = 400 << 20
+"""Bytes of memory that the facts of all layers may take: those of some 500,000 files."""
 
 _INLINE = 4 << 20
 """Stored bytes that are scanned before a worker process would have started."""

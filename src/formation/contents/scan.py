@@ -100,8 +100,9 @@ class _Scan:
         for kind, text in self._structure.judge(entry):
             self.add(kind, entry.path, text)
         md5 = sha256 = ""
-        self.weight += _ENTRY + len(entry.path) + len(entry.target)
-        self.weight += sum(len(name) + len(value) for name, value in entry.xattrs)
+        texts = len(entry.path) + len(entry.target) + sum(len(name) + len(value) for name, value in entry.xattrs)
+        # Three times: the tuple, its way into a record, and its way out of it.
+        self.weight += _ENTRY + 3 * texts
         if entry.type == "file":
             # The path may have been there before: what is known of it is about the last.
             self.elf.pop(entry.path, None)

@@ -29,8 +29,10 @@ class Structure:
         if entry.type == "hardlink" and types.get(entry.target) not in ("file", "hardlink"):
             # Engines look for it in the layers below, where another image may have something else.
             yield "hard-link", f"is a hard link to {entry.target!r}, which is no earlier file of the layer"
+        while parent and parent not in types:
+            parent = parent.rpartition("/")[0]
         if types.get(parent, "directory") != "directory":
-            yield "below-file", f"lies below {parent!r}, which is a {types[parent]} in the same layer"
+            yield "below-file", f"lies below {parent[:200]!r}, which is a {types[parent]} in the same layer"
         if name.startswith(WHITEOUT):
             yield from _judge_whiteout(name, entry)
         types[path] = entry.type

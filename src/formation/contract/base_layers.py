@@ -32,12 +32,15 @@ def base_of(image: Image) -> BaseOf:
     )
 
 
-def check_base(image: Image, sources: tuple[BlobSource, ...]) -> Iterator[Finding]:
+def check_base(image: Image, sources: tuple[BlobSource, ...], promised: str | None = None) -> Iterator[Finding]:
     """What is wrong with the base of `image`, whose manifest and config one of `sources` may have.
 
-    Nothing when the image names none.
+    `promised` is the digest that it must have. Nothing is wrong with an image that names no base and needs none.
     """
     said = base_of(image)
+    if promised is not None and said.digest != promised:
+        what = f"the image stands on {said.digest or 'a base that it does not name'}, and was promised to on {promised}"
+        yield Finding("base", "base-other", what)
     if said.digest is None:
         return
     name = said.name or said.digest

@@ -161,10 +161,11 @@ _MADE_BY_SCRIPTS = re.compile(
     r".*/__pycache__(?:/.*)?|.*\.pyc"
     r"|usr/share/(?:info/dir(?:\.old)?|mime/.*|icons/.*/icon-theme\.cache|applications/mimeinfo\.cache|fonts/.*"
     r"|man/(?:.*/)?(?:index\.db|CACHEDIR\.TAG)|glib-2\.0/schemas/gschemas\.compiled)"
-    r"|usr/lib/(?:locale/.*|udev/hwdb\.bin|ssl/.*)"
+    r"|usr/lib/(?:locale/.*|udev/hwdb\.bin|ssl/.*)|usr/sbin/policy-rc\.d"
     r"|usr/lib/[^/]+/(?:gconv/gconv-modules\.cache|gdk-pixbuf-2\.0/.*/loaders\.cache|gio/modules/giomodule\.cache)"
 )
-"""What maintainer scripts and triggers leave in the directories of packages."""
+"""What maintainer scripts and triggers leave in the directories of packages, and the one file that invoke-rc.d(8) wants
+an administrator to put there."""
 
 
 def check_unowned(facts: Facts, promised: frozenset[str]) -> Iterator[Finding]:

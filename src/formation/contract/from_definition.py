@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 from formation.contract.promise import (
     Contract,
@@ -76,7 +77,7 @@ def service_contract(service: ServiceDefinition, architecture: str | None, lock:
             each.name: PackagePromise(each.name, each.version, each.architecture, service.place_of_package(each.name))
             for each in lock.packages[architecture]
         }
-    return _contract(
+    contract = _contract(
         service.shown_path,
         packages.values(),
         service.without,
@@ -89,6 +90,9 @@ def service_contract(service: ServiceDefinition, architecture: str | None, lock:
         service.checks,
         service.shown_path,
     )
+    locked = () if lock is None else lock.base
+    digest = next((each.digest for each in locked if each.architecture == architecture), None)
+    return replace(contract, base_digest=digest)
 
 
 def checks_of(definition: Definition | ServiceDefinition, variant: str) -> Checks:

@@ -108,5 +108,7 @@ class Contract:
     """Names that the image's PATH finds, sorted."""
     sonames: tuple[SonamePromise, ...] = ()
     """Sorted by name."""
+    base_digest: str | None = None
+    """Of the manifest of the image that it stands on, `sha256:…`."""
     config_place: str = field(default="", compare=False)
     """`FILE:LINE` of what promises the configuration."""

@@ -62,7 +62,7 @@ def verify(
     promised = frozenset(file.path for file in contract.files)
     findings = [
         *check_image(facts),
-        *check_base(facts.image, (facts.image.source, *bases)),
+        *check_base(facts.image, (facts.image.source, *bases), contract.base_digest),
         *broken_promises(contract, facts, derived=derived),
         *check_database(facts),
         *check_unowned(facts, promised),
@@ -98,5 +98,6 @@ def _count(contract: Contract, checks: Checks) -> int:
         contract.entrypoint,
         contract.command,
         contract.stop_signal,
+        contract.base_digest,
     )
     return sum(map(len, many)) + sum(each is not None for each in single)

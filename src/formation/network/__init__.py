@@ -1,4 +1,4 @@
-"""The one downloader of the product: parallel, resuming, checked, and the only user of urllib3.
+"""The one downloader of the product: parallel, resuming, checked. Only the client of registries knows urllib3 besides.
 
 `proxies`     which proxy serves a URL, from an environment that is passed in
 `answers`     what a server gives: a body that is read piece by piece, and the errors of one attempt

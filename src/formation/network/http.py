@@ -1,4 +1,4 @@
-"""One HTTP request and its answer. The only module that knows urllib3; its exceptions end here.
+"""One HTTP request and its answer. urllib3's exceptions end here.
 
 The client of registries sends its own requests, over the pools and with the errors of this module.
 """

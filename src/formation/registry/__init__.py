@@ -1,14 +1,14 @@
-"""Images in registries: the client of the OCI distribution API, logins, mirrors, and what is published under which tag.
+"""Images in registries: the client of the OCI distribution API, and what is published under which tag.
 
-`repository`    a repository and its host, from a reference
-`registries`    where a repository is asked for first: the mirrors of registries.conf(5)
-`credentials`   whose name and password a host gets: Docker's and Podman's files, credential helpers
-`challenge`     what a registry's WWW-Authenticate asks for
-`tokens`        the Authorization header of a request, fetched and renewed
-`certificates`  whom TLS trusts
-`session`       requests to one host: TLS or not, authorisation, redirects, another try
-`refusal`       what a registry's error answer means
-`registry`      manifests, tags and blobs
-`download`, `upload`   one blob, resumed where it was cut
-`pull`, `push`, `copy`, `open_image`   whole images
+`repository`, `platforms`, `settings`   a repository and its host; a machine's platform; how registries are spoken to
+`registries`      where a repository is asked for first: the mirrors of registries.conf(5)
+`credentials`     whose name and password a host gets: Docker's and Podman's files, credential helpers
+`challenge`, `tokens`   what a registry asks for, and the Authorization header that answers it
+`certificates`, `exchange`   whom TLS trusts; one request and its answer
+`session`, `refusal`   requests that are authorised, redirected and tried again; what an error answer means
+`registry`        manifests, tags and small blobs
+`download`, `upload`, `parallel`   one blob, resumed where it was cut; several at once
+`tree`, `source`  a manifest or index with everything below it; a registry's blobs as a BlobSource
+`pull`, `push`, `copy`, `open_image`, `listing`   whole images and repositories
+`tag_plan`, `lease`, `publish`   versions: which tags they get, who may write them, and in which order
 """

@@ -9,10 +9,11 @@ from typing import BinaryIO, Final
 from urllib.parse import urlsplit
 
 from urllib3 import BaseHTTPResponse, PoolManager, Timeout
-from urllib3.exceptions import SSLError
+from urllib3.exceptions import HTTPError, SSLError
 
 from formation import __version__
 from formation.errors import UnreachableError
+from formation.network.answers import FailedAttempt
 from formation.network.http import attempt_errors, new_pool, was_cut
 from formation.network.proxies import Proxies
 from formation.registry.certificates import tls_context
@@ -22,8 +23,11 @@ from formation.registry.settings import Settings
 Body = bytes | Callable[[], BinaryIO]
 """What a request carries: bytes, or what opens them anew for each time that it is sent."""
 
-_BUFFER: Final = 1 << 20
+_BUFFER: Final = 256 * 1024
+"""Bytes that are sent at a time. Each must go within the connect timeout: a line of 30 kB/s is fast enough."""
 _LONGEST_CONNECT: Final = 10.0
+_SHORT: Final = 64 * 1024
+"""Bytes of a body that reading costs less than a new connection; a hostile one never ends."""
 
 
 class Exchange:
@@ -147,6 +151,18 @@ def _reason(error: SSLError) -> str:
     if isinstance(cause, ssl.SSLCertVerificationError):
         return cause.verify_message
     return str(getattr(cause, "reason", None) or cause)[:200]
+
+
+def drop(response: BaseHTTPResponse) -> None:
+    """Ends an answer whose body nobody wants. A short one is read, so that its connection is kept.
+
+    Raises FailedAttempt when it was cut.
+    """
+    try:
+        if len(response.read(_SHORT + 1, decode_content=False)) > _SHORT:
+            response.close()
+    except (HTTPError, OSError) as error:
+        raise FailedAttempt("the connection was cut") from error
 
 
 def status_text(status: int) -> str:

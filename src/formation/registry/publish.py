@@ -54,8 +54,8 @@ class Step:
     action: Action
     before: str | None
     """The digest that it stood for; None: there was no such tag."""
-    after: str
-    """The digest that it stands for afterwards."""
+    after: str | None
+    """The digest that it stands for afterwards; None: still no such tag, since it is for a newer version to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +154,7 @@ def _moving_step(name: str, tag: VersionTag, mine: bool, digest: str, known: boo
     if before == digest:
         return Step(name, "there", before, digest)
     if not mine or (before is not None and _is_above(tag, before, session)):
-        return Step(name, "stays", before, before or digest)
+        return Step(name, "stays", before, before)
     return Step(name, "write" if before is None else "move", before, digest)
 
 
@@ -169,7 +169,7 @@ def _is_above(tag: VersionTag, digest: str, session: Session) -> bool:
 def _write(plan: Sequence[Step], wanted: Sequence[Publication], held: Lease) -> None:
     roots = {publication.tree.root.descriptor.digest: publication.tree.root for publication in wanted}
     for step in plan:
-        if step.action in ("write", "move"):
+        if step.action in ("write", "move") and step.after is not None:
             root = roots[step.after]
             put_manifest(held.session, root.data, root.descriptor.media_type, step.tag, guard=held.check)
 

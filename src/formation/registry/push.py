@@ -120,17 +120,16 @@ def push_blobs(
             outcomes[blob.digest] = outcome
 
     in_parallel(blobs, push, registry.run, threads=registry.settings.connections)
-    sent = [blob for blob in blobs if outcomes[blob.digest] == "sent"]
-    found = list(outcomes.values())
-    pushed = Pushed(
-        tree.root.descriptor.digest,
-        len(sent),
-        sum(blob.size for blob in sent),
-        found.count("mounted"),
-        found.count("there"),
-    )
+    pushed = _counted(tree.root.descriptor.digest, blobs, outcomes)
     progress.finish("push", f"{pushed.sent} blobs sent, {pushed.mounted} mounted, {pushed.there} there")
     return pushed
+
+
+def _counted(digest: str, blobs: Sequence[Descriptor], outcomes: Mapping[str, str]) -> Pushed:
+    sizes = {blob.digest: blob.size for blob in blobs}
+    sent = [sizes[each] for each, outcome in outcomes.items() if outcome == "sent"]
+    found = list(outcomes.values())
+    return Pushed(digest, len(sent), sum(sent), found.count("mounted"), found.count("there"))
 
 
 def _mounts(tree: Tree, session: Session, store: Store | None) -> Mapping[str, Sequence[str]]:

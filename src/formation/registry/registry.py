@@ -8,7 +8,7 @@ from typing import Final, Self
 from urllib.parse import urlencode, urljoin
 
 from formation.digest import check_digest, sha256
-from formation.errors import FormationError, IntegrityError, MalformedError, UnreachableError
+from formation.errors import FormationError, IntegrityError, MalformedError
 from formation.network.transfer import Run
 from formation.oci.descriptor import Descriptor
 from formation.oci.media_types import INDEXES, MANIFESTS
@@ -26,6 +26,7 @@ from formation.registry.tree import Found
 
 _ACCEPT: Final = ", ".join(sorted(INDEXES | MANIFESTS))
 _NEXT: Final = re.compile(r'<([^>]{1,4096})>\s*;[^,]*rel="?next"?')
+_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _PAGE: Final = 1000
 _MOST_TAGS: Final = 200_000
 
@@ -147,11 +148,14 @@ def tags(session: Session) -> tuple[str, ...]:
         except NotThere:
             return ()
         page = parse_object(data, what).texts("tags")
+        # A tag becomes a part of URLs, and of messages.
+        if wrong := next((tag for tag in page if not _TAG.fullmatch(tag)), None):
+            raise MalformedError(f"{what}: {wrong[:100]!r} is among them, which is no tag")
         grown = found.union(page)
         if len(grown) > _MOST_TAGS:
             raise MalformedError(f"{what}: more than {_MOST_TAGS}")
         following = _NEXT.search(headers.get("Link", ""))
-        next_target = "" if following is None else _same_host(session, urljoin(target, following[1]))
+        next_target = "" if following is None else session.local(urljoin(target, following[1]))
         if next_target and (next_target in asked or len(grown) == len(found)):
             raise MalformedError(f"{what}: the registry's pages never end")
         found, target = grown, next_target
@@ -207,10 +211,3 @@ def small_blob(session: Session, descriptor: Descriptor) -> bytes:
     if sha256(data) != descriptor.digest or len(data) != descriptor.size:
         raise IntegrityError(f"{what} has the digest {sha256(data)}")
     return data
-
-
-def _same_host(session: Session, target: str) -> str:
-    """The path and query of a next page. Raises UnreachableError when it is elsewhere."""
-    if not target.startswith("/v2/"):
-        raise UnreachableError(f"{session.repository.host} continues its list of tags at another server")
-    return target

@@ -1,5 +1,6 @@
 """Requests to one repository: authorised, redirected where that is safe, tried again where that may help."""
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import Final
 from urllib.parse import urljoin, urlsplit
@@ -15,7 +16,7 @@ from formation.network.transfer import Run, transfer
 from formation.oci.strict_json import MAXIMUM_SIZE
 from formation.registry.challenge import parse_challenges
 from formation.registry.credentials import Credential
-from formation.registry.exchange import Body, Exchange, status_text
+from formation.registry.exchange import Body, Exchange, drop, status_text
 from formation.registry.refusal import refusal
 from formation.registry.repository import Repository
 from formation.registry.settings import Settings
@@ -45,6 +46,7 @@ class Session:
         self._insecure = insecure
         self._login = login
         self._authorizer: Authorizer | None = None
+        self._lock = threading.Lock()
         self.run = run
 
     def scope(self, *rights: str) -> Scope:
@@ -71,10 +73,7 @@ class Session:
         def once() -> BaseHTTPResponse:
             guard()
             response = self.attempt(method, target, what, scope, headers=headers, body=body)
-            try:
-                response.drain_conn()
-            except (HTTPError, OSError) as error:
-                raise FailedAttempt("the connection was cut") from error
+            drop(response)
             return response
 
         return self.patiently(once, what)
@@ -140,8 +139,8 @@ class Session:
                 raise refusal(response, what, urlsplit(url).netloc, authorizer.secrets)
             if response.status not in _REDIRECTS or method not in ("GET", "HEAD"):
                 return response
-            url = redirected(url, response.headers.get("Location", ""))
-            response.drain_conn()
+            drop(response)
+            url = self._redirected(url, response.headers.get("Location", ""))
         raise UnreachableError(f"{what}: {self.repository.host} redirects more than {_MOST_REDIRECTS} times")
 
     def location(self, response: BaseHTTPResponse, asked: str) -> str:
@@ -153,7 +152,24 @@ class Session:
         url = urljoin(urljoin(base, asked), response.headers.get("Location", ""))
         if base.startswith("https:") and url.startswith("http:") and urlsplit(url).hostname == urlsplit(base).hostname:
             url = f"{base}{urlsplit(url)._replace(scheme='', netloc='').geturl()}"
-        return redirected(base, url)
+        return self._redirected(base, url)
+
+    def local(self, url: str) -> str:
+        """The path and query of `url`, a path or a whole URL. Raises UnreachableError when it is another server's."""
+        base = self._exchange.base(self.repository.host, self._insecure)
+        whole = urljoin(base, url)
+        if _origin(whole) != _origin(base):
+            raise UnreachableError(f"{self.repository.host} goes on at another server, {urlsplit(whole).netloc[:200]}")
+        return urlsplit(whole)._replace(scheme="", netloc="").geturl()
+
+    def _redirected(self, url: str, location: str) -> str:
+        """Where `location` leads. Raises UnreachableError, which does not show it: it may be signed with a secret."""
+        try:
+            return redirected(url, location)
+        except UnreachableError as error:
+            shown = location.partition("?")[0][:200]
+            message = f"{self.repository.host} redirects to {shown!r}, which is no URL, or loses the encryption"
+            raise UnreachableError(message) from error
 
     def _authorised_send(
         self,
@@ -178,15 +194,16 @@ class Session:
             renewed = authorizer.renew(scope, offers, sent)
             if renewed is None or renewed == sent:
                 return response
-            response.drain_conn()
+            drop(response)
             sent = renewed
         raise AssertionError("the loop returns")
 
     def _authorised(self, base: str) -> Authorizer:
-        if self._authorizer is None:
-            plain = base.startswith("http:")
-            self._authorizer = Authorizer(self._login, self._ask_token, self.settings.clock, plain=plain)
-        return self._authorizer
+        with self._lock:
+            if self._authorizer is None:
+                plain = base.startswith("http:")
+                self._authorizer = Authorizer(self._login, self._ask_token, self.settings.clock, plain=plain)
+            return self._authorizer
 
     def _ask_token(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> bytes:
         """See `tokens.TokenServer`. Redirects are not followed: they would carry the login along."""

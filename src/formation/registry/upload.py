@@ -10,12 +10,12 @@ from typing import BinaryIO, Final, Literal, cast
 from urllib.parse import quote, urlencode
 
 from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError
 
 from formation.errors import FormationError, IntegrityError, UnreachableError
 from formation.network.answers import FailedAttempt
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource
+from formation.registry.exchange import drop
 from formation.registry.refusal import LoginNeeded, RegistryError
 from formation.registry.registry import has_blob
 from formation.registry.session import Session
@@ -140,10 +140,7 @@ class _Upload:
         own = {"Content-Length": str(length), "Content-Type": "application/octet-stream", **(headers or {})}
         body = (lambda: self._slice(length)) if length else None
         response = self._session.attempt(method, target, self._what, self._scope, headers=own, body=body)
-        try:
-            response.drain_conn()
-        except (HTTPError, OSError) as error:
-            raise FailedAttempt("the connection was cut") from error
+        drop(response)
         return response
 
     def _resume(self, location: str) -> str | None:

@@ -56,6 +56,14 @@ def test_debian_s_own_sources_have_the_shipped_keys_and_snapshots(archives):
     assert security.components == ("main", "contrib")
 
 
+def test_shipped_archives_come_in_the_order_of_their_distribution(archives):
+    debian, _, security = DEBIAN.partition(b"\n\n")
+    own = b"Types: deb\nURIs: https://a.example.org/debian\nSuites: stable\nComponents: main\n"
+    names = ("a.sources", own), ("debian-security.sources", security), ("debian.sources", debian)
+    found = archives({f"etc/apt/sources.list.d/{name}": text for name, text in names})
+    assert [archive.name for archive in found] == ["debian", "debian-security", "a"]
+
+
 def test_a_source_on_one_line_is_read_with_its_options(archives):
     text = b"""\
 # deb http://old.example.org/debian a b

@@ -179,7 +179,7 @@ def test_what_does_not_fit_together_in_a_layer_is_told_of():
                 directory("same"),
                 directory("same"),
                 hardlink("link", "nowhere"),
-                file("twice/below"),
+                file("twice/below/it"),
                 file("d/.wh."),
                 file("d/.wh.full", b"content"),
                 file("d/.wh..wh.plnk"),
@@ -191,7 +191,7 @@ def test_what_does_not_fit_together_in_a_layer_is_told_of():
     assert [(problem.kind, problem.path) for problem in contents.problems] == [
         ("duplicate", "twice"),
         ("hard-link", "link"),
-        ("below-file", "twice/below"),
+        ("below-file", "twice/below/it"),
         ("whiteout", "d/.wh."),
         ("whiteout", "d/.wh.full"),
         ("whiteout", "d/.wh..wh.plnk"),

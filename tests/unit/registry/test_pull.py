@@ -179,6 +179,14 @@ def test_redirects_are_followed_and_never_carry_the_login_elsewhere(server, stor
     assert "authorization" in server.asked("GET", digest)[0].headers
 
 
+@pytest.mark.parametrize("location", ["ftp://x/y?secret", "http://[?secret", ""])
+def test_a_redirect_that_leads_nowhere_is_refused_without_showing_its_secrets(server, client, store, name, location):
+    server.fail("GET", Fault(status=302, headers={"Location": location}), where="/manifests/")
+    with pytest.raises(UnreachableError, match="redirects to") as caught:
+        pull_image(name("a/b:1"), store, client)
+    assert "secret" not in caught.value.message
+
+
 def test_a_redirect_loop_ends(server, client, store, name):
     location = f"http://{server.host}/v2/a/b/manifests/1"
     server.fail("GET", *[Fault(status=307, headers={"Location": location})] * 20, where="/manifests/")
@@ -204,4 +212,19 @@ def test_pages_at_another_server_are_refused(server, client, reference):
     server.repository("a/b").tags["1"] = "sha256:" + "0" * 64
     server.page_link = '<http://elsewhere.example.com/v2/a/b/tags/list?n=5>; rel="next"'
     with pytest.raises(UnreachableError, match="another server"):
+        tags(client.target(reference("a/b")))
+
+
+def test_pages_may_be_linked_by_a_whole_url(server, client, reference):
+    for number in range(7):
+        server.repository("a/b").tags[f"1.0.{number}"] = "sha256:" + "0" * 64
+    server.page_link = f'<http://{server.host}/v2/a/b/tags/list?n=1000&last=1.0.4>; rel="next"'
+    with pytest.raises(MalformedError, match="never end"):
+        tags(client.target(reference("a/b")))
+    assert len(server.asked("GET", "last=1.0.4")) == 1
+
+
+def test_a_tag_that_is_none_is_refused(server, client, reference):
+    server.repository("a/b").tags["../../x"] = "sha256:" + "0" * 64
+    with pytest.raises(MalformedError, match="no tag"):
         tags(client.target(reference("a/b")))

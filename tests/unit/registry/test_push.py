@@ -158,6 +158,15 @@ def test_an_upload_may_go_on_at_a_url_with_a_query(server, client, reference):
     assert held(server, "a/b", image)
 
 
+def test_an_answer_without_end_does_not_fill_the_memory(server, client, reference):
+    image = tiny_image()
+    here = {"Location": f"http://{server.host}/v2/a/b/blobs/uploads/k"}
+    server.uploads["k"] = bytearray()
+    server.fail("POST", Fault(status=202, headers=here, body=b"x" * (8 << 20)))
+    push_image(image, reference("a/b:1"), client)
+    assert held(server, "a/b", image)
+
+
 def test_progress_counts_every_byte_once(server, reference, pauses):
     from formation.registry.registry import Registry
     from formation.registry.settings import Settings

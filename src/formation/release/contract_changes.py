@@ -1,0 +1,104 @@
+"""What of a contract is not as before. Pure: from two contracts to changes."""
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from formation.contract.promise import Contract
+from formation.release.changes import Change, ChangeKind, Topic
+
+
+def contract_changes(old: Contract, new: Contract) -> Iterator[Change]:
+    """Each thing besides packages and files that `new` promises otherwise than `old`, topic by topic.
+
+    A value that only one of them states (None in the other) is no change.
+    """
+    yield from _records(
+        "user",
+        {each.name: _user(each) for each in old.users},
+        {each.name: _user(each) for each in new.users},
+    )
+    yield from _records(
+        "group",
+        {each.name: {"gid": each.gid} for each in old.groups},
+        {each.name: {"gid": each.gid} for each in new.groups},
+    )
+    yield from _records(
+        "directory",
+        {each.path: _directory(each) for each in old.directories},
+        {each.path: _directory(each) for each in new.directories},
+    )
+    yield from _values("environment", dict(old.environment), dict(new.environment))
+    yield from _names("volume", old.volumes, new.volumes)
+    yield from _names("port", old.ports, new.ports)
+    yield from _values("label", dict(old.labels), dict(new.labels))
+    yield from _configuration(old, new)
+    yield from _names("command", old.commands, new.commands)
+    yield from _names("library", (each.name for each in old.sonames), (each.name for each in new.sonames))
+    before = {each.name: each.versions for each in old.sonames}
+    for library in new.sonames:
+        if library.name in before:
+            yield from _names(
+                "symbol version",
+                (f"{library.name} {version}" for version in before[library.name]),
+                (f"{library.name} {version}" for version in library.versions),
+            )
+
+
+def _user(user: Any) -> dict[str, Any]:
+    return {
+        "uid": user.uid,
+        "group": user.group,
+        "groups": " ".join(user.groups),
+        "home": user.home,
+        "shell": user.shell,
+    }
+
+
+def _directory(directory: Any) -> dict[str, Any]:
+    return {"owner": directory.owner, "group": directory.group, "mode": f"{directory.mode:04o}"}
+
+
+def _configuration(old: Contract, new: Contract) -> Iterator[Change]:
+    for name, before, after in (
+        ("user", old.user, new.user),
+        ("working directory", old.working_directory, new.working_directory),
+        ("entrypoint", _words(old.entrypoint), _words(new.entrypoint)),
+        ("command", _words(old.command), _words(new.command)),
+        ("stop signal", old.stop_signal, new.stop_signal),
+    ):
+        if before is not None and after is not None and before != after:
+            kind: ChangeKind = "added" if not before else "removed" if not after else "changed"
+            yield Change("configuration", kind, name, "", before, after)
+
+
+def _words(words: tuple[str, ...] | None) -> str | None:
+    return None if words is None else shlex.join(words)
+
+
+def _records(
+    topic: Topic, old: Mapping[str, Mapping[str, Any]], new: Mapping[str, Mapping[str, Any]]
+) -> Iterator[Change]:
+    """Named things with attributes. One that is None on a side says nothing."""
+    yield from _names(topic, old, new)
+    for name, before in sorted(old.items()):
+        for attribute, value in before.items() if name in new else ():
+            now = new[name][attribute]
+            if value is not None and now is not None and value != now:
+                yield Change(topic, "changed", name, attribute, str(value), str(now))
+
+
+def _values(topic: Topic, old: Mapping[str, str], new: Mapping[str, str]) -> Iterator[Change]:
+    for name in sorted({*old, *new}):
+        if name not in new:
+            yield Change(topic, "removed", name, "", old[name])
+        elif name not in old:
+            yield Change(topic, "added", name, "", "", new[name])
+        elif old[name] != new[name]:
+            yield Change(topic, "changed", name, "", old[name], new[name])
+
+
+def _names(topic: Topic, old: Iterable[str], new: Iterable[str]) -> Iterator[Change]:
+    before, after = set(old), set(new)
+    yield from (Change(topic, "removed", name) for name in sorted(before - after))
+    yield from (Change(topic, "added", name) for name in sorted(after - before))

@@ -1,0 +1,107 @@
+"""Everything that two images or locks differ in, as one value: what is printed, and what a version is judged by."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from formation.oci.annotations import LAYER_KIND, layer_packages
+from formation.oci.image import Image, Layer
+from formation.release.changelogs import PackageNews
+from formation.release.changes import TOPICS, Change, FileChange, LayerChange
+from formation.release.contract_changes import contract_changes
+from formation.release.file_changes import file_changes
+from formation.release.packages import PackageChange, package_changes, suite_family
+from formation.release.snapshot import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What changed from `old` to `new`."""
+
+    old: Snapshot
+    new: Snapshot
+    packages: tuple[PackageChange, ...]
+    """By name."""
+    changes: tuple[Change, ...]
+    """Of everything else that somebody may rely on, by topic."""
+    files: tuple[FileChange, ...]
+    """By path; only of two images."""
+    layers: tuple[LayerChange, ...]
+    """Those of the new image, base layer first, then those that are gone; only of two images."""
+    news: Mapping[str, PackageNews] = field(default_factory=dict)
+    """Source package → what its changelog says of the way from one version to the other."""
+    notes: tuple[str, ...] = ()
+    """What was not compared, and why."""
+
+    @property
+    def cves(self) -> tuple[str, ...]:
+        """Those that the changelogs of upgraded packages name, sorted."""
+        return tuple(sorted({cve for news in self.news.values() if not news.backwards for cve in news.cves}))
+
+
+def compare(old: Snapshot, new: Snapshot) -> Difference:
+    """The difference, without news. What only one side can tell is left out, and a note says so."""
+    both_images = old.facts is not None and new.facts is not None
+    comparable = old.contract is not None and new.contract is not None and old.kind == new.kind
+    changes = [*_platform(old, new), *_suites(old, new)]
+    if comparable and old.contract is not None and new.contract is not None:
+        changes += contract_changes(old.contract, new.contract)
+    order = {topic: number for number, topic in enumerate(TOPICS)}
+    return Difference(
+        old=old,
+        new=new,
+        packages=package_changes(old.packages, new.packages),
+        changes=tuple(sorted(changes, key=lambda change: order[change.topic])),
+        files=tuple(file_changes(old.facts, new.facts)) if old.facts and new.facts else (),
+        layers=tuple(_layers(old.facts.image, new.facts.image)) if old.facts and new.facts else (),
+        notes=tuple(_notes(both_images, comparable)),
+    )
+
+
+def _notes(both_images: bool, comparable: bool) -> Iterator[str]:
+    if both_images:
+        return
+    if comparable:
+        yield "locks and definitions were compared: what packages bring (files, commands, libraries) is in images only"
+    else:
+        yield "packages were compared, and nothing else: that takes two images, or two locks beside their definitions"
+
+
+def _platform(old: Snapshot, new: Snapshot) -> Iterator[Change]:
+    before, after = tuple(old.packages), tuple(new.packages)
+    if old.kind == new.kind == "image" and before != after:
+        yield Change("platform", "changed", "architecture", "", before[0], after[0])
+    elif old.kind == new.kind:
+        yield from (Change("platform", "removed", name) for name in before if name not in after)
+        yield from (Change("platform", "added", name) for name in after if name not in before)
+
+
+def _suites(old: Snapshot, new: Snapshot) -> Iterator[Change]:
+    before, after = ({suite_family(suite) for suite in side.suites} for side in (old, new))
+    # A base and a lock of one distribution are both said to be of trixie, however many suites it has.
+    if old.suites and new.suites:
+        yield from (Change("suite", "removed", name) for name in sorted(before - after))
+        yield from (Change("suite", "added", name) for name in sorted(after - before))
+    if old.kind == new.kind == "lock":
+        yield from (Change("suite", "removed", name) for name in old.suites if _only(name, new.suites, before, after))
+        yield from (Change("suite", "added", name) for name in new.suites if _only(name, old.suites, before, after))
+
+
+def _only(name: str, others: tuple[str, ...], *families: set[str]) -> bool:
+    """Whether `name` is not among `others`, and its family is on both sides: else that is told already."""
+    return name not in others and all(suite_family(name) in family for family in families)
+
+
+def _layers(old: Image, new: Image) -> Iterator[LayerChange]:
+    before = {layer.diff_id for layer in old.layers}
+    after = {layer.diff_id for layer in new.layers}
+    for layer in new.layers:
+        kind = "kept" if layer.diff_id in before else "added"
+        yield LayerChange("kept" if kind == "kept" else "added", *_described(layer))
+    for layer in old.layers:
+        if layer.diff_id not in after:
+            yield LayerChange("removed", *_described(layer))
+
+
+def _described(layer: Layer) -> tuple[str, int, str]:
+    packages = ", ".join(name for name, _ in layer_packages(layer.descriptor))
+    return layer.descriptor.digest, layer.descriptor.size, packages or layer.descriptor.annotations.get(LAYER_KIND, "")

@@ -1,0 +1,120 @@
+"""What happened to the packages between two images or locks."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from formation.debian.version import compare, sort_key
+
+PackageKind = Literal["added", "removed", "upgraded", "downgraded", "rebuilt", "moved"]
+"""`rebuilt`: the same version with another digest. `moved`: the same version in other variants or from another suite."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageState:
+    """A package on one side."""
+
+    name: str
+    """With `:ARCHITECTURE` for one of another architecture than the image's."""
+    version: str
+    source: str
+    source_version: str
+    size: int
+    """Bytes that it takes: of its files in an image, what its control file says in a lock."""
+    sha256: str = ""
+    """Digest of the .deb, `sha256:…`; empty when nobody says."""
+    suite: str = ""
+    """`trixie-security`; empty when nobody says."""
+    variants: tuple[str, ...] = ()
+    """Of a lock: those that add it. Empty for an image."""
+
+
+@dataclass(frozen=True, slots=True)
+class PackageChange:
+    """One package that is not as before."""
+
+    kind: PackageKind
+    name: str
+    architectures: tuple[str, ...]
+    """For which this change is the same; Debian's names."""
+    old: PackageState | None
+    """None for an added one."""
+    new: PackageState | None
+    """None for a removed one."""
+
+    @property
+    def either(self) -> PackageState:
+        """The package as it is now, or as it was when it is gone."""
+        state = self.new or self.old
+        assert state is not None
+        return state
+
+    @property
+    def grown(self) -> int:
+        """Bytes by which it grew; negative when it shrank."""
+        return (self.new.size if self.new else 0) - (self.old.size if self.old else 0)
+
+
+def package_changes(
+    old: Mapping[str, Sequence[PackageState]], new: Mapping[str, Sequence[PackageState]]
+) -> tuple[PackageChange, ...]:
+    """The changes from `old` to `new`, each the packages per architecture; sorted by name."""
+    found: dict[PackageChange, list[str]] = {}
+    for architecture in dict.fromkeys([*old, *new]):
+        for change in _changes(old.get(architecture, ()), new.get(architecture, ())):
+            found.setdefault(change, []).append(architecture)
+    changes = (replace(change, architectures=tuple(each)) for change, each in found.items())
+    return tuple(sorted(changes, key=lambda change: (change.name, change.architectures)))
+
+
+def suite_family(suite: str) -> str:
+    """The suite whose promises a suite keeps: `trixie` for trixie-updates and trixie-security.
+
+    Backports keep nobody's: they are new versions. Source: the archives' own release notes.
+    """
+    for ending in ("-updates", "-security", "-proposed-updates", "/updates"):
+        suite = suite.removesuffix(ending)
+    return suite
+
+
+def _changes(old: Sequence[PackageState], new: Sequence[PackageState]) -> Iterable[PackageChange]:
+    """The changes for one architecture. The variants of a lock may have several versions of one name."""
+    before, after = _by_name(old), _by_name(new)
+    for name in {**before, **after}:
+        gone, came = before.get(name, []), after.get(name, [])
+        while gone or came:
+            change = _change(gone.pop() if gone else None, came.pop() if came else None)
+            if change is not None:
+                yield change
+
+
+def _by_name(packages: Sequence[PackageState]) -> dict[str, list[PackageState]]:
+    """The packages of each name, the lowest version first."""
+    found: dict[str, list[PackageState]] = {}
+    for package in sorted(packages, key=lambda package: sort_key(package.version)):
+        found.setdefault(package.name, []).append(package)
+    return found
+
+
+def _change(old: PackageState | None, new: PackageState | None) -> PackageChange | None:
+    either = new or old
+    assert either is not None
+    kind = _kind(old, new)
+    return None if kind is None else PackageChange(kind, either.name, (), old, new)
+
+
+def _kind(old: PackageState | None, new: PackageState | None) -> PackageKind | None:
+    if old is None:
+        return "added"
+    if new is None:
+        return "removed"
+    order = compare(old.version, new.version)
+    if order:
+        return "upgraded" if order < 0 else "downgraded"
+    if old.sha256 and new.sha256 and old.sha256 != new.sha256:
+        return "rebuilt"
+    suites = (suite_family(old.suite), suite_family(new.suite))
+    moved = (all(suites) and suites[0] != suites[1]) or (
+        bool(old.variants and new.variants) and old.variants != new.variants
+    )
+    return "moved" if moved else None

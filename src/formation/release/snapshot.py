@@ -1,0 +1,153 @@
+"""One side of a comparison: an image, or the lock of a definition, with what can be said of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from formation.contract.facts import Facts
+from formation.contract.from_definition import base_contract, service_contract
+from formation.contract.from_image import contract_of
+from formation.contract.promise import Contract
+from formation.definition.service_values import ServiceDefinition
+from formation.definition.values import Definition
+from formation.digest import check_digest, sha256
+from formation.errors import FormationError
+from formation.lock.lockfile import lock_text, parse_lock
+from formation.lock.model import Lock
+from formation.oci.annotations import LOCK_DIGEST
+from formation.oci.image import Image
+from formation.oci.verified import verified
+from formation.release.packages import PackageState
+
+_LARGEST_LOCK = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What is compared. An image tells everything; a lock its packages, and with its definition what that promises."""
+
+    name: str
+    """As it was asked for."""
+    kind: Literal["image", "lock"]
+    digest: str
+    """Of the manifest, or of the lock's text."""
+    packages: Mapping[str, tuple[PackageState, ...]]
+    """Per architecture, by Debian's name; the one of an image."""
+    suites: tuple[str, ...]
+    """What it was made of: those of a lock, or the code name that an image states; empty when nothing says."""
+    contract: Contract | None
+    """None for a lock without its definition."""
+    facts: Facts | None
+    """None for a lock."""
+    lock: Lock | None
+    """An image may have one beside it."""
+
+
+def snapshot_of_image(facts: Facts, name: str) -> Snapshot:
+    """The image that `facts` tell of."""
+    lock = stored_lock(facts.image)
+    architecture = facts.architecture or facts.image.config.platform.architecture
+    return Snapshot(
+        name=name,
+        kind="image",
+        digest=facts.image.digest,
+        packages={architecture: _installed(facts, architecture, lock)},
+        suites=_code_name(facts),
+        contract=contract_of(facts, name),
+        facts=facts,
+        lock=lock,
+    )
+
+
+def snapshot_of_lock(
+    lock: Lock, name: str, definition: Definition | ServiceDefinition | None, variant: str | None = None
+) -> Snapshot:
+    """The lock, with what its `definition` promises for `variant`; None stands for all variants together.
+
+    Raises UsageError when the definition has no such variant.
+    """
+    contract, names = None, None
+    if isinstance(definition, ServiceDefinition):
+        contract = service_contract(definition, None, None)
+    elif definition is not None:
+        chosen = variant or definition.variants[-1].name
+        contract = base_contract(definition, chosen, None, None)
+        names = None if variant is None else frozenset(each.name for each in definition.lineage(variant))
+    return Snapshot(
+        name=name,
+        kind="lock",
+        digest=sha256(lock_text(lock).encode()),
+        packages={
+            architecture: tuple(
+                PackageState(
+                    each.name,
+                    each.version,
+                    each.source,
+                    each.source_version,
+                    each.installed_size * 1024,
+                    each.sha256,
+                    each.suite,
+                    # Where one variant is looked at, it does not matter which of its lineage adds the package.
+                    each.variants if names is None else (),
+                )
+                for each in packages
+                if names is None or not names.isdisjoint(each.variants)
+            )
+            for architecture, packages in lock.packages.items()
+        },
+        suites=tuple(dict.fromkeys(suite.suite for suite in lock.suites)),
+        contract=contract,
+        facts=None,
+        lock=lock,
+    )
+
+
+def stored_lock(image: Image) -> Lock | None:
+    """The lock that `image` was built from; None when it names none, or its source does not have it in order."""
+    digest = image.manifest.annotations.get(LOCK_DIGEST)
+    if digest is None:
+        return None
+    try:
+        with verified(image.source.open_blob(check_digest(digest)), digest, None, f"lock {digest}") as file:
+            data = file.read(_LARGEST_LOCK + 1)
+        return parse_lock(data.decode(), f"lock {digest}") if len(data) <= _LARGEST_LOCK else None
+    except (FormationError, UnicodeDecodeError):
+        return None
+
+
+def _installed(facts: Facts, architecture: str, lock: Lock | None) -> tuple[PackageState, ...]:
+    locked = {} if lock is None else {(each.name, each.version): each for each in lock.packages.get(architecture, ())}
+    found = []
+    for package, listing in zip(facts.packages, facts.listings, strict=True):
+        if not package.installed:
+            continue
+        own = package.architecture in ("all", architecture, "")
+        pinned = locked.get((package.name, package.version)) if own else None
+        found.append(
+            PackageState(
+                package.name if own else f"{package.name}:{package.architecture}",
+                package.version,
+                package.source,
+                package.source_version,
+                _size(facts, listing.paths or ()),
+                pinned.sha256 if pinned else "",
+                pinned.suite if pinned else "",
+            )
+        )
+    return tuple(found)
+
+
+def _size(facts: Facts, paths: tuple[str, ...]) -> int:
+    """Bytes of the files among `paths`."""
+    nodes = (facts.files.get(path) for path in paths)
+    return sum(node.entry.size for node in nodes if node is not None and node.entry.type == "file")
+
+
+def _code_name(facts: Facts) -> tuple[str, ...]:
+    """The code name in os-release(5)."""
+    for path in ("etc/os-release", "usr/lib/os-release"):
+        for line in (facts.files.content(path) or b"").decode("utf-8", "replace").splitlines():
+            name, _, value = line.partition("=")
+            if name.strip() == "VERSION_CODENAME":
+                return (value.strip().strip("\"'"),)
+    return ()
