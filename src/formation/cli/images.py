@@ -78,19 +78,29 @@ def _remove(arguments: Namespace, context: Context) -> int:
 def _describe(store: "Store", stored: "StoredImage") -> dict[str, Any]:
     """One image as data. An image whose blobs are damaged is listed with what is wrong, not hidden."""
     from formation.errors import FormationError
-    from formation.oci.image import read_image
+    from formation.oci.image import read_image, read_verified
+    from formation.oci.manifest import parse_index
+    from formation.oci.media_types import INDEXES
     from formation.store.blobs import StoreBlobs
 
     row: dict[str, Any] = {"reference": str(stored.reference), "digest": stored.descriptor.digest}
+    source, entries = StoreBlobs(store), (stored.descriptor,)
     try:
-        image = read_image(StoreBlobs(store), stored.descriptor)
+        if stored.descriptor.media_type in INDEXES:
+            index = parse_index(read_verified(source, stored.descriptor, "image index"))
+            # BuildKit lists attestations beside the images, for the platform unknown/unknown.
+            entries = tuple(e for e in index.manifests if e.platform is None or e.platform.os != "unknown")
+        images = [read_image(source, entry) for entry in entries]
     except FormationError as error:
         return row | {"error": error.message}
+    # An index of several platforms is one row; layers that they share are counted once.
+    layers = {layer.digest: layer.size for image in images for layer in image.manifest.layers}
+    rest = sum(image.size - sum(layer.size for layer in image.manifest.layers) for image in images)
     return row | {
-        "platform": str(image.config.platform),
-        "size": image.size,
-        "layers": len(image.manifest.layers),
-        "created": image.config.created,
+        "platform": " ".join(str(image.config.platform) for image in images),
+        "size": sum(layers.values()) + rest,
+        "layers": len(layers),
+        "created": max((image.config.created or "" for image in images), default="") or None,
     }
 
 

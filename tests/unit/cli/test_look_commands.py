@@ -1,10 +1,13 @@
 import json
 import os
 
+from formation.oci.descriptor import Descriptor
 from formation.oci.layout import write_layout
+from formation.oci.manifest import Index, index_bytes
+from formation.oci.media_types import OCI_INDEX
 from formation.oci.reference import parse_reference
-from formation.store.blobs import StoreBlobs
-from formation.store.images import open_stored
+from formation.store.blobs import StoreBlobs, add_bytes, add_image
+from formation.store.images import open_stored, tag_image
 from tiny_images import tiny_image
 
 
@@ -24,6 +27,22 @@ def test_images_are_data(with_image):
 def test_no_images_is_an_answer(formation):
     assert formation("images").stdout == f"no images in {formation.directory}/store\n"
     assert json.loads(formation("images", "--json").stdout) == {"images": []}
+
+
+def test_an_index_of_platforms_is_one_row_in_which_shared_layers_count_once(formation):
+    images = [
+        tiny_image([{"etc/hostname": b"shared"}, {"a": name.encode()}], architecture=name)
+        for name in ("amd64", "arm64")
+    ]
+    for image in images:
+        add_image(formation.store, image)
+    data = index_bytes(Index(tuple(image.descriptor for image in images)))
+    descriptor = Descriptor(OCI_INDEX, add_bytes(formation.store, data), len(data))
+    tag_image(formation.store, parse_reference("formation/base:1.0.0"), descriptor)
+    (row,) = json.loads(formation("images", "--json").stdout)["images"]
+    assert (row["platform"], row["layers"]) == ("linux/amd64 linux/arm64", 3)
+    assert row["size"] == images[0].size + images[1].size - images[0].manifest.layers[0].size
+    assert "linux/amd64 linux/arm64" in formation("images").stdout
 
 
 def test_a_damaged_image_is_listed_with_what_is_wrong(with_image):
