@@ -6,6 +6,7 @@ All xdist workers share what is built: the first one that needs it makes it whil
 import fcntl
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from built_images import Built, Command
+from conftest import require_tool
 from engines import Docker, Podman
 
 REPOSITORY = Path(__file__).parents[2]
@@ -56,6 +58,25 @@ def base_image(base_project: Path, once: Callable[..., Any], formation: Command)
 def dev_image(base_project: Path, base_image: Built, once: Callable[..., Any], formation: Command) -> Built:
     """The dev variant of docker/base."""
     return built(base_project, "dev", once, formation)
+
+
+@pytest.fixture(scope="session")
+def services(run_directory: Path, once: Callable[..., Any], formation: Command, base_image: Built) -> Path:
+    """Copies of the examples, locked on the built base and compiled here, whose libc is not newer."""
+    assert base_image.reference == "formation/base:1.0.0"
+    compiler = require_tool("cc")
+
+    def make() -> str:
+        directory = run_directory / "services"
+        for name in ("form-dns", "form-api"):
+            shutil.copytree(
+                REPOSITORY / "services" / name, directory / name, ignore=shutil.ignore_patterns("target", "*.lock")
+            )
+            subprocess.run(["make", f"CC={compiler}"], cwd=directory / name, check=True, capture_output=True)
+            formation.succeed("lock", directory / name)
+        return str(directory)
+
+    return Path(once("services", make))
 
 
 @pytest.fixture(scope="session")

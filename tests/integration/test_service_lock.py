@@ -3,9 +3,8 @@
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,25 +26,6 @@ from formation.store.locking import in_use
 from formation.store.store import Store
 
 pytestmark = pytest.mark.network
-
-SERVICES = Path(__file__).parents[2] / "services"
-
-
-@pytest.fixture(scope="session")
-def services(run_directory: Path, once: Callable[..., Any], formation: Command, base_image: Built) -> Path:
-    """Copies of the examples, locked on the built base and compiled here, whose libc is not newer."""
-    assert base_image.reference == "formation/base:1.0.0"
-    compiler = require_tool("cc")
-
-    def make() -> str:
-        directory = run_directory / "services"
-        for name in ("form-dns", "form-api"):
-            shutil.copytree(SERVICES / name, directory / name, ignore=shutil.ignore_patterns("target", "*.lock"))
-            subprocess.run(["make", f"CC={compiler}"], cwd=directory / name, check=True, capture_output=True)
-            formation.succeed("lock", directory / name)
-        return str(directory)
-
-    return Path(once("services", make))
 
 
 def planned(directory: Path, store: Store) -> ServicePlan:

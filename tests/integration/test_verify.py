@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 
+from built_images import Command
 from formation.definition.load import FILE_NAME
 
 pytestmark = pytest.mark.network
@@ -91,3 +92,13 @@ def test_a_service_that_spoils_the_base_is_told_everything_at_once(docker, base_
         "user-missing",
         "environment-value",
     }
+
+
+def test_an_image_of_every_other_source_is_looked_at(base_image, registry, tmp_path):
+    remote = f"docker://{registry.address}/formation/verified:1"
+    for target in (remote, "oci:layout:1", f"docker-archive:base.tar:{base_image.reference}"):
+        base_image.command.succeed("copy", base_image.reference, target, directory=tmp_path)
+    elsewhere = Command(tmp_path / "store")
+    for source in (remote, f"oci:{tmp_path}/layout:1", f"docker-archive:{tmp_path}/base.tar"):
+        assert findings(elsewhere, source, "--contract", base_image.project) == (0, [])
+    assert "no images" in elsewhere.succeed("images")

@@ -22,7 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = (
     frozenset({"install"}),
     frozenset({"build"}),
     frozenset({"contract"}),
-    frozenset({"security"}),
+    frozenset({"security", "lint"}),
     frozenset({"release"}),
     frozenset({"fleet"}),
     frozenset({"cli"}),
@@ -31,7 +31,9 @@ FLOORS: tuple[frozenset[str], ...] = (
 
 # Consumers of an Image take it from any source and never know how it was made.
 FORBIDDEN = frozenset(
-    (consumer, maker) for consumer in ("contents", "registry", "contract", "security") for maker in ("install", "build")
+    (consumer, maker)
+    for consumer in ("contents", "registry", "contract", "security", "lint")
+    for maker in ("install", "build")
 )
 
 

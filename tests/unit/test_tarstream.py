@@ -172,3 +172,29 @@ def test_memory_stays_bounded_for_a_huge_declared_size() -> None:
     with pytest.raises(MalformedError, match="cut off"):
         for _, content in read_tar([huge, b"x" * 1000], "it"):
             list(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "heard"),
+    [
+        ({"name": "../out"}, "leads out"),
+        ({"name": "/abs"}, "not a relative path"),
+        ({"type": b"Q"}, "unknown tar type"),
+        ({"pax_headers": {"GNU.sparse.major": "1"}}, "sparse"),
+    ],
+)
+def test_a_judge_hears_what_is_odd_and_the_reader_goes_on(change: dict[str, object], heard: str) -> None:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for attributes in (change, {"name": "last"}):
+            member = tarfile.TarInfo("odd")
+            member.size = 3
+            for name, value in attributes.items():
+                setattr(member, name, value)
+            archive.addfile(member, io.BytesIO(b"abc"))
+    messages: list[str] = []
+    found = [(entry.path, b"".join(content)) for entry, content in read_tar([buffer.getvalue()], "it", messages.append)]
+    assert len(messages) == 1 and heard in messages[0]
+    assert found[-1] == ("last", b"abc") and not found[0][0].startswith(("/", ".."))
+    with pytest.raises(MalformedError, match=heard):
+        list(read_tar([buffer.getvalue()], "it"))

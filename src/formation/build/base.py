@@ -5,17 +5,14 @@ from pathlib import Path
 
 from formation.build.fetch import Fetching
 from formation.build.image import assemble_image
-from formation.build.plan import Plan, make_job, plan_key
-from formation.build.recall import BuiltImage, complete_image, tag
+from formation.build.plan import Plan, make_job, plan_key, sibling_keys
+from formation.build.recall import BuiltImage, complete_image, known_image, known_images, remember_image, tag
 from formation.definition.image_files import key_file, keyring_path
 from formation.digest import sha256
 from formation.errors import FormationError
-from formation.files import json_bytes, write_bytes
 from formation.install.installer import Installer, remove_trees
 from formation.network import Downloader
-from formation.oci.descriptor import Descriptor, descriptor_json, parse_descriptor
-from formation.oci.image import Image
-from formation.oci.strict_json import parse_object
+from formation.oci.descriptor import Descriptor
 from formation.progress import Progress
 from formation.store.locking import in_use
 from formation.store.store import Store
@@ -40,17 +37,19 @@ def build_base(
         remove_trees(damaged, progress)
     with in_use(store):
         key = plan_key(plan)
-        image = _known(store, key)
+        image = known_image(store, key)
         reused = image is not None
         if image is None:
             sync_behind(store, boot_id(), time.time())
             descriptor = _build(plan, store, downloader, progress, installer, workers, overlay)
-            write_bytes(store.builds / f"{key}.json", json_bytes(descriptor_json(descriptor)))
+            remember_image(store, key, descriptor)
             image = complete_image(store, descriptor)
             if image is None:
                 raise FormationError("the image was built, and is not in the store", hint="formation cache prune")
         references = [f"{plan.definition.name}:{each}" for each in plan.definition.all_tags(plan.variant)]
-        return BuiltImage(tag(store, references, image.descriptor), image, len(plan.packages), reused)
+        siblings = sibling_keys(plan)
+        tagged = tag(store, references, (image, *known_images(store, siblings)))
+        return BuiltImage(tagged, image, len(plan.packages), reused, siblings=siblings)
 
 
 def inputs_of(plan: Plan) -> dict[Path, str]:
@@ -83,12 +82,3 @@ def _build(
         raise
     fetching.join()
     return assemble_image(store, plan, variants)
-
-
-def _known(store: Store, key: str) -> Image | None:
-    """The image that came of this build before, when all its blobs are still there."""
-    try:
-        data = (store.builds / f"{key}.json").read_bytes()
-        return complete_image(store, parse_descriptor(parse_object(data, "build record")))
-    except (FileNotFoundError, FormationError):
-        return None

@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from formation.build.base_archives import APT, AptFiles, base_archives
 from formation.build.opened_base import created, lock_of
 from formation.build.service_tree import Node, Tree
 from formation.contents.filesystem import Filesystem, filesystem
 from formation.contents.image import problems, scan_image
+from formation.contents.layer import LayerContents
 from formation.debian.archive import Archive
 from formation.debian.installed import installed_packages
 from formation.definition.service_values import ServiceDefinition
@@ -17,6 +18,10 @@ from formation.oci.image import Image
 from formation.progress import Progress
 from formation.store.store import Store
 
+if TYPE_CHECKING:
+    from formation.build.base_archives import AptFiles
+
+APT = "etc/apt"
 _STATUS = "var/lib/dpkg/status"
 _LOADER = "etc/ld.so.conf"
 _DPKG = ("etc/dpkg/dpkg.cfg", "etc/dpkg/dpkg.cfg.d/")
@@ -56,6 +61,8 @@ class BaseFiles:
     tree: Tree
     texts: Mapping[str, bytes]
     """Path, relative to the root → content of the small files that say how the system is set up."""
+    layers: tuple[LayerContents, ...] = ()
+    """What is in each layer, base layer first."""
 
     @property
     def users(self) -> frozenset[str]:
@@ -107,7 +114,7 @@ def read_base(image: Image, name: str, store: Store, *, workers: int, progress: 
     merged = filesystem(contents.layers)
     below = (path for directory in _DIRECTORIES for path in merged.kept_below(directory))
     texts = {path: data for path in (*_FILES, *below) if (data := merged.content(path)) is not None}
-    return BaseFiles(_Merged(merged), texts)
+    return BaseFiles(_Merged(merged), texts, contents.layers)
 
 
 def facts_for_lock(
@@ -130,6 +137,9 @@ def facts_for_lock(
 
 def archives_of_base(image: Image, files: BaseFiles, store: Store, name: str) -> tuple[Archive, ...]:
     """The archives that `image`, which is called `name` in messages, was made from; empty when nothing in it says."""
+    # Not at the top: a build asks for them only when something is wrong, and should be quick when nothing is.
+    from formation.build.base_archives import base_archives
+
     return base_archives(lock_of(image, store), _apt_files(files.texts), store, name)
 
 
@@ -138,7 +148,9 @@ def needs_files(service: ServiceDefinition) -> bool:
     return bool(service.packages or service.without)
 
 
-def _apt_files(texts: Mapping[str, bytes]) -> AptFiles:
+def _apt_files(texts: Mapping[str, bytes]) -> "AptFiles":
+    from formation.build.base_archives import AptFiles
+
     sources = {path: data for path, data in texts.items() if path.startswith(f"{APT}/sources.list")}
     return AptFiles(sources, {path: data for path, data in texts.items() if path.startswith(_KEYRINGS)})
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
-from formation.build.plan import Plan
 from formation.definition.values import ImageConfig
 from formation.install.job import BuiltLayer, BuiltVariant
 from formation.oci.annotations import COMPRESSOR, LAYER_KIND, LAYER_PACKAGES, LOCK_DIGEST, packages_text
@@ -14,6 +14,10 @@ from formation.oci.manifest import Manifest, manifest_bytes
 from formation.oci.media_types import OCI_CONFIG, OCI_MANIFEST, layer_media_type
 from formation.store.blobs import add_bytes
 from formation.store.store import Store
+
+if TYPE_CHECKING:
+    # Services share the rest, and need not wait for what a base's plan imports.
+    from formation.build.plan import Plan
 
 _GO_ARCHITECTURES = {
     "amd64": Platform("linux", "amd64"),
@@ -33,26 +37,24 @@ def platform_of(architecture: str) -> Platform:
     return _GO_ARCHITECTURES.get(architecture, Platform("linux", architecture))
 
 
-def assemble_image(store: Store, plan: Plan, variants: Sequence[BuiltVariant]) -> Descriptor:
+def assemble_image(store: Store, plan: "Plan", variants: Sequence[BuiltVariant]) -> Descriptor:
     """Writes config and manifest of the image whose layers are in the store. Gives the manifest's descriptor."""
     layers = [layer for variant in variants for layer in variant.layers]
-    created = _time(variants[-1].epoch)
+    created = time_text(variants[-1].epoch)
     platform = platform_of(plan.architecture)
     config = Config(
         platform=platform,
         diff_ids=tuple(layer.diff_id for layer in layers),
         execution=_execution(plan),
         history=tuple(
-            History(created=_time(variant.epoch), created_by=_created_by(variant.name, layer), comment="formation")
-            for variant in variants
-            for layer in variant.layers
+            layer_history(variant.name, layer, variant.epoch) for variant in variants for layer in variant.layers
         ),
         created=created,
     )
     config_data = config_bytes(config)
     manifest = Manifest(
         config=Descriptor(OCI_CONFIG, add_bytes(store, config_data), len(config_data)),
-        layers=tuple(_descriptor(layer) for layer in layers),
+        layers=tuple(layer_descriptor(layer) for layer in layers),
         annotations={
             **dict(plan.lineage[-1].config.labels),
             LOCK_DIGEST: add_bytes(store, plan.lock_text.encode()),
@@ -63,7 +65,7 @@ def assemble_image(store: Store, plan: Plan, variants: Sequence[BuiltVariant]) -
     return Descriptor(OCI_MANIFEST, add_bytes(store, data), len(data), platform=platform)
 
 
-def _execution(plan: Plan) -> Execution:
+def _execution(plan: "Plan") -> Execution:
     config: ImageConfig = plan.lineage[-1].config
     return Execution(
         environment=tuple(f"{name}={value}" for name, value in config.environment),
@@ -77,20 +79,29 @@ def _execution(plan: Plan) -> Execution:
     )
 
 
-def _descriptor(layer: BuiltLayer) -> Descriptor:
+def layer_descriptor(layer: BuiltLayer) -> Descriptor:
+    """What a manifest says of a layer."""
     annotations = {LAYER_KIND: layer.kind}
     if layer.packages:
         annotations[LAYER_PACKAGES] = packages_text(layer.packages)
     return Descriptor(layer_media_type(layer.compression), layer.digest, layer.size, annotations)
 
 
-def _created_by(variant: str, layer: BuiltLayer) -> str:
+def layer_history(what: str, layer: BuiltLayer, epoch: int) -> History:
+    """How a layer of `what`, a variant or service, came to be; `epoch` in seconds since 1970."""
+    return History(created=time_text(epoch), created_by=_created_by(what, layer), comment="formation")
+
+
+def _created_by(what: str, layer: BuiltLayer) -> str:
     if layer.kind == "effects":
-        return f"formation: configuration of {variant}"
+        return f"formation: configuration of {what}"
+    if layer.kind == "application":
+        return f"formation: files of {what}"
     names = [f"{name}={version}" for name, version in layer.packages]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"formation: {' '.join(names[:_SHOWN])}{more}"
 
 
-def _time(epoch: int) -> str:
+def time_text(epoch: int) -> str:
+    """Seconds since 1970 as RFC 3339 writes them."""
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -63,7 +63,7 @@ def _additions(definition: Definition, lineage: tuple[Variant, ...], lock: Lock,
     packages = lock.of(architecture, frozenset(v.name for v in lineage))
     system = system_files(definition) if variant.name == RUNTIME else ()
     files = (*system, *automatic_packages(packages, lineage, architecture), *map(pin, variant.files))
-    return Additions(variant.groups, variant.users, variant.directories, files)
+    return Additions(variant.groups, variant.users, variant.directories, files, hardening=definition.hardening)
 
 
 def plan_key(plan: Plan) -> str:
@@ -79,6 +79,7 @@ def plan_key(plan: Plan) -> str:
         repr((plan.definition.name, plan.definition.version, plan.definition.description)),
         repr((plan.definition.path_excludes, plan.definition.path_includes, plan.definition.layer_budget)),
         repr([(v.name, v.config) for v in plan.lineage]),
+        repr(plan.definition.hardening),
     )
     for fact in facts:
         digest.update(f"{len(fact)} {fact}".encode())
@@ -88,6 +89,13 @@ def plan_key(plan: Plan) -> str:
             content = file.pinned.digest if file.pinned is not None else sha256(file.content or b"")
             digest.update(repr((file.path, file.owner, file.group, file.mode, hexadecimal(content))).encode())
     return digest.hexdigest()
+
+
+def sibling_keys(plan: Plan) -> tuple[str, ...]:
+    """The names of the builds of the same definition and lock for its other architectures."""
+    others = (name for name in plan.definition.architectures if name != plan.architecture)
+    same = (plan.definition, plan.lock, plan.lock_text, plan.variant)
+    return tuple(plan_key(make_plan(*same, name)) for name in others)
 
 
 def make_job(plan: Plan, store: Path, *, workers: int, overlay: bool) -> Job:

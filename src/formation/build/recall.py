@@ -2,7 +2,9 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+import stat
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +14,15 @@ from formation.errors import FormationError
 from formation.files import json_bytes, write_bytes
 from formation.oci.descriptor import Descriptor, descriptor_json, parse_descriptor
 from formation.oci.image import Image, read_image
+from formation.oci.media_types import OCI_INDEX
+from formation.oci.platform_index import platform_index, version_of
 from formation.oci.reference import parse_reference
 from formation.oci.strict_json import parse_object
-from formation.store.blobs import StoreBlobs, has_blob
+from formation.store.blobs import StoreBlobs, add_bytes, has_blob
 from formation.store.images import tag_image
 from formation.store.store import Store
 
-IMAGE_FORMAT = 5
+IMAGE_FORMAT = 6
 """Part of every build's key: a change of what an image looks like must raise it."""
 
 _RECORD_SIZE = 1 << 20
@@ -32,9 +36,13 @@ class BuiltImage:
     """The version's first: formation/base:1.0.0."""
     image: Image
     packages: int
-    """How many are installed."""
+    """How many are installed; of a service, those that it adds to its base."""
     reused: bool
     """Whether the store had the very image already."""
+    base_layers: int = 0
+    """How many of a service's layers are those of its base."""
+    siblings: tuple[str, ...] = ()
+    """The names of the builds of the same for other architectures: what of them the store has shares the tags."""
 
 
 def ask(definition: Path, variant: str, architecture: str | None) -> str | None:
@@ -52,13 +60,25 @@ def ask(definition: Path, variant: str, architecture: str | None) -> str | None:
     return f"asked-{digest.hexdigest()}"
 
 
-def remember(store: Store, question: str, built: BuiltImage, inputs: Mapping[Path, str]) -> None:
-    """Notes the answer to `question`: the image, and the digests of the other files as the build read them."""
+def remember(
+    store: Store,
+    question: str,
+    built: BuiltImage,
+    inputs: Mapping[Path, str],
+    shapes: Mapping[Path, str] | None = None,
+) -> None:
+    """Notes the answer to `question`: the image, and the digests of the other files as the build read them.
+
+    `shapes` are what `shape` gave, before the build, of each path that it looked for files in.
+    """
     value = {
         "image": descriptor_json(built.image.descriptor),
         "references": list(built.references),
         "packages": built.packages,
+        "base_layers": built.base_layers,
+        "siblings": list(built.siblings),
         "inputs": {str(path): digest for path, digest in inputs.items()},
+        "shapes": {str(path): digest for path, digest in (shapes or {}).items()},
     }
     write_bytes(store.builds / f"{question}.json", json_bytes(value))
 
@@ -70,15 +90,55 @@ def recall(store: Store, question: str) -> BuiltImage | None:
     """
     try:
         record = json.loads((store.builds / f"{question}.json").read_bytes()[:_RECORD_SIZE])
+        if any(shape(Path(path)) != digest for path, digest in record["shapes"].items()):
+            return None
         if any(sha256_file(Path(path)) != digest for path, digest in record["inputs"].items()):
             return None
         image = complete_image(store, parse_descriptor(parse_object(json_bytes(record["image"]), "build record")))
         if image is None:
             return None
-        references = tag(store, record["references"], image.descriptor)
-        return BuiltImage(references, image, int(record["packages"]), True)
+        siblings = tuple(map(str, record["siblings"]))
+        references = tag(store, record["references"], (image, *known_images(store, siblings)))
+        return BuiltImage(references, image, int(record["packages"]), True, int(record["base_layers"]), siblings)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, FormationError):
         return None
+
+
+def shape(path: Path) -> str:
+    """A digest of which files are below `path`, or of `path` itself, and of what each is besides its content.
+
+    That is its type, whether it can be executed, and where it leads when it is a symlink. Raises OSError.
+    """
+    digest = hashlib.sha256(os.fsencode(path.resolve()))
+    pending = [path.resolve()]
+    while pending:
+        here = pending.pop()
+        mode = here.lstat().st_mode
+        target = os.readlink(here) if stat.S_ISLNK(mode) else ""
+        digest.update(repr((str(here), stat.S_IFMT(mode), bool(mode & 0o111), target)).encode("utf-8", "surrogatepass"))
+        if stat.S_ISDIR(mode):
+            pending += sorted(here.iterdir(), reverse=True)
+    return digest.hexdigest()
+
+
+def remember_image(store: Store, key: str, descriptor: Descriptor) -> None:
+    """Notes which image came of the build that `key` names."""
+    write_bytes(store.builds / f"{key}.json", json_bytes(descriptor_json(descriptor)))
+
+
+def known_image(store: Store, key: str) -> Image | None:
+    """The image that came of this build before, when all its blobs are still there."""
+    try:
+        data = (store.builds / f"{key}.json").read_bytes()
+        return complete_image(store, parse_descriptor(parse_object(data, "build record")))
+    except (FileNotFoundError, FormationError):
+        return None
+
+
+def known_images(store: Store, keys: Iterable[str]) -> tuple[Image, ...]:
+    """Those of the builds that `keys` name whose images are there."""
+    found = (known_image(store, key) for key in keys)
+    return tuple(image for image in found if image is not None)
 
 
 def complete_image(store: Store, descriptor: Descriptor) -> Image | None:
@@ -91,8 +151,12 @@ def complete_image(store: Store, descriptor: Descriptor) -> Image | None:
     return image if complete else None
 
 
-def tag(store: Store, references: Sequence[str], descriptor: Descriptor) -> tuple[str, ...]:
-    """Moves the references to the image; gives them."""
+def tag(store: Store, references: Sequence[str], images: Sequence[Image]) -> tuple[str, ...]:
+    """Moves the references to the image, or to the index of several, one for each platform; gives them."""
+    descriptor = images[0].descriptor
+    if len(images) > 1:
+        data = platform_index(images, version_of(images[0]))
+        descriptor = Descriptor(OCI_INDEX, add_bytes(store, data), len(data))
     for reference in references:
         tag_image(store, parse_reference(reference), descriptor)
     return tuple(references)

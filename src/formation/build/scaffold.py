@@ -99,7 +99,7 @@ def _definition(asked: NewService, repository: str, ports: list[str], packages: 
         f"working_directory: /var/lib/formation/{name}",
         "",
         *_listed("ports", ports),
-        *_health_check(ports),
+        *_health_check(name, ports),
         "user: formation",
         f"entrypoint: [/usr/local/bin/run-{name}.sh]",
     ]
@@ -110,14 +110,19 @@ def _listed(key: str, items: list[str]) -> list[str]:
     return [f"{key}:", *(f"  - {item}" for item in items), ""] if items else []
 
 
-def _health_check(ports: list[str]) -> list[str]:
+def _health_check(name: str, ports: list[str]) -> list[str]:
     tcp = [port.partition("/")[0] for port in ports if port.endswith("/tcp")]
-    if not tcp:
-        return []
+    if tcp:
+        healthy, command = "what takes connections", f'socat, -u, OPEN:/dev/null, "TCP:127.0.0.1:{tcp[0]}"'
+    else:
+        healthy, command = (
+            "what its start script gave its place to",
+            f'grep, -qa, "^/usr/local/bin/{name}", /proc/1/cmdline',
+        )
     return [
-        "# Healthy is what takes connections; better is a request that the service answers.",
+        f"# Healthy is {healthy}; better is a request that the service answers.",
         "health_check:",
-        f'  command: [socat, -u, OPEN:/dev/null, "TCP:127.0.0.1:{tcp[0]}"]',
+        f"  command: [{command}]",
         "  interval: 10s",
         "  timeout: 3s",
         "",

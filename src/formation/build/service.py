@@ -11,6 +11,7 @@ from formation.build.opened_base import Places, open_base
 from formation.build.programs import Providers
 from formation.build.recall import IMAGE_FORMAT
 from formation.build.service_checks import Findings, check_files
+from formation.contents.layer import LayerContents
 from formation.definition.base_accounts import check_base_accounts
 from formation.definition.service_files import collect
 from formation.definition.service_values import CollectedFile, ServiceDefinition
@@ -60,6 +61,8 @@ class ServicePlan:
     """Patterns of what the base's dpkg leaves out of packages, and keeps all the same."""
     files: tuple[CollectedFile, ...]
     """By path, none of which leads through a symbolic link of the base; what is on this machine is pinned."""
+    contents: tuple[LayerContents, ...]
+    """What is in each layer of the base, base layer first: decided by its digest."""
 
     @property
     def packages_key(self) -> str:
@@ -114,7 +117,15 @@ def plan_service(
         files = check_files(service, files, architecture, *around, means.providers, findings)
     findings.check()
     return ServicePlan(
-        service, architecture, base, lock, lock_text, packages, there.path_filters, tuple(map(_pinned, files))
+        service,
+        architecture,
+        base,
+        lock,
+        lock_text,
+        packages,
+        there.path_filters,
+        tuple(map(_pinned, files)),
+        there.layers,
     )
 
 

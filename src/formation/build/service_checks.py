@@ -72,7 +72,9 @@ def check_files(
     for each in wrong:
         packages = having.get(each.lacks or "")
         hint = f"add {' or '.join(packages)} to `packages:`" if packages else each.hint
-        findings.problems.append((f"{_place(service, each.path)}: {_source(service, each.path)} {each.reason}", hint))
+        findings.problems.append(
+            (f"{place_of_file(service, each.path)}: {_source(service, each.path)} {each.reason}", hint)
+        )
     return settled
 
 
@@ -101,7 +103,7 @@ def _settled(
         if path is not None and reason is None and taken.setdefault(path, file.path) != file.path:
             reason = f"is the same place as {taken[path]}"
         if path is None or reason is not None:
-            findings.problems.append((f"{_place(service, file.path)}: {file.path} {reason}", None))
+            findings.problems.append((f"{place_of_file(service, file.path)}: {file.path} {reason}", None))
         else:
             yield replace(file, path=path)
 
@@ -141,7 +143,8 @@ def _item(service: ServiceDefinition, path: str) -> ServiceFile | None:
     return max(items, key=lambda file: len(file.path)) if items else next(iter(names), None)
 
 
-def _place(service: ServiceDefinition, path: str) -> str:
+def place_of_file(service: ServiceDefinition, path: str) -> str:
+    """`FILE:LINE` of the item of `files` that brings `path`."""
     item = _item(service, path)
     return service.place(("files",) if item is None else item.data_path)
 

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from formation.build.base_files import BaseFiles, archives_of_base, read_base
 from formation.build.opened_base import Places
 from formation.build.service import Means
-from formation.build.service_packages import ArchivePackages, fetch_packages
 from formation.definition.service_values import ServiceDefinition
 from formation.lock.model import Lock, LockedPackage
-from formation.network import Downloader
 from formation.oci.image import Image
 from formation.progress import Progress
+
+if TYPE_CHECKING:
+    from formation.network import Downloader
 
 
 def service_means(
@@ -20,14 +22,14 @@ def service_means(
     architecture: str,
     *,
     places: Places,
-    downloader: Downloader,
+    downloader: "Downloader",
     now: int,
     progress: Progress,
     workers: int,
 ) -> Means:
     """What `plan_service` needs for `service` and its `lock`. `now` is in seconds since 1970.
 
-    Nothing is read or downloaded before the plan asks for it.
+    Nothing is read, downloaded or even imported before the plan asks for it.
     """
     world = _World(service, lock, architecture, places, downloader, now, progress, workers)
     return Means(places, world.read, world.fetch, world.providers)
@@ -42,7 +44,7 @@ class _World:
         lock: Lock,
         architecture: str,
         places: Places,
-        downloader: Downloader,
+        downloader: "Downloader",
         now: int,
         progress: Progress,
         workers: int,
@@ -65,10 +67,14 @@ class _World:
 
     def fetch(self, packages: Sequence[LockedPackage]) -> Sequence[Path]:
         """The files of packages of the lock."""
+        from formation.build.service_packages import fetch_packages
+
         return fetch_packages(self._service, self._lock, packages, self._store, self._downloader)
 
     def providers(self, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         """The packages that have libraries and programs, as the service's archives or those of its base say."""
+        from formation.build.service_packages import ArchivePackages
+
         archives = self._service.archives
         if archives is None and self._base is not None:
             archives = archives_of_base(*self._base, self._store, self._service.base)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from formation.definition.hardening import SAFE_APT, SAFE_APT_CHOICES
 from formation.definition.image_files import (
     APT_CHOICES,
     DPKG_FILTERS,
@@ -25,6 +26,8 @@ def system_files(definition: Definition) -> tuple[File, ...]:
     if filters := dpkg_filters(definition):
         files.append(_file(DPKG_FILTERS, filters.encode()))
     files.append(_file(APT_CHOICES, apt_choices(definition).encode()))
+    if definition.hardening.package_manager:
+        files.append(_file(SAFE_APT_CHOICES, SAFE_APT.encode()))
     for archive in definition.archives:
         files.append(_file(sources_path(archive), apt_sources(archive).encode()))
         if key := key_file(archive):

@@ -1,6 +1,7 @@
 """`formation build`: from a definition and its lock to an image."""
 
 import os
+import re
 import time
 from argparse import Namespace
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
+from formation.cli.registry_options import add_registry_options
 
 if TYPE_CHECKING:
     from formation.build.recall import BuiltImage
@@ -17,6 +19,11 @@ if TYPE_CHECKING:
     from formation.lock.model import Lock
     from formation.network import Downloader
     from formation.progress import Progress
+
+
+_SERVICE = re.compile(rb"""^kind:[ ]*["']?service["']?[ ]*(?:#.*)?\r?$""", re.MULTILINE)
+_HEAD = 64 << 10
+"""Bytes of a definition in which its kind is looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +50,15 @@ def register(subparsers: Subparsers) -> None:
 
         Without a lock, one is written first; a lock that does not fit the definition is refused. A package that
         its archive has dropped is taken from the store, from the directory `vendor`, or from the archive's snapshot.
+
+        The tags stand for one image, or for an index of all that the store has of the same definition and lock, one for
+        each architecture. The scripts of packages for another machine run under qemu-user-static.
         """,
         """
         formation build docker/base
         formation build docker/base --variant dev --load docker
         formation build docker/base --output oci:build/base
+        formation build docker/base --all-architectures
         formation build docker/base --locked --json | jq -r .digest     # in CI
         """,
     )
@@ -59,7 +70,11 @@ def register(subparsers: Subparsers) -> None:
         help="directory of formation.yaml, or the file (default: the current directory)",
     )
     parser.add_argument("--variant", default="runtime", metavar="NAME", help="which variant (default: runtime)")
-    parser.add_argument("--arch", metavar="ARCH", help="which architecture (default: the definition's first)")
+    architectures = parser.add_mutually_exclusive_group()
+    architectures.add_argument(
+        "--arch", metavar="ARCH", help="which architecture, or several: amd64,arm64 (default: the definition's first)"
+    )
+    architectures.add_argument("--all-architectures", action="store_true", help="all that the definition is for")
     parser.add_argument("--output", metavar="IMAGE", help="also write it to oci:DIR[:TAG] or docker-archive:FILE")
     parser.add_argument("--load", choices=("docker", "podman"), help="also give it to an engine on this machine")
     parser.add_argument("--locked", action="store_true", help="fail when there is no lock, instead of writing one")
@@ -70,38 +85,64 @@ def register(subparsers: Subparsers) -> None:
         help="when a locked package is nowhere to be had, build from a fresh lock, which is not written",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be built")
+    add_registry_options(parser)
     parser.add_argument("--json", action="store_true", help="print what was built as JSON")
 
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    from formation.build.recall import ask, recall, remember
-    from formation.cli.build_output import as_data, check_output, deliver, told
-    from formation.store.locking import in_use
+    from formation.cli.build_architectures import chosen_architectures, plan_several, run_several
+    from formation.cli.build_output import check_output, deliver, say_built
 
     began = time.monotonic()
     check_output(arguments)
+    build, plan, service = _built, _dry_run, is_service(context.path(arguments.directory))
+    if service:
+        from formation.cli.build_service import built_service, dry_run
+
+        build, plan = built_service, dry_run
+    names = chosen_architectures(arguments, context, service=service)
+    if len(names) > 1:
+        if arguments.dry_run:
+            return plan_several(names, arguments, context, plan)
+        return run_several(names, arguments, context, build, service=service)
+    arguments.arch = names[0]
     if arguments.dry_run:
-        return _dry_run(arguments, context)
+        return plan(arguments, context)
+    with context.progress() as progress:
+        built = build(arguments, context, progress)
+        places = deliver(arguments, context, built, progress)
+    say_built(arguments, context, built, time.monotonic() - began, places)
+    return 0
+
+
+def _built(arguments: Namespace, context: Context, progress: "Progress") -> "BuiltImage":
+    """The image that the arguments ask for, under its tags: as it was, when nothing that it is of has changed."""
+    from formation.build.recall import ask, recall, remember
+    from formation.store.locking import in_use
+
     asked = (context.path(arguments.directory), arguments.variant, arguments.arch)
     question = ask(*asked)
-    built = None
     if question is not None:
         with in_use(context.store):
             built = recall(context.store, question)
-    with context.progress() as progress:
-        if built is None:
-            built, inputs = _make(arguments, context, progress)
-            # Not when somebody edited the definition meanwhile: nobody knows whether before it was read, or after.
-            if question is not None and inputs is not None and question == ask(*asked):
-                remember(context.store, question, built, inputs)
-        places = deliver(arguments, context, built, progress)
-    seconds = time.monotonic() - began
-    if arguments.json:
-        context.write_json(as_data(built, seconds))
-    else:
-        context.write(told(built, seconds, context, places, arguments.directory))
-    return 0
+        if built is not None:
+            return built
+    built, inputs = _make(arguments, context, progress)
+    # Not when somebody edited the definition meanwhile: nobody knows whether before it was read, or after.
+    if question is not None and inputs is not None and question == ask(*asked):
+        remember(context.store, question, built, inputs)
+    return built
+
+
+def is_service(path: Path) -> bool:
+    """Whether the definition says that it is of a service; loading it tells what is wrong with what it says."""
+    file = path / "formation.yaml" if path.is_dir() else path
+    try:
+        with file.open("rb") as opened:
+            return _SERVICE.search(opened.read(_HEAD)) is not None
+    except OSError:
+        return False
 
 
 def _dry_run(arguments: Namespace, context: Context) -> int:

@@ -1,6 +1,7 @@
 """What `formation build` gives: the image where it is wanted, and what it tells about it."""
 
 from argparse import Namespace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,7 @@ from formation.cli.text import size_text
 
 if TYPE_CHECKING:
     from formation.build.recall import BuiltImage
+    from formation.build.service import ServicePlan
     from formation.definition.values import Definition
     from formation.lock.model import Lock
     from formation.progress import Progress
@@ -81,6 +83,31 @@ def say_plan(arguments: Namespace, context: Context, definition: "Definition", l
         )
 
 
+def say_service_plan(arguments: Namespace, context: Context, plan: "ServicePlan") -> None:
+    """Tells what a build of a service would do."""
+    missing = [each for each in plan.packages if not context.store.download(each.sha256).exists()]
+    size = sum(package.size for package in missing)
+    reference = f"{plan.service.name}:{plan.service.version}"
+    if arguments.json:
+        data = {"reference": reference, "base": plan.base.digest, "packages": len(plan.packages), "download": size}
+        context.write_json(data)
+    else:
+        context.write(
+            f"would build {reference} for {plan.architecture} on {plan.service.base} with {len(plan.packages)} more "
+            f"packages, {size_text(size)} to download, and {len(plan.files)} files\n"
+        )
+
+
+def say_built(
+    arguments: Namespace, context: Context, built: "BuiltImage", seconds: float, places: Sequence[str]
+) -> None:
+    """Tells what was built, and how long it took."""
+    if arguments.json:
+        context.write_json(as_data(built, seconds))
+    else:
+        context.write(told(built, seconds, context, places, arguments.directory))
+
+
 def as_data(built: "BuiltImage", seconds: float) -> dict[str, Any]:
     """What was built, for programs."""
     return {
@@ -90,19 +117,19 @@ def as_data(built: "BuiltImage", seconds: float) -> dict[str, Any]:
         "size": built.image.size,
         "layers": len(built.image.manifest.layers),
         "packages": built.packages,
+        **({"base_layers": built.base_layers} if built.base_layers else {}),
         "seconds": round(seconds, 3),
         "reused": built.reused,
     }
 
 
-def told(built: "BuiltImage", seconds: float, context: Context, places: list[str], directory: str) -> str:
+def told(built: "BuiltImage", seconds: float, context: Context, places: Sequence[str], directory: str) -> str:
     """What was built, for people."""
     reference = built.references[0]
     rows = [
         ("image", ", ".join(built.references)),
         ("digest", built.image.digest),
-        ("size", f"{size_text(built.image.size)} in {len(built.image.manifest.layers)} layers"),
-        ("packages", str(built.packages)),
+        *_shown_size(built),
         ("time", f"{seconds:.1f} s{', nothing had changed' if built.reused else ''}"),
         ("store", str(context.store.root)),
         *(("also", place) for place in places),
@@ -110,3 +137,15 @@ def told(built: "BuiltImage", seconds: float, context: Context, places: list[str
     ]
     rows.append(("run", f"{context.program} build {directory} --load docker && docker run --rm {reference}"))
     return "".join(f"{name:<10}{text}\n" for name, text in rows)
+
+
+def _shown_size(built: "BuiltImage") -> Iterator[tuple[str, str]]:
+    """Size and packages, of a service apart from those of its base."""
+    layers = built.image.manifest.layers
+    yield "size", f"{size_text(built.image.size)} in {len(layers)} layers"
+    if not built.base_layers:
+        yield "packages", str(built.packages)
+        return
+    own = layers[built.base_layers :]
+    yield "its own", f"{size_text(sum(layer.size for layer in own))} in {len(own)} layers, above those of the base"
+    yield "packages", f"{built.packages} added"

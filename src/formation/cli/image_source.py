@@ -11,6 +11,7 @@ from formation.cli.parser import Parser
 from formation.cli.registry_options import add_registry_options, open_registry
 
 if TYPE_CHECKING:
+    from formation.oci.descriptor import Platform
     from formation.oci.image import Image
     from formation.oci.name import ImageName
     from formation.progress import Progress
@@ -29,17 +30,25 @@ def add_image_options(parser: Parser) -> None:
 
 @contextmanager
 def opened_image(arguments: Namespace, context: Context, progress: "Progress") -> Iterator[tuple["ImageName", "Image"]]:
-    """The name and the image that the arguments say, usable while the block runs.
+    """As `opened_name` for the argument IMAGE."""
+    with opened_name(arguments.image, arguments, context, progress) as opened:
+        yield opened
+
+
+@contextmanager
+def opened_name(
+    text: str, arguments: Namespace, context: Context, progress: "Progress"
+) -> Iterator[tuple["ImageName", "Image"]]:
+    """The name that `text` is and its image, as the options in `arguments` say, usable while the block runs.
 
     One of a registry is brought into the store first, without a name there. Raises as `store.open_image` and
     `registry.pull`.
     """
-    from formation.oci.descriptor import parse_platform_name
     from formation.oci.name import Transport, parse_name
     from formation.store.open_image import open_image
 
-    name = parse_name(arguments.image)
-    platform = None if arguments.platform is None else parse_platform_name(arguments.platform)
+    name = parse_name(text)
+    platform = chosen_platform(arguments.platform, name, context)
     if name.transport is Transport.REGISTRY:
         from formation.registry.platforms import machine_platform
         from formation.registry.pull import pull_image
@@ -53,3 +62,22 @@ def opened_image(arguments: Namespace, context: Context, progress: "Progress") -
         name, context.store, directory=context.directory, environment=context.environment, platform=platform
     ) as image:
         yield name, image
+
+
+def chosen_platform(asked: str | None, name: "ImageName", context: Context) -> "Platform | None":
+    """Which image of several is meant: what was `asked` for, else that for this machine; None: there is only one.
+
+    Raises UsageError for what is no platform.
+    """
+    from formation.oci.descriptor import parse_platform_name
+    from formation.oci.media_types import INDEXES
+    from formation.oci.name import Transport
+    from formation.registry.platforms import machine_platform
+    from formation.store.images import find_image
+
+    if asked is not None:
+        return parse_platform_name(asked)
+    if name.transport is not Transport.STORE or name.reference is None:
+        return None
+    several = find_image(context.store, name.reference).descriptor.media_type in INDEXES
+    return machine_platform(os.uname().machine) if several else None

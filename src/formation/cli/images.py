@@ -8,6 +8,7 @@ from formation.cli.parser import Subparsers, add_command
 from formation.cli.text import size_text, table
 
 if TYPE_CHECKING:
+    from formation.oci.descriptor import Descriptor
     from formation.store.images import StoredImage
     from formation.store.store import Store
 
@@ -84,7 +85,8 @@ def _describe(store: "Store", stored: "StoredImage") -> dict[str, Any]:
     from formation.store.blobs import StoreBlobs
 
     row: dict[str, Any] = {"reference": str(stored.reference), "digest": stored.descriptor.digest}
-    source, entries = StoreBlobs(store), (stored.descriptor,)
+    source = StoreBlobs(store)
+    entries: tuple[Descriptor, ...] = (stored.descriptor,)
     try:
         if stored.descriptor.media_type in INDEXES:
             index = parse_index(read_verified(source, stored.descriptor, "image index"))

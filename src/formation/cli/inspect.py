@@ -55,12 +55,12 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    from formation.oci.descriptor import parse_platform_name
+    from formation.cli.image_source import chosen_platform
     from formation.oci.name import parse_name
     from formation.store.open_image import open_image
 
     name = parse_name(arguments.image)
-    platform = None if arguments.platform is None else parse_platform_name(arguments.platform)
+    platform = chosen_platform(arguments.platform, name, context)
     with open_image(
         name, context.store, directory=context.directory, environment=context.environment, platform=platform
     ) as image:

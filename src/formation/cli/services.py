@@ -3,7 +3,7 @@
 import os
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 def places(arguments: Namespace, context: Context, progress: "Progress") -> "Iterator[Places]":
     """Where bases may be. A registry is spoken to when a base is in one, and not before."""
     from formation.build.opened_base import Places
-    from formation.registry.pull import pull_image
 
-    with open_registry(arguments, context, progress) as registry:
+    with ExitStack() as opened:
 
         def pull(name: "ImageName", platform: "Platform") -> "Image":
+            from formation.registry.pull import pull_image
+
+            registry = opened.enter_context(open_registry(arguments, context, progress))
             return pull_image(name, context.store, registry, platform=platform, tag=False)
 
         yield Places(context.store, context.environment, pull)

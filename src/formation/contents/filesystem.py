@@ -11,13 +11,11 @@ from formation.contents.accounts import Group, Malformed, Shadow, User, parse_gr
 from formation.contents.elf import Elf
 from formation.contents.layer import LayerContents, LayerEntry, Problem, ProblemKind
 from formation.contents.packages import InstalledPackage, Listing, installed_packages, listing
-from formation.contents.structure import OPAQUE
+from formation.contents.structure import DEEPEST, OPAQUE
 from formation.entry import WHITEOUT
 
 MOST_LINKS: Final = 40
 """Symlinks that one look-up follows, as Linux does (path_resolution(7))."""
-DEEPEST: Final = 256
-"""Directories above a path. Of 4,096 bytes a path may have 2,048; nobody nests a tenth of that."""
 
 _MOST_STEPS = 1000
 _MOST_IMPLIED = 20_000

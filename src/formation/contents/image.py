@@ -1,7 +1,11 @@
 """All layers of an image, scanned at once and remembered."""
 
+import os
 import pickle
+import signal
 import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -48,10 +52,22 @@ def scan_image(
     """What is in every layer of `image`: from the store where it was scanned before, else scanned now, and kept there.
 
     With None for the store nothing is remembered. A layer that occurs twice is scanned once. What is wrong with a layer
-    is in its `problems`. Raises MalformedError when config and manifest differ in how many layers there are, or when
-    the image is larger than anything that could be looked at in bounded memory.
+    is in its `problems`; one for which the config has no diffID has the wrong one. Raises MalformedError when the image
+    is larger than anything that could be looked at in bounded memory, FormationError when a worker was killed.
     """
-    layers = image.layers
+    found = scan_layers(_layers(image), store, workers=workers, detectors=detectors, progress=progress)
+    return ImageContents(image, found)
+
+
+def scan_layers(
+    layers: Sequence[Layer],
+    store: Store | None,
+    *,
+    workers: int,
+    detectors: Sequence[Detector] = DETECTORS,
+    progress: Progress | None = None,
+) -> tuple[LayerContents, ...]:
+    """What is in each of `layers`, in their order, as `scan_image` finds it. They need not be all of an image."""
     if len(layers) > MOST_LAYERS:
         raise MalformedError(f"the image has {len(layers)} layers; {MOST_LAYERS} are accepted, and engines take 127")
     progress = progress or Silent()
@@ -64,7 +80,14 @@ def scan_image(
         if sum(found.weight for found in known.values()) > HEAVIEST:
             raise MalformedError("the image has more files, or more to tell of them, than can be looked at")
     progress.finish("read layers", f"{len(layers)} layers")
-    return ImageContents(image, tuple(known[_key(layer)] for layer in layers))
+    return tuple(known[_key(layer)] for layer in layers)
+
+
+def _layers(image: Image) -> tuple[Layer, ...]:
+    """`image.layers`, also where config and manifest differ in how many there are."""
+    diff_ids = (*image.config.diff_ids, *("none" for _ in image.manifest.layers))
+    pairs = zip(image.manifest.layers, diff_ids, strict=False)
+    return tuple(Layer(descriptor, diff_id, image.source) for descriptor, diff_id in pairs)
 
 
 def _key(layer: Layer) -> tuple[str, str]:
@@ -124,7 +147,20 @@ def _executor(layers: Sequence[Layer], workers: int) -> "Executor":
         return ThreadPoolExecutor(workers, "layer")
     # Starting afresh costs a process 0.2 s of imports; forking is not safe beside macOS's frameworks.
     method = "fork" if sys.platform == "linux" else "spawn"
-    return ProcessPoolExecutor(workers, multiprocessing.get_context(method))
+    context = multiprocessing.get_context(method)
+    return ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
+
+
+def _start_worker(parent: int) -> None:
+    """A worker ends without a word when somebody types Ctrl-C, and when its parent is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def problems(contents: ImageContents) -> tuple[tuple[int, Problem], ...]:

@@ -24,7 +24,10 @@ TRIPLETS: Final = {
 """Debian architecture → the name of its directories below /usr/lib."""
 
 _STANDARD = ("lib", "usr/lib", "lib64", "usr/lib64")
-_MOST_CONFIGURATIONS = 200
+_MOST_CONFIGURATIONS = 100
+"""Files and patterns of ld.so.conf that are followed."""
+_MOST_DIRECTORIES = 1000
+"""Of a PATH that are searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,8 @@ def search_directories(filesystem: Filesystem) -> tuple[str, ...]:
 
 def commands(filesystem: Filesystem, search_path: str) -> Mapping[str, str]:
     """Name → path of the file, links followed, of each command that a PATH of `search_path` gives; sorted by name."""
-    directories = [filesystem.resolve(directory) for directory in search_path.split(":") if directory.startswith("/")]
+    absolute = [directory for directory in search_path.split(":", _MOST_DIRECTORIES) if directory.startswith("/")]
+    directories = [filesystem.resolve(directory) for directory in absolute[:_MOST_DIRECTORIES]]
     found: dict[str, str] = {}
     for directory in dict.fromkeys(directory for directory in directories if directory is not None):
         for path in filesystem.children(directory):
@@ -123,6 +127,9 @@ def _configured(filesystem: Filesystem, path: str, seen: set[str]) -> Iterator[s
         line = raw.partition("#")[0].strip()
         if line.startswith("include "):
             pattern = line.removeprefix("include ").strip().lstrip("/")
+            if pattern in seen or len(seen) >= _MOST_CONFIGURATIONS:
+                continue
+            seen.add(pattern)
             directory, _, names = pattern.rpartition("/")
             for included in filesystem.kept_below(directory):
                 if fnmatch.fnmatchcase(included.rpartition("/")[2], names):

@@ -15,6 +15,10 @@ INSTALLED: Final = "install ok installed"
 _SOURCE = re.compile(r"(\S+)(?:\s+\((\S+)\))?")
 _SUM = re.compile(r"([0-9a-f]{32})  (.+)")
 _MOST_PACKAGES = 20_000
+_MOST_BYTES = 32 << 20
+"""Of all stanzas together: those of a large image have a tenth of one."""
+_MOST_PATHS = 500_000
+"""Of one package."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,254}")
 
 
@@ -81,6 +85,8 @@ def installed_packages(files: Files) -> tuple[tuple[InstalledPackage, ...], tupl
     ]
     found: dict[tuple[str, str], InstalledPackage] = {}
     wrong = []
+    if sum(len(data) for _, data in sources) > _MOST_BYTES:
+        return (), (f"there are more than {_MOST_BYTES} bytes about packages",)
     for where, data in sources:
         for number, block in enumerate(re.split(rb"\n(?:[ \t\r]*\n)+", data.strip(b"\n")), 1):
             if not block.strip():
@@ -101,13 +107,15 @@ def installed_packages(files: Files) -> tuple[tuple[InstalledPackage, ...], tupl
 
 
 def listing(package: InstalledPackage, files: Files) -> Listing:
-    """What the database says of the files of `package`."""
+    """What the database says of the files of `package`. Raises MalformedError for more than any package has."""
     # Packages that are `Multi-Arch: same` only in a later version still have the plain name.
     names = dict.fromkeys((package.stem, package.name))
     listed = next((data for name in names if (data := files.read(f"info/{name}.list")) is not None), None)
     sums = next((data for name in names if (data := files.read(f"info/{name}.md5sums")) is not None), None)
     if sums is None:
         sums = files.read(f"status.d/{package.name}.md5sums")
+    if max((listed or b"").count(b"\n"), (sums or b"").count(b"\n")) > _MOST_PATHS:
+        raise MalformedError(f"dpkg's database gives {package.name} more than {_MOST_PATHS} files")
     paths = None
     if listed is not None:
         lines = decode_path(listed).split("\n")

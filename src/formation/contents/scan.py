@@ -21,7 +21,7 @@ HEAVIEST: Final = 192 << 20
 
 _ENTRY, _ELF, _NOTE = 800, 1000, 400
 """What an entry, the facts of an ELF file and a problem or match take beside their texts, once they are looked up."""
-_MOST_PROBLEMS = 1000
+_MOST_PROBLEMS = 200
 _MOST_MATCHES = 10_000
 _WHOLE = 4 << 20
 """Files of so many bytes are looked at in one piece."""

@@ -7,6 +7,8 @@ from formation.entry import WHITEOUT, Entry
 
 OPAQUE = ".wh..wh..opq"
 """The whiteout that empties the directory that it lies in. Source: OCI's layer.md."""
+DEEPEST = 256
+"""Directories above a path. Of 4,096 bytes a path may have 2,048; nobody nests a tenth of that."""
 _RESERVED = ".wh..wh."
 """Names of AUFS's own files, which old layers carry, begin so."""
 
@@ -29,7 +31,9 @@ class Structure:
         if entry.type == "hardlink" and types.get(entry.target) not in ("file", "hardlink"):
             # Engines look for it in the layers below, where another image may have something else.
             yield "hard-link", f"is a hard link to {entry.target!r}, which is no earlier file of the layer"
-        while parent and parent not in types:
+        for _ in range(DEEPEST):
+            if not parent or parent in types:
+                break
             parent = parent.rpartition("/")[0]
         if types.get(parent, "directory") != "directory":
             yield "below-file", f"lies below {parent[:200]!r}, which is a {types[parent]} in the same layer"

@@ -7,10 +7,13 @@ from formation.contents.filesystem import Filesystem, filesystem
 from formation.contents.image import ImageContents
 from formation.contents.libraries import Libraries, commands, libraries
 from formation.contents.packages import InstalledPackage, Listing
+from formation.errors import MalformedError
 from formation.oci.image import Image
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What engines set where an image says nothing (runc, Docker)."""
+
+_MOST_PATHS = 2_000_000
 
 _ARCHITECTURES = {
     ("amd64", None): "amd64",
@@ -46,7 +49,7 @@ class Facts:
 
 
 def facts_of(contents: ImageContents) -> Facts:
-    """What the checks look at."""
+    """What the checks look at. Raises MalformedError when dpkg's database names more files than any image has."""
     image = contents.image
     files = filesystem(contents.layers)
     packages, problems = files.packages()
@@ -57,7 +60,7 @@ def facts_of(contents: ImageContents) -> Facts:
         files=files,
         packages=packages,
         database_problems=problems,
-        listings=tuple(files.package_files(package) for package in packages),
+        listings=_listings(files, packages),
         users=files.users()[0],
         groups=files.groups()[0],
         libraries=libraries(files),
@@ -65,6 +68,18 @@ def facts_of(contents: ImageContents) -> Facts:
         architecture=debian_architecture(image),
         environment=environment,
     )
+
+
+def _listings(files: Filesystem, packages: tuple[InstalledPackage, ...]) -> tuple[Listing, ...]:
+    listings = []
+    left = _MOST_PATHS
+    for package in packages:
+        listing = files.package_files(package)
+        left -= len(listing.paths or ()) + len(listing.md5sums or ())
+        if left < 0:
+            raise MalformedError(f"dpkg's database names more than {_MOST_PATHS} files")
+        listings.append(listing)
+    return tuple(listings)
 
 
 def debian_architecture(image: Image) -> str | None:

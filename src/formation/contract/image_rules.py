@@ -10,6 +10,8 @@ from formation.oci.validate import validate_metadata
 
 _WARNINGS = frozenset({"missing-parent", "whiteout-of-nothing"})
 """Engines agree about them, and builders that are in use make them (Bazel, BuildKit's merges)."""
+_MOST = 2000
+"""Problems of layers that are told one by one."""
 
 
 def check_image(facts: Facts) -> Iterator[Finding]:
@@ -18,9 +20,11 @@ def check_image(facts: Facts) -> Iterator[Finding]:
         yield Finding("image", "oci-metadata", problem)
     for rule in broken_rules(facts.image):
         yield Finding("image", "oci-rule", rule)
-    for number, layer in enumerate(facts.contents.layers):
-        for each in layer.problems:
-            yield _finding(each, number, f"layer {number}: ")
+    problems = [(number, each) for number, layer in enumerate(facts.contents.layers) for each in layer.problems]
+    for number, each in problems[:_MOST]:
+        yield _finding(each, number, f"layer {number}: ")
+    if len(problems) > _MOST:
+        yield Finding("layers", "layer-limit", f"there are {len(problems) - _MOST} more problems in the layers")
     for each in facts.files.problems:
         yield _finding(each, facts.files.layer_of(each.path), "")
 

@@ -7,6 +7,8 @@ from formation.contract.facts import Facts
 from formation.contract.findings import Finding
 
 _MOST = 200
+_MOST_STEPS = 2_000_000
+"""Directories in which libraries are looked for, all together; a large image takes some ten thousand."""
 
 
 def check_linking(facts: Facts) -> Iterator[Finding]:
@@ -28,12 +30,18 @@ def check_linking(facts: Facts) -> Iterator[Finding]:
 
 
 def _missing(facts: Facts) -> Iterator[Finding]:
+    left = _MOST_STEPS
     for path, node in facts.files:
         if node.entry.type != "file":
             continue
         elf = facts.files.elf(node)
-        if elf is not None and elf.type in ("executable", "shared"):
-            yield from _needs(facts, path, node.layer, elf)
+        if elf is None or elf.type not in ("executable", "shared"):
+            continue
+        left -= len(elf.needed) * (1 + len(elf.run_path))
+        if left < 0:
+            yield Finding("libraries", "library-unchecked", f"/{path} and what follows need more than can be looked up")
+            return
+        yield from _needs(facts, path, node.layer, elf)
 
 
 def _needs(facts: Facts, path: str, layer: int, elf: Elf) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from formation.definition import grammar
 from formation.definition.accounts import STATIC_GROUPS
+from formation.definition.audit_model import exceptions_from
 from formation.definition.beside import beside
 from formation.definition.checks import groups_of
 from formation.definition.image_checks_model import checks_from
@@ -52,6 +53,7 @@ def variant_from(
         ),
         config=config_from(part, above or ImageConfig(), model),
         checks=checks_from(section.checks, (*part.path, "checks"), place),
+        exceptions=exceptions_from(section.audit, (*part.path, "audit"), place),
     )
 
 

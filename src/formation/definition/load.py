@@ -10,6 +10,7 @@ from pathlib import Path
 from formation.debian.archive import Archive
 from formation.definition import checks, leave_out
 from formation.definition.archives import archives_from
+from formation.definition.hardening_model import hardening_from
 from formation.definition.identity import lock_digest
 from formation.definition.interpret import Place, variant_from
 from formation.definition.model import BaseDefinition
@@ -184,6 +185,7 @@ def _definition(
         path_includes=includes,
         layer_budget=model.layers.budget,
         compression=model.layers.compression,
+        hardening=hardening_from(model.hardening),
         variants=variants,
         digest=lock_digest(
             file.parent,

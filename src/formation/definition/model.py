@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from formation.definition import grammar
+from formation.definition.audit_model import AuditEntry
 from formation.definition.distribution import DISTRIBUTIONS
+from formation.definition.hardening_model import HardeningEntry
 from formation.definition.image_checks_model import ChecksEntry
 from formation.definition.model_parts import (
     AccountId,
@@ -201,6 +203,7 @@ class Content(Entry):
     checks: ChecksEntry | None = Field(
         default=None, description="What `formation verify` looks at beside what the definition promises anyway."
     )
+    audit: AuditEntry | None = Field(default=None, description="What `formation audit` accepts in the image.")
 
 
 class Section(Content):
@@ -226,6 +229,9 @@ class BaseDefinition(Section, Identity):
     essential: bool = Field(default=True, description="Whether all packages marked Essential are installed.")
     leave_out: LeaveOut = Field(
         default_factory=LeaveOut, description="What packages bring that stays out of the image."
+    )
+    hardening: HardeningEntry = Field(
+        default_factory=HardeningEntry, description="What makes the image hard to misuse; docs/hardening.md."
     )
     layers: Layers = Field(default_factory=Layers, description="How many layers, and how they are compressed.")
     variants: dict[Name, VariantEntry] = Field(

@@ -1,5 +1,6 @@
 """What of an image no definition may write itself, since other keys decide it: accounts, and what apt and dpkg note."""
 
+from formation.definition.hardening import SAFE_APT_CHOICES
 from formation.definition.image_files import APT_CHOICES, DPKG_FILTERS
 
 _DPKG = "/var/lib/dpkg"
@@ -13,6 +14,7 @@ _INSTEAD = {
     "/var/lib/apt/extended_states": "name packages under `packages:`; all others count as automatically installed",
     DPKG_FILTERS: "say what stays out under `leave_out:`",
     APT_CHOICES: "say `recommends:`",
+    SAFE_APT_CHOICES: "say `package_manager:` under `hardening:`, or choose another file name",
 }
 """Path → what to write instead of it, and of anything below."""
 

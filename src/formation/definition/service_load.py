@@ -5,6 +5,7 @@ from pathlib import Path
 from formation.debian.archive import Archive
 from formation.definition import checks, grammar
 from formation.definition.archives import archives_from
+from formation.definition.audit_model import exceptions_from
 from formation.definition.identity import service_lock_digest
 from formation.definition.image_checks_model import checks_from
 from formation.definition.interpret import config_from, groups_from, user_from
@@ -59,6 +60,7 @@ def service_from(file: Path, source: Source) -> ServiceDefinition:
         ports=tuple(model.ports),
         health_check=_health_check(model.health_check) if model.health_check else None,
         checks=checks_from(model.checks, ("checks",), lambda path: f"{file}:{source.position(path).line}"),
+        exceptions=exceptions_from(model.audit, ("audit",), lambda path: f"{file}:{source.position(path).line}"),
         build=_build(model),
         digest=service_lock_digest(
             file.parent,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from formation.debian.archive import Archive
 from formation.debian.package import PackageRequest
+from formation.definition.audit_exceptions import AuditException
 from formation.definition.image_checks import Checks
 from formation.definition.source import DataPath
 from formation.definition.values import Directory, Group, ImageConfig, Pinned, User
@@ -100,6 +101,8 @@ class ServiceDefinition:
     build: ServiceBuild | None
     digest: str
     """sha256 of what decides the packages (`identity.service_lock_digest`)."""
+    exceptions: tuple[AuditException, ...] = ()
+    """What `formation audit` accepts; that of the base is the base's to say."""
     shown_path: str = field(default="formation.yaml", compare=False)
     """The YAML file as the person named it, for messages."""
     lines: Mapping[DataPath, int] = field(default_factory=dict, compare=False, repr=False)

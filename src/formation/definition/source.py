@@ -58,8 +58,8 @@ class Source:
         return self.positions.get(path, Position(1, 1))
 
 
-def read_source(name: str, content: bytes) -> Source:
-    """The one document in `content`.
+def read_source(name: str, content: bytes, *, tags: bool = False) -> Source:
+    """The one document in `content`; with `tags` those of its values, such as Compose's `!reset`, are passed over.
 
     Raises DefinitionError, with `name`, line and column, when `content` is larger than LIMIT, not UTF-8, not YAML, not
     exactly one document, has a key twice or a tag, or nests or repeats itself beyond DEPTH, ALIASES and VALUES.
@@ -71,7 +71,7 @@ def read_source(name: str, content: bytes) -> Source:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    reader = _Reader(name, iter(yaml.parse(text, Loader=loader)))
+    reader = _Reader(name, iter(yaml.parse(text, Loader=loader)), tags=tags)
     try:
         data = reader.document()
     except yaml.MarkedYAMLError as error:
@@ -111,8 +111,9 @@ def _syntax_error(name: str, text: str, error: "yaml.MarkedYAMLError") -> Defini
 class _Reader:
     """Builds data from parser events. Recursion is bounded by DEPTH."""
 
-    def __init__(self, name: str, events: Iterator[Any]) -> None:
+    def __init__(self, name: str, events: Iterator[Any], *, tags: bool) -> None:
         self.name = name
+        self.tags = tags
         self.events = events
         self.positions: dict[DataPath, Position] = {}
         self.values = 0
@@ -139,7 +140,7 @@ class _Reader:
         kind = type(event).__name__
         if kind == "AliasEvent":
             return self._alias(event)
-        if event.tag not in (None, "!"):
+        if event.tag not in (None, "!") and not self.tags:
             raise self._error(event, f"tags such as {event.tag!r} are not used in definitions")
         if len(path) > DEPTH:
             raise self._error(event, f"nested more than {DEPTH} levels deep")

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from formation.debian.archive import Archive
 from formation.debian.package import PackageRequest
+from formation.definition.audit_exceptions import AuditException
+from formation.definition.hardening import Hardening
 from formation.definition.image_checks import Checks
 
 RUNTIME = "runtime"
@@ -117,6 +119,8 @@ class Variant:
     """Complete: merged with what it extends (volumes, environment and labels added, the rest replaced)."""
     checks: Checks = field(default_factory=Checks)
     """Its own; those of what it extends hold as well."""
+    exceptions: tuple[AuditException, ...] = ()
+    """What `formation audit` accepts in it; what is accepted in what it extends is accepted here as well."""
 
 
 def variant_tag(tag: str, variant: str) -> str:
@@ -153,6 +157,7 @@ class Definition:
     """`runtime` first, then in an order in which each comes after the one it extends."""
     digest: str
     """sha256 of what decides the packages (`identity.lock_digest`): `formation lock --check` compares it."""
+    hardening: Hardening = field(default_factory=Hardening)
     tags: tuple[str, ...] = ()
     """More tags of the runtime image in the local store, such as trixie-slim."""
     shown_path: str = field(default="formation.yaml", compare=False)

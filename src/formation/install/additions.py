@@ -1,30 +1,45 @@
 """What a definition adds to the installed packages: accounts, directories and files."""
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass, field, replace
 
+from formation.definition.hardening import AS_PACKAGED, Hardening
 from formation.definition.values import Directory, File, Group, Pinned, User
 from formation.entry import WHITEOUT, Entry
 from formation.errors import DefinitionError, FormationError, UsageError
 from formation.install.accounts import Accounts
+from formation.install.hardening import tightened, without_shells
 from formation.install.inside import follow
+from formation.install.view import View
 
 _CHUNK = 1 << 20
 _ACCOUNT_FILES = {"passwd": 0o644, "group": 0o644, "shadow": 0o640, "gshadow": 0o640}
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """A symlink that exists in the image."""
+
+    path: str
+    owner: str
+    group: str
+    target: str
+    place: str = field(default="", compare=False, repr=False)
+    """`FILE:LINE` that says so; empty for what no definition says."""
+
+
+@dataclass(frozen=True, slots=True)
 class Additions:
-    """The part of a definition's variant that is not packages."""
+    """The part of a definition's variant, or of a service, that is not packages."""
 
     groups: tuple[Group, ...] = ()
     users: tuple[User, ...] = ()
     directories: tuple[Directory, ...] = ()
     files: tuple[File, ...] = ()
+    links: tuple[Link, ...] = ()
+    hardening: Hardening = AS_PACKAGED
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,18 +66,14 @@ class Added:
         return self.source.pinned.digest.encode()
 
 
-Look = Callable[[str], Path | None]
-"""Where a path of the image can be read on this machine; None when the image does not have it."""
-
-
-def realise(additions: Additions, look: Look, epoch: int) -> list[Added]:
-    """The entries that `additions` come to in an image that `look` shows; every time is `epoch`.
+def realise(additions: Additions, view: View, epoch: int) -> list[Added]:
+    """The entries that `additions` come to in an image that `view` shows; every time is `epoch`.
 
     Parents that the image lacks are added, owned by root with mode 0755. Raises DefinitionError, with the line that
     asks for it, for an unknown owner, an id that is taken, and a path that leads through a file.
     """
-    accounts = _read_accounts(look)
-    after = accounts
+    accounts = read_accounts(view)
+    after = without_shells(accounts) if additions.hardening.accounts else accounts
     for group in additions.groups:
         with _said_at(group.place):
             after = after.with_group(group)
@@ -71,13 +82,16 @@ def realise(additions: Additions, look: Look, epoch: int) -> list[Added]:
             after = after.with_user(user, epoch)
     added = _account_files(accounts, after, epoch)
     places: dict[str, str] = {}
-    items: list[Directory | File] = [*sorted(additions.directories, key=lambda d: d.path), *additions.files]
+    directories = sorted(additions.directories, key=lambda directory: directory.path)
+    items: list[Directory | File | Link] = [*directories, *additions.links, *additions.files]
     for item in items:
         with _said_at(item.place):
-            new = _placed(item, after, look, epoch)
+            new = _placed(item, after, view, epoch)
             added[new.entry.path] = new
             places[new.entry.path] = item.place
-    return _with_parents(added, places, look, epoch)
+    if additions.hardening.modes:
+        added.update((entry.path, Added(entry)) for entry in tightened(view, added, epoch))
+    return _with_parents(added, places, view, epoch)
 
 
 def pin(file: File) -> File:
@@ -116,12 +130,14 @@ def _account_files(before: Accounts, after: Accounts, epoch: int) -> dict[str, A
     return added
 
 
-def _placed(item: Directory | File, accounts: Accounts, look: Look, epoch: int) -> Added:
-    """The entry of a directory or file, where the image has a place for it."""
-    path = _resolve(item.path, look)
+def _placed(item: Directory | File | Link, accounts: Accounts, view: View, epoch: int) -> Added:
+    """The entry of a directory, file or symlink, where the image has a place for it."""
+    path = _resolve(item.path, view)
     owner, group = accounts.user_id(item.owner), accounts.group_id(item.group)
     if isinstance(item, Directory):
         added = Added(Entry(path, "directory", item.mode, owner, group, epoch))
+    elif isinstance(item, Link):
+        added = Added(Entry(path, "symlink", 0o777, owner, group, epoch, target=item.target))
     elif item.content is not None:
         added = Added(Entry(path, "file", item.mode, owner, group, epoch, len(item.content)), item.content)
     else:
@@ -129,44 +145,43 @@ def _placed(item: Directory | File, accounts: Accounts, look: Look, epoch: int) 
         if file.pinned is None:
             raise FormationError(f"{item.path} has neither content nor source")
         added = Added(Entry(path, "file", item.mode, owner, group, epoch, file.pinned.size), source=file)
-    _require_place(added.entry, look)
+    _require_place(added.entry, view)
     return added
 
 
-def _require_place(entry: Entry, look: Look) -> None:
+def _require_place(entry: Entry, view: View) -> None:
     """Raises UsageError where `entry` would take the place of something of another type, or would be a whiteout."""
     if entry.path.rpartition("/")[2].startswith(WHITEOUT):
         raise UsageError(f"/{entry.path} cannot be in an image: layers mark removed files by names with {WHITEOUT}")
-    place = look(entry.path)
-    if place is None:
+    there = view.find(entry.path)
+    if there is None:
         return
-    is_directory = place.is_dir() and not place.is_symlink()
-    if entry.type == "directory" and not is_directory:
+    if entry.type == "directory" and there.type != "directory":
         raise UsageError(f"the definition wants a directory at /{entry.path}, where a package has a file or symlink")
-    if entry.type == "file" and is_directory:
-        raise UsageError(f"the definition wants a file at /{entry.path}, where packages have a directory")
+    if entry.type != "directory" and there.type == "directory":
+        raise UsageError(f"the definition wants a {entry.type} at /{entry.path}, where packages have a directory")
 
 
-def _resolve(path: str, look: Look) -> str:
+def _resolve(path: str, view: View) -> str:
     """`path` of the image without leading slash, its parents' symlinks (bin → usr/bin) followed inside the image.
 
     Raises FormationError for a loop of symlinks.
     """
 
     def read_link(name: str) -> str | None:
-        place = look(name)
-        return os.readlink(place) if place is not None and place.is_symlink() else None
+        there = view.find(name)
+        return there.target if there is not None and there.type == "symlink" else None
 
     return follow(path, read_link, last=False)
 
 
-def _read_accounts(look: Look) -> Accounts:
+def read_accounts(view: View) -> Accounts:
+    """The account files of an image."""
     texts = {}
     for name in _ACCOUNT_FILES:
-        place = look(f"etc/{name}")
-        texts[name] = (
-            place.read_text("utf-8", "surrogateescape") if place and place.is_file() and not place.is_symlink() else ""
-        )
+        there = view.find(f"etc/{name}")
+        found = there is not None and there.type == "file"
+        texts[name] = view.read(f"etc/{name}").decode("utf-8", "surrogateescape") if found else ""
     return Accounts(**texts)
 
 
@@ -188,16 +203,16 @@ def _pinned_content(file: File) -> Iterator[bytes]:
         )
 
 
-def _with_parents(added: dict[str, Added], places: Mapping[str, str], look: Look, epoch: int) -> list[Added]:
+def _with_parents(added: dict[str, Added], places: Mapping[str, str], view: View, epoch: int) -> list[Added]:
     complete = dict(added)
     for path in added:
         for parent in parents(path):
             if parent in complete:
                 continue
-            place = look(parent)
-            if place is None:
+            there = view.find(parent)
+            if there is None:
                 complete[parent] = Added(Entry(parent, "directory", 0o755, mtime=epoch))
-            elif not place.is_dir():
+            elif there.type != "directory":
                 with _said_at(places.get(path, "")):
                     raise FormationError(f"/{path} cannot be made: /{parent} is not a directory")
     return sorted(complete.values(), key=lambda item: item.entry.path.encode("utf-8", "surrogateescape"))

@@ -15,9 +15,14 @@ from typing import Any, TypeVar
 from formation.debian.database import INFO
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import parse_diversions
+from formation.debian.statoverrides import FILE as STATOVERRIDES
+from formation.debian.statoverrides import parse_statoverrides, statoverrides_text
 from formation.errors import FormationError
+from formation.install.additions import read_accounts
 from formation.install.effects import lower_path
 from formation.install.effects_record import Effects
+from formation.install.foundation import Foundation, lay_foundation
+from formation.install.hardening import Privileged, overridden, overriding, privileged, without_privileges
 from formation.install.job import Arrived, BuiltLayer, BuiltVariant, Job, PackageJob, Step, Stop, VariantJob, Wanted
 from formation.install.landing import Landings
 from formation.install.layer import LayerStore
@@ -25,9 +30,10 @@ from formation.install.ownership import Ownership, without_lost
 from formation.install.placement import SegmentSpec
 from formation.install.roots import Isolation
 from formation.install.schedule import ASSEMBLE, CONFIGURE, UNPACK, Schedule
-from formation.install.segment_record import Segment
+from formation.install.segment_record import Segment, read_entries
 from formation.install.stages import Stage, StagePackage, early_names, plan_stages
 from formation.install.top import Top, build_top
+from formation.install.view import TreesView
 from formation.install.work import (
     build_package_layer,
     configure,
@@ -48,11 +54,14 @@ class _Variant:
     """One variant while it is made."""
 
     job: VariantJob
-    package_layers: list[Future[BuiltLayer]] = field(default_factory=list)
+    package_layers: list[Future[BuiltLayer] | None] = field(default_factory=list)
+    """None for those that wait until what is in them is settled."""
     stages: list[Stage] = field(default_factory=list)
     effects: list[Effects] = field(default_factory=list)
     lost: dict[str, frozenset[str]] = field(default_factory=dict)
     """What packages of the variants below lose to its own, by the digest of their .deb."""
+    privileged: dict[str, tuple[Privileged, ...]] = field(default_factory=dict)
+    """Programs of its packages that lose their setuid and setgid bits, by the digest of the .deb."""
     top: Top | None = None
 
 
@@ -99,6 +108,8 @@ class Installation:
         known = len(self._segments)
         self._tell(Step("unpack", amount=known))
         self._tell(Step("configure", total=total))
+        if self._job.base is not None:
+            self._stand_on(self._await(UNPACK, lay_foundation, self._store, self._job.base, self._work))
         for variant in self._variants:
             self._install(variant)
         reused = sum(len(stage.packages) for v in self._variants for stage in v.stages if stage.key in self._reused)
@@ -118,20 +129,35 @@ class Installation:
                     wanted.append(((number, not package.essential, -package.size), package.digest))
         self._tell(Wanted(tuple(digest for _, digest in sorted(wanted))))
 
+    def _stand_on(self, foundation: Foundation) -> None:
+        self._trees.append(foundation.tree)
+        self._before = foundation.before
+        self._staged.update(foundation.staged)
+        self._ownership.start(foundation.shipped, foundation.directories, foundation.unowned)
+
     def _install(self, variant: _Variant) -> None:
         packages = variant.job.packages
         essential = [package for package in packages if package.essential]
         rest = packages
-        if essential and variant is self._variants[0]:
+        if essential and self._before is None:
             self._wait_for(essential)
             self._note_contents(variant, essential)
             self._run_stages(variant, essential, frozenset(package.name for package in essential))
             rest = tuple(package for package in packages if not package.essential)
         self._wait_for(rest)
         self._note_contents(variant, rest)
-        variant.package_layers = [self._start_package_layer(group) for group in variant.job.layers]
+        for package in packages:
+            entries = read_entries(self._store.segments, self._segments[package.digest])
+            if found := privileged(entries, variant.job.additions.hardening):
+                variant.privileged[package.digest] = found
+        # Those that will be unpacked once more need no layer before.
+        variant.package_layers = [
+            self._start_package_layer(group) if variant.privileged.keys().isdisjoint(group) else None
+            for group in variant.job.layers
+        ]
         self._run_stages(variant, rest)
         self._settle(variant)
+        statoverrides = self._statoverrides(variant)
         tree = self._work / f"additions-{variant.job.name}"
         variant.top = self._await(
             CONFIGURE,
@@ -143,7 +169,7 @@ class Installation:
             self._ownership.paths(),
             self._last_stage().epoch,
             tree,
-            self._corrected_lists(variant),
+            {**self._corrected_lists(variant), **statoverrides},
         )
         self._note_top(variant.top, tree)
 
@@ -198,21 +224,41 @@ class Installation:
 
         Raises FormationError when two packages ship a file and it was not diverted.
         """
-        file = lower_path(DIVERSIONS, self._trees)
-        diversions = parse_diversions(file.read_bytes()) if file is not None else ()
+        diversions = parse_diversions(self._content(DIVERSIONS))
         self._ownership.check_contested(diversions)
+        overrides = parse_statoverrides(self._content(STATOVERRIDES))
         moved = set()
         for package in variant.job.packages:
             before = self._specs.get(package.digest, self._job.spec)
             segment, landings = self._segments[package.digest], self._landings[package.digest]
             spec, away = settled(self._store, package, segment, before, diversions, landings)
+            spec = overridden(spec, self._staged[package.digest].listed, overrides)
+            spec = without_privileges(spec, variant.privileged.get(package.digest, ()))
             if spec != before:
                 moved.add(package.digest)
                 self._unpack_again(package.digest, spec)
                 self._ownership.move(package.digest, spec.renames, away)
         for number, group in enumerate(variant.job.layers):
-            if not moved.isdisjoint(group):
+            if variant.package_layers[number] is None or not moved.isdisjoint(group):
                 variant.package_layers[number] = self._start_package_layer(group)
+
+    def _statoverrides(self, variant: _Variant) -> Mapping[str, bytes]:
+        """dpkg's file of overrides, when programs of the variant lose their bits, its packages' or its scripts'."""
+        found = [each for them in variant.privileged.values() for each in them]
+        for effect in variant.effects:
+            there = [e for e in effect.changed if lower_path(e.path, self._trees) == effect.tree / e.path]
+            found += privileged(there, variant.job.additions.hardening)
+        if not found:
+            return {}
+        listed = (path for package in self._staged.values() for path in package.listed)
+        accounts = read_accounts(TreesView(self._trees))
+        before = parse_statoverrides(self._content(STATOVERRIDES))
+        return {STATOVERRIDES: statoverrides_text(overriding(found, listed, before, accounts))}
+
+    def _content(self, path: str) -> bytes:
+        """Of a file in everything so far; empty when it is not there."""
+        file = lower_path(path, self._trees)
+        return b"" if file is None else file.read_bytes()
 
     def _corrected_lists(self, variant: _Variant) -> Mapping[str, bytes]:
         """dpkg's file lists of packages in the variants below, without what packages of this variant replace."""
@@ -239,7 +285,7 @@ class Installation:
 
     def _finish(self) -> tuple[BuiltVariant, ...]:
         """Waits for the layers."""
-        futures = [future for variant in self._variants for future in variant.package_layers]
+        futures = [future for variant in self._variants for future in variant.package_layers if future is not None]
         self._tell(Step("layers", total=len(futures)))
         for future in futures:
             self._wait(future)
@@ -248,7 +294,8 @@ class Installation:
         epoch = self._job.epoch
         for variant in self._variants:
             if variant.top is not None:
-                layers = (*(future.result() for future in variant.package_layers), variant.top.layer)
+                below = (future.result() for future in variant.package_layers if future is not None)
+                layers = (*below, variant.top.layer)
                 if variant.stages:
                     epoch = variant.stages[-1].epoch
                 built.append(BuiltVariant(variant.job.name, layers, epoch))

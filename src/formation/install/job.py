@@ -5,6 +5,7 @@ from pathlib import Path
 
 from formation.install.additions import Additions
 from formation.install.placement import SegmentSpec
+from formation.oci.image import Image
 from formation.oci.media_types import Compression
 
 OUT_OF_MEMORY_HINT = "if nobody did that on purpose, the machine ran out of memory: dmesg tells"
@@ -37,6 +38,16 @@ class VariantJob:
 
 
 @dataclass(frozen=True, slots=True)
+class Base:
+    """An image that a job's packages are added to."""
+
+    image: Image
+    """Its blobs are in the job's store."""
+    epoch: int
+    """When it was made, in seconds since 1970: the earliest clock of a script."""
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """A whole installation."""
 
@@ -49,6 +60,8 @@ class Job:
     workers: int
     overlay: bool
     """Whether overlayfs may be used where it works."""
+    base: Base | None = None
+    """None: the first variant's essential packages are the ground to stand on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +69,7 @@ class BuiltLayer:
     """A layer that is in the store's blobs."""
 
     kind: str
-    """`packages` or `effects`."""
+    """`packages`, `effects` or `application`."""
     packages: tuple[tuple[str, str], ...]
     """Name and version of the packages in it, sorted."""
     digest: str

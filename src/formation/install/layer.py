@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -43,7 +43,8 @@ class Source:
     """An entry of a layer that is no package's, and where its content is."""
 
     entry: Entry
-    content: bytes | Path | None = None
+    content: bytes | Path | Callable[[], Iterable[bytes]] | None = None
+    """Of a file: itself, where it is, or what gives it piece by piece."""
 
 
 def package_layer(segments: Sequence[Segment], store: "LayerStore", owners: Mapping[str, Owner]) -> LayerFile:
@@ -237,5 +238,8 @@ def _add_content(pieces: Pieces, source: Source) -> None:
             pieces.add_file(descriptor, source.entry.size)
         finally:
             os.close(descriptor)
+    elif callable(source.content):
+        for piece in source.content():
+            pieces.add(piece)
     else:
         pieces.add(source.content or b"")

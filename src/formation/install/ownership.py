@@ -21,6 +21,15 @@ class Ownership:
         """None where no package of ours owns it."""
         self._contested: list[Contested] = []
 
+    def start(self, packages: Iterable[Shipped], directories: Mapping[str, Owner], others: Iterable[str]) -> None:
+        """Takes down what a base has: its packages' files, all directories, and the files that no package owns.
+
+        Nothing is there yet. The packages get along with each other: they are installed.
+        """
+        self._directories.update(directories)
+        self._files.update((entry.path, package) for package in packages for entry in package.entries)
+        self._files.update(dict.fromkeys(others))
+
     def add(self, packages: Iterable[Shipped]) -> Mapping[str, frozenset[str]]:
         """Takes down what `packages` ship; the first package to bring a directory decides its owner and mode.
 

@@ -44,6 +44,8 @@ class SegmentSpec:
     """Paths that something else has, as they would be in the tree; the package's file list names them all the same."""
     renames: tuple[tuple[str, str], ...] = ()
     """Diversions, and what lies beyond symlinks: a path as the package ships it, and where it goes."""
+    modes: tuple[tuple[str, int], ...] = ()
+    """Files that have another mode than the package says, as they would be in the tree, by path."""
     usr_merged: bool = True
     """/bin, /lib and the like are symlinks into /usr, and what packages ship below them goes to /usr."""
 
@@ -51,7 +53,7 @@ class SegmentSpec:
 class Placement:
     """A SegmentSpec made ready to be asked about many entries."""
 
-    __slots__ = ("_covered", "_excluded", "_included", "_omit", "_prefixes", "_renames", "_usr_merged")
+    __slots__ = ("_covered", "_excluded", "_included", "_modes", "_omit", "_prefixes", "_renames", "_usr_merged")
 
     def __init__(self, spec: SegmentSpec) -> None:
         self._excluded = _any_of(spec.path_excludes)
@@ -60,6 +62,7 @@ class Placement:
         self._renames = dict(spec.renames)
         self._omit = spec.omit
         self._covered = spec.covered
+        self._modes = dict(spec.modes)
         self._usr_merged = spec.usr_merged
 
     def excludes(self, entry: Entry) -> bool:
@@ -90,6 +93,10 @@ class Placement:
     def covers(self, path: str) -> bool:
         """Whether something that is no file of the package is at `path` of the tree."""
         return path in self._covered
+
+    def mode(self, path: str, shipped: int) -> int:
+        """The mode of what is at `path` of the tree and comes with the mode `shipped`."""
+        return self._modes.get(path, shipped)
 
 
 def merged_path(path: str) -> str:

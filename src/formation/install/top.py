@@ -6,13 +6,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from formation.definition.hardening import Hardening
 from formation.entry import WHITEOUT, Entry, encode_path
-from formation.install.additions import Added, Additions, Look, parents, realise
-from formation.install.effects import lower_path
+from formation.install.additions import Added, Additions, parents, realise
 from formation.install.effects_record import Effects
+from formation.install.hardening import is_backup, privileged
 from formation.install.job import BuiltLayer
 from formation.install.layer import LayerStore, Source, tree_layer
 from formation.install.unpack import TreeWriter
+from formation.install.view import TreesView, View
 from formation.oci.tar import header
 
 
@@ -45,38 +47,40 @@ def build_top(
     layers of the image bring: only of those does a removal need a whiteout. Raises FormationError as `realise` does.
     """
 
-    def look(path: str) -> Path | None:
-        return lower_path(path, lowers)
-
-    added = realise(additions, look, epoch)
+    view = TreesView(lowers)
+    added = realise(additions, view, epoch)
     added += (Added(Entry(path, "file", 0o644, 0, 0, epoch, len(data)), data) for path, data in sorted(lists.items()))
     made = {item.entry.path: item.entry.type for item in added}
-    merged = _changed(effects, look)
-    merged.update(_whiteouts(effects, made, look, below, epoch))
+    merged = _changed(effects, view, additions.hardening)
+    merged.update(_whiteouts(effects, made, view, below, epoch))
     # A source is read once, into the tree: what the layer has cannot be something else.
     merged.update(
         (item.entry.path, Source(item.entry, tree / item.entry.path if item.source else item.content)) for item in added
     )
-    _add_parents(merged, look, epoch)
-    _write_tree(tree, added, look, epoch)
+    add_parents(merged, view, epoch)
+    _write_tree(tree, added, view, epoch)
     ordered = _with_links(merged[path] for path in sorted(merged, key=encode_path))
     layer = tree_layer(ordered, layers)
     built = BuiltLayer("effects", (), layer.digest, layer.size, layer.diff_id, layers.compression)
     return Top(built, tuple(source.entry for source in ordered), _digest(added))
 
 
-def _changed(effects: Sequence[Effects], look: Look) -> dict[str, Source]:
+def _changed(effects: Sequence[Effects], view: TreesView, hardening: Hardening) -> dict[str, Source]:
     """What the scripts changed and is still so: later stages may remove it, and their packages may bring it again."""
     merged: dict[str, Source] = {}
     for effect in effects:
+        plain = {each.path: each.mode for each in privileged(effect.changed, hardening)}
         for entry in effect.changed:
-            place = look(entry.path)
+            if hardening.traces and is_backup(entry.path):
+                continue
+            place = view.place(entry.path)
             if entry.type == "directory":
                 # A package of a later stage that ships the directory too leaves it as it is.
                 if place is not None and stat.S_ISDIR(place.lstat().st_mode):
                     merged[entry.path] = Source(entry)
             elif place == effect.tree / entry.path:
-                merged[entry.path] = Source(entry, place if entry.type == "file" else None)
+                shown = replace(entry, mode=plain.get(entry.path, entry.mode))
+                merged[entry.path] = Source(shown, place if entry.type == "file" else None)
     return merged
 
 
@@ -97,7 +101,7 @@ def _with_links(sources: Iterable[Source]) -> list[Source]:
 
 
 def _whiteouts(
-    effects: Sequence[Effects], made: Mapping[str, str], look: Look, below: frozenset[str], epoch: int
+    effects: Sequence[Effects], made: Mapping[str, str], view: TreesView, below: frozenset[str], epoch: int
 ) -> Iterable[tuple[str, Source]]:
     """A whiteout for every path of `below` that scripts removed, or for the directory that went with it.
 
@@ -105,12 +109,12 @@ def _whiteouts(
     """
     gone = set()
     for path in {path for effect in effects for path in effect.removed}:
-        place = look(path)
+        place = view.place(path)
         if place is None and path not in made:
             gone.add(path)
         elif made.get(path) == "directory" or (place is not None and stat.S_ISDIR(place.lstat().st_mode)):
             # Removed and made anew: what the old directory held is gone.
-            gone.update(old for old in below if old.startswith(path + "/") and look(old) is None)
+            gone.update(old for old in below if old.startswith(path + "/") and view.place(old) is None)
     for path in gone:
         if path in below and gone.isdisjoint(parents(path)):
             yield _whiteout(path), Source(Entry(_whiteout(path), "file", 0o644, mtime=epoch))
@@ -122,29 +126,28 @@ def _whiteout(path: str) -> str:
     return f"{parent}/{WHITEOUT}{name}" if parent else f"{WHITEOUT}{name}"
 
 
-def _add_parents(merged: dict[str, Source], look: Look, epoch: int) -> None:
+def add_parents(merged: dict[str, Source], view: View, epoch: int) -> None:
     """A layer names every directory above its entries, with the owner and mode that it has in the image."""
     for path in list(merged):
         for parent in parents(path):
             if parent not in merged:
-                merged[parent] = Source(_directory(parent, look, epoch))
+                merged[parent] = Source(_directory(parent, view, epoch))
 
 
-def _directory(path: str, look: Look, epoch: int) -> Entry:
-    place = look(path)
-    if place is None:
+def _directory(path: str, view: View, epoch: int) -> Entry:
+    there = view.find(path)
+    if there is None:
         return Entry(path, "directory", 0o755, mtime=epoch)
-    status = place.lstat()
-    return Entry(path, "directory", stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid, epoch)
+    return Entry(path, "directory", there.mode, there.uid, there.gid, epoch)
 
 
-def _write_tree(tree: Path, added: Sequence[Added], look: Look, epoch: int) -> None:
+def _write_tree(tree: Path, added: Sequence[Added], view: View, epoch: int) -> None:
     """The additions as files below `tree`, for the scripts of a variant that extends this one."""
     tree.mkdir()
     entries = {item.entry.path: item for item in added}
     for path in list(entries):
         for parent in parents(path):
-            entries.setdefault(parent, Added(_directory(parent, look, epoch)))
+            entries.setdefault(parent, Added(_directory(parent, view, epoch)))
     writer = TreeWriter(tree, epoch)
     try:
         for path in sorted(entries, key=encode_path):

@@ -35,26 +35,31 @@ def save_archive(path: Path, image: Image, references: Sequence[Reference]) -> N
         write_archive(file, image, references)
 
 
-def write_archive(file: IO[bytes], image: Image, references: Sequence[Reference]) -> None:
+def write_archive(file: IO[bytes], image: Image, references: Sequence[Reference], *, layout: bool = True) -> None:
     """Writes an archive of `image` to `file`, which need not be seekable.
 
-    The same image and references give the same bytes. Raises IntegrityError when a blob of `image` is wrong.
+    Without `layout` it is no OCI layout, but an image of Docker's alone. The same image and references give the same
+    bytes. Raises IntegrityError when a blob of `image` is wrong.
     """
+    # Podman adds no registry to a name in manifest.json, and calls it localhost/… when it has none.
+    names = [str(reference) if layout else reference.canonical for reference in references]
     # An image may hold one layer twice; the archive holds it once.
     layers = {layer.diff_id: layer for layer in image.layers}.values()
     with tarfile.open(fileobj=file, mode="w|", format=tarfile.GNU_FORMAT, bufsize=CHUNK) as archive:
         if any(LAYERS.get(layer.descriptor.media_type) == "zstd" for layer in layers):
-            _add(archive, "manifest.json", json_bytes(_docker_manifest(image, references, _uncompressed_name)))
+            _add(archive, "manifest.json", json_bytes(_docker_manifest(image, names, _uncompressed_name)))
             _add(archive, _blob(image.manifest.config.digest), image.config_bytes)
             for layer in layers:
                 _add_uncompressed(archive, layer)
             return
-        _add(archive, "oci-layout", LAYOUT_MARKER)
-        _add(archive, "index.json", json_bytes(_index(image, references)))
-        _add(archive, "manifest.json", json_bytes(_docker_manifest(image, references, _stored_name)))
+        if layout:
+            _add(archive, "oci-layout", LAYOUT_MARKER)
+            _add(archive, "index.json", json_bytes(_index(image, references)))
+        _add(archive, "manifest.json", json_bytes(_docker_manifest(image, names, _stored_name)))
         for directory in ("blobs", "blobs/sha256"):
             archive.addfile(_member(directory, 0, tarfile.DIRTYPE))
-        _add(archive, _blob(image.digest), image.manifest_bytes)
+        if layout:
+            _add(archive, _blob(image.digest), image.manifest_bytes)
         _add(archive, _blob(image.manifest.config.digest), image.config_bytes)
         for descriptor in {layer.digest: layer for layer in image.manifest.layers}.values():
             with open_verified(image.source, descriptor, "layer") as stream:
@@ -90,13 +95,11 @@ def _index(image: Image, references: Sequence[Reference]) -> dict[str, Any]:
     }
 
 
-def _docker_manifest(
-    image: Image, references: Sequence[Reference], name: Callable[[Layer], str]
-) -> list[dict[str, Any]]:
+def _docker_manifest(image: Image, tags: Sequence[str], name: Callable[[Layer], str]) -> list[dict[str, Any]]:
     return [
         {
             "Config": _blob(image.manifest.config.digest),
-            "RepoTags": [str(reference) for reference in references] or None,
+            "RepoTags": list(tags) or None,
             "Layers": [name(layer) for layer in image.layers],
         }
     ]

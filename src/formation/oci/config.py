@@ -10,6 +10,23 @@ from formation.files import json_bytes
 from formation.oci.descriptor import Platform
 from formation.oci.strict_json import JsonObject, parse_object
 
+_HEALTH_NUMBERS = ("Interval", "Timeout", "StartPeriod", "Retries")
+
+
+@dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How an engine finds out whether a container works: Docker's `Healthcheck`, a name that config.md reserves for it.
+
+    Durations are in nanoseconds; 0 means the engine's default.
+    """
+
+    test: tuple[str, ...]
+    """`CMD` and words, `CMD-SHELL` and a line of shell, or `NONE`."""
+    interval: int = 0
+    timeout: int = 0
+    start_period: int = 0
+    retries: int = 0
+
 
 @dataclass(frozen=True, slots=True)
 class Execution:
@@ -28,6 +45,7 @@ class Execution:
     """`53/udp`, sorted."""
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     stop_signal: str = ""
+    health_check: HealthCheck | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +117,16 @@ def _parse_execution(json: JsonObject) -> Execution:
         exposed_ports=json.names("ExposedPorts"),
         labels=json.text_map("Labels"),
         stop_signal=json.optional_text("StopSignal") or "",
+        health_check=_parse_health_check(json.optional_object("Healthcheck")),
     )
+
+
+def _parse_health_check(json: JsonObject | None) -> HealthCheck | None:
+    test = json.texts("Test") if json is not None else ()
+    if json is None or not test:
+        return None
+    numbers = (json.optional_size(name) or 0 for name in _HEALTH_NUMBERS)
+    return HealthCheck(test, *numbers)
 
 
 def _execution_json(execution: Execution) -> dict[str, Any]:
@@ -113,8 +140,15 @@ def _execution_json(execution: Execution) -> dict[str, Any]:
         "ExposedPorts": {port: {} for port in execution.exposed_ports},
         "Labels": dict(execution.labels),
         "StopSignal": execution.stop_signal,
+        "Healthcheck": None if execution.health_check is None else _health_check_json(execution.health_check),
     }
     return {key: entry for key, entry in value.items() if entry}
+
+
+def _health_check_json(check: HealthCheck) -> dict[str, Any]:
+    numbers = (check.interval, check.timeout, check.start_period, check.retries)
+    said = {name: number for name, number in zip(_HEALTH_NUMBERS, numbers, strict=True) if number}
+    return {"Test": list(check.test), **said}
 
 
 def _parse_history(json: JsonObject) -> History:

@@ -5,6 +5,7 @@ image-spec 1.1, schema/*.json, descriptor.md, annotations.md and config.md.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -82,13 +83,13 @@ def _config(value: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _execution(value: Mapping[str, Any]) -> Iterator[str]:
-    names = []
+    names: Counter[str] = Counter()
     for variable in value.get("Env") or []:
         name, equals, _ = str(variable).partition("=")
         if not name or not equals or "\0" in str(variable):
             yield f"the environment has {str(variable)[:100]!r}, which is not NAME=VALUE"
-        names.append(name)
-    for name in sorted({name for name in names if names.count(name) > 1}):
+        names[name] += 1
+    for name in sorted(name for name, count in names.items() if count > 1):
         yield f"the environment has {name[:100]} more than once"
     for port in value.get("ExposedPorts") or {}:
         match = _PORT.fullmatch(str(port))

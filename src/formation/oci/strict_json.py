@@ -42,6 +42,10 @@ class JsonObject:
             self._refuse(key, "is not a size in bytes")
         return value
 
+    def optional_size(self, key: str) -> int | None:
+        """The number at `key`, from 0; None when it is missing or null."""
+        return None if self.value.get(key) is None else self.size(key)
+
     def flag(self, key: str) -> bool:
         """The boolean at `key`; False when it is missing or null."""
         value = self.value.get(key)

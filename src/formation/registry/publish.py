@@ -8,8 +8,9 @@ from formation.digest import sha256
 from formation.errors import FormationError, UsageError
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image
-from formation.oci.manifest import Index, index_bytes, parse_index, parse_manifest
+from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import OCI_INDEX
+from formation.oci.platform_index import VERSION, platform_index, version_of
 from formation.oci.reference import Reference
 from formation.registry.lease import Lease, lease
 from formation.registry.push import Pushed, push_blobs, push_manifests, remember
@@ -22,7 +23,6 @@ from formation.store.store import Store
 Action = Literal["write", "move", "there", "stays"]
 """`write`: a new tag. `move`: an old one, to this version. `there`: it is right. `stays`: a newer version has it."""
 
-_VERSION = "org.opencontainers.image.version"
 _ROUNDS = 5
 
 
@@ -39,8 +39,7 @@ class Publication:
         """The image itself, or an index of all; the same images always give the same bytes."""
         if len(self.images) == 1:
             return tree_of_image(self.images[0])
-        index = Index(tuple(image.descriptor for image in self.images), {_VERSION: self.tag.text})
-        data = index_bytes(index)
+        data = platform_index(self.images, self.tag.text)
         children = tuple(tree_of_image(image).root for image in self.images)
         root = Found(Descriptor(OCI_INDEX, sha256(data), len(data)), data)
         return Tree(root, (*children, root))
@@ -162,7 +161,7 @@ def _is_above(tag: VersionTag, digest: str, session: Session) -> bool:
     """Whether the content of `digest` says that it is a greater version, whose own tag may have been removed."""
     found = manifest(session, digest)
     annotations = parse_index(found.data).annotations if found.is_index else parse_manifest(found.data).annotations
-    said = parse_version_tag(annotations.get(_VERSION, ""), tag.variant)
+    said = parse_version_tag(annotations.get(VERSION, ""), tag.variant)
     return said is not None and not said.prerelease and said.release > tag.release
 
 
@@ -211,8 +210,7 @@ class _Sources:
 
 def image_version(image: Image, tag: str | None, variant: str | None) -> VersionTag | None:
     """The version that `image` says it is, else that of the `tag` it was named by; None: neither is a version."""
-    said = image.manifest.annotations.get(_VERSION) or image.config.execution.labels.get(_VERSION)
-    for text in (said, tag):
+    for text in (version_of(image), tag):
         if text and (found := parse_version_tag(text, variant)) is not None:
             return found
     return None

@@ -1,7 +1,7 @@
 """Everything that two images or locks differ in, as one value: what is printed, and what a version is judged by."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from formation.oci.annotations import LAYER_KIND, layer_packages
 from formation.oci.image import Image, Layer
@@ -10,7 +10,7 @@ from formation.release.changes import TOPICS, Change, FileChange, LayerChange
 from formation.release.contract_changes import contract_changes
 from formation.release.file_changes import file_changes
 from formation.release.packages import PackageChange, package_changes, suite_family
-from formation.release.snapshot import Snapshot
+from formation.release.snapshot import Snapshot, snapshot_of_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,17 +44,49 @@ def compare(old: Snapshot, new: Snapshot) -> Difference:
     comparable = old.contract is not None and new.contract is not None and old.kind == new.kind
     changes = [*_platform(old, new), *_suites(old, new)]
     if comparable and old.contract is not None and new.contract is not None:
-        changes += contract_changes(old.contract, new.contract)
+        changes += _real(contract_changes(old.contract, new.contract), old, new)
     order = {topic: number for number, topic in enumerate(TOPICS)}
+    # Architectures that came or went are told as such, not package by package.
+    common = [name for name in old.packages if name in new.packages]
+    if common:
+        packages = package_changes(*({name: side.packages[name] for name in common} for side in (old, new)))
+    else:
+        packages = package_changes(*({"": sum(side.packages.values(), ())} for side in (old, new)))
     return Difference(
         old=old,
         new=new,
-        packages=package_changes(old.packages, new.packages),
+        packages=packages,
         changes=tuple(sorted(changes, key=lambda change: order[change.topic])),
         files=tuple(file_changes(old.facts, new.facts)) if old.facts and new.facts else (),
         layers=tuple(_layers(old.facts.image, new.facts.image)) if old.facts and new.facts else (),
         notes=tuple(_notes(both_images, comparable)),
     )
+
+
+def compare_elsewhere(old: Snapshot, new: Snapshot) -> Difference | None:
+    """What changed for the architectures that the two images are not for, by the locks that both carry; None when
+    nothing did, or one carries none."""
+    if old.lock is None or new.lock is None:
+        return None
+    own = {*old.packages, *new.packages}
+    sides = []
+    for side, lock in ((old, old.lock), (new, new.lock)):
+        whole = snapshot_of_lock(lock, side.name, None)
+        others = {name: packages for name, packages in whole.packages.items() if name not in own}
+        sides.append(replace(whole, packages=others, suites=()))
+    difference = replace(compare(*sides), notes=())
+    return difference if difference.packages or difference.changes else None
+
+
+def _real(changes: Iterator[Change], old: Snapshot, new: Snapshot) -> Iterator[Change]:
+    """`changes` without directories that only passed from a package to nobody, or the other way."""
+    for change in changes:
+        other = new if change.kind == "removed" else old
+        if change.topic == "directory" and change.kind != "changed" and other.facts is not None:
+            node = other.facts.files.get(change.name.lstrip("/"))
+            if node is not None and node.entry.type == "directory":
+                continue
+        yield change
 
 
 def _notes(both_images: bool, comparable: bool) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Literal
 from formation.debian.version import compare, sort_key
 
 PackageKind = Literal["added", "removed", "upgraded", "downgraded", "rebuilt", "moved"]
-"""`rebuilt`: the same version with another digest. `moved`: the same version in other variants or from another suite."""
+"""`rebuilt`: the same version, another digest. `moved`: the same version in other variants or from another suite."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from formation.contract.from_definition import base_contract, service_contract
 from formation.contract.from_image import contract_of
 from formation.contract.promise import Contract
 from formation.definition.service_values import ServiceDefinition
-from formation.definition.values import Definition
+from formation.definition.values import RUNTIME, Definition
 from formation.digest import check_digest, sha256
 from formation.errors import FormationError
 from formation.lock.lockfile import lock_text, parse_lock
@@ -41,6 +41,8 @@ class Snapshot:
     """None for a lock."""
     lock: Lock | None
     """An image may have one beside it."""
+    version: str = ""
+    """That a definition states, without its variant; empty for an image, whose config says it."""
 
 
 def snapshot_of_image(facts: Facts, name: str) -> Snapshot:
@@ -70,9 +72,11 @@ def snapshot_of_lock(
     if isinstance(definition, ServiceDefinition):
         contract = service_contract(definition, None, None)
     elif definition is not None:
-        chosen = variant or definition.variants[-1].name
-        contract = base_contract(definition, chosen, None, None)
-        names = None if variant is None else frozenset(each.name for each in definition.lineage(variant))
+        contract = base_contract(definition, variant or RUNTIME, None, None)
+    if variant is not None and not isinstance(definition, ServiceDefinition):
+        # Without the definition nothing says what a variant extends; hardly one extends anything but the runtime.
+        lineage = [] if definition is None else definition.lineage(variant)
+        names = frozenset({RUNTIME, variant, *(each.name for each in lineage)})
     return Snapshot(
         name=name,
         kind="lock",
@@ -99,6 +103,7 @@ def snapshot_of_lock(
         contract=contract,
         facts=None,
         lock=lock,
+        version="" if definition is None else definition.version,
     )
 
 

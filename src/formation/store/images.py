@@ -37,14 +37,14 @@ def tag_image(store: Store, reference: Reference, descriptor: Descriptor) -> Non
     if reference.tag is None or reference.digest is not None:
         raise UsageError(f"{reference} cannot be given to an image: write REPOSITORY:TAG")
     value = {"reference": str(reference), "descriptor": descriptor_json(descriptor)}
-    write_bytes(_record(store, reference), json_bytes(value))
+    write_bytes(record_path(store, reference), json_bytes(value))
 
 
 def find_image(store: Store, reference: Reference) -> StoredImage:
     """The image that `reference` names by tag, digest or both. Raises FormationError when the store has none."""
     if reference.digest is not None:
         return _find_digest(store, reference)
-    path = _record(store, reference)
+    path = record_path(store, reference)
     if not path.exists():
         known = ", ".join(str(image.reference) for image in list_images(store)[:10])
         raise FormationError(f"the store has no image {reference}", hint=f"it has: {known or 'none; formation build'}")
@@ -65,7 +65,7 @@ def list_images(store: Store) -> tuple[StoredImage, ...]:
 def remove_image(store: Store, reference: Reference) -> None:
     """Forgets `reference`; its blobs stay until a prune. Raises FormationError when the store does not have it."""
     find_image(store, reference)
-    _record(store, reference).unlink(missing_ok=True)
+    record_path(store, reference).unlink(missing_ok=True)
 
 
 def _find_digest(store: Store, reference: Reference) -> StoredImage:
@@ -80,7 +80,8 @@ def _find_digest(store: Store, reference: Reference) -> StoredImage:
     raise FormationError(f"the store has no image {reference}", hint="formation images")
 
 
-def _record(store: Store, reference: Reference) -> Path:
+def record_path(store: Store, reference: Reference) -> Path:
+    """The file that says what `reference` stands for; not there when the store has no such image."""
     return store.images / f"{hexadecimal(sha256(str(reference).encode()))}.json"
 
 

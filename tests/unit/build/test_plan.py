@@ -9,7 +9,7 @@ import pytest
 
 from formation.build.base import inputs_of
 from formation.build.image import assemble_image, platform_of
-from formation.build.plan import Plan, make_job, make_plan, plan_key
+from formation.build.plan import Plan, make_job, make_plan, plan_key, sibling_keys
 from formation.build.system_files import system_files
 from formation.definition.load import load_definition
 from formation.definition.values import Definition
@@ -201,3 +201,9 @@ def test_the_image_says_what_the_definition_says(definition: Definition, tmp_pat
 )
 def test_architectures_have_the_names_of_oci(debian: str, oci: str) -> None:
     assert platform_of(debian).architecture == oci
+
+
+def test_siblings_are_the_builds_of_the_same_for_the_other_architectures(definition: Definition) -> None:
+    here, there = (make_plan(definition, LOCK, "lock", "dev", name) for name in ("amd64", "arm64"))
+    assert sibling_keys(here) == (plan_key(there),)
+    assert sibling_keys(there) == (plan_key(here),)

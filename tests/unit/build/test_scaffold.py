@@ -49,11 +49,11 @@ def test_the_service_is_in_the_namespace_of_its_base(tmp_path: Path):
     assert list(names.values()) == ["formation/a", "a", "t/u/a", "a"]
 
 
-def test_the_first_tcp_port_is_what_is_checked(tmp_path: Path):
-    def check(*ports: str) -> object:
-        return yaml.safe_load(scaffold(NewService("a", ports=ports), tmp_path)["formation.yaml"]).get("health_check")
+def test_the_first_tcp_port_is_what_is_checked_and_else_the_first_process(tmp_path: Path):
+    def check(*ports: str) -> dict[str, list[str]]:
+        return yaml.safe_load(scaffold(NewService("a", ports=ports), tmp_path)["formation.yaml"])["health_check"]
 
-    assert check("53/udp") is None
+    assert check("53/udp")["command"] == ["grep", "-qa", "^/usr/local/bin/a", "/proc/1/cmdline"]
     assert check("53/udp", "853")["command"] == ["socat", "-u", "OPEN:/dev/null", "TCP:127.0.0.1:853"]
 
 

@@ -150,6 +150,12 @@ def test_a_history_that_does_not_fit_is_told_of():
     assert ids(verified(image).findings) == ["oci-metadata"]
 
 
+def test_too_few_diff_ids_hide_nothing_else():
+    image = sound_image([changed("usr/bin/tool", b"x")])
+    fewer = with_config(image, lambda config: config["rootfs"]["diff_ids"].pop())
+    assert ids(verified(fewer).findings) == ["oci-metadata", "layer-diff-id", "package-file-changed"]
+
+
 def test_the_layers_of_the_base_below_a_service_are_compared():
     base = sound_image()
     said = {BASE_DIGEST: base.digest, BASE_NAME: "formation/base:1.0.0"}

@@ -7,7 +7,8 @@ import pytest
 
 from formation.definition.values import Directory, File, Group, User
 from formation.errors import DefinitionError, FormationError
-from formation.install.additions import Added, Additions, pin, realise
+from formation.install.additions import Added, Additions, Link, pin, realise
+from formation.install.view import TreesView
 
 EPOCH = 86_400 * 20_000
 
@@ -27,16 +28,8 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def look(root: Path):
-    def look(path: str) -> Path | None:
-        place = root / path
-        return place if place.is_symlink() or place.exists() else None
-
-    return look
-
-
 def added(additions: Additions, root: Path) -> Mapping[str, Added]:
-    return {item.entry.path: item for item in realise(additions, look(root), EPOCH)}
+    return {item.entry.path: item for item in realise(additions, TreesView([root]), EPOCH)}
 
 
 def test_accounts_come_before_what_they_own(tree: Path) -> None:

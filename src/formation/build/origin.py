@@ -1,0 +1,71 @@
+"""Which commit a definition is from, as Git tells: for the labels `revision` and `source` of its image."""
+
+import hashlib
+import re
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_PATIENCE = 5
+"""Seconds after which a repository that does not answer counts as none."""
+_COMMIT = re.compile(r"[0-9a-f]{40,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a service's definition comes from, as far as anybody knows."""
+
+    revision: str | None = None
+    """The commit."""
+    source: str | None = None
+    """A URL."""
+
+    @property
+    def key(self) -> str:
+        """Its part in the name of a build: equal keys, equal labels."""
+        return hashlib.sha256(repr((self.revision, self.source)).encode()).hexdigest()[:16]
+
+
+def origin_of(directory: Path, environment: Mapping[str, str]) -> Origin:
+    """The last commit that changed `directory`, and the address of its repository's remote `origin`.
+
+    Without the commit where a file that Git tracks was edited since: then no commit has what is built. Nothing at all
+    where Git is missing, there is no repository, or it belongs to somebody else. The commit is that of the directory,
+    not that of the repository, so that the image of one service stays as it is when another one changes.
+    """
+    source = _source(_git(directory, environment, "config", "--get", "remote.origin.url"))
+    if _git(directory, environment, "status", "--porcelain", "--untracked-files=no", "--", ".") != "":
+        return Origin(None, source)
+    commit = _git(directory, environment, "log", "-1", "--format=%H", "--", ".")
+    return Origin(commit if commit is not None and _COMMIT.fullmatch(commit) else None, source)
+
+
+def _git(directory: Path, environment: Mapping[str, str], *words: str) -> str | None:
+    """What Git answers; None when it cannot."""
+    # Reading must neither write the index nor start what a repository's configuration names.
+    command = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(directory), *words]
+    try:
+        ended = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=dict(environment), timeout=_PATIENCE
+        )
+    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
+        return None
+    return ended.stdout.strip() if ended.returncode == 0 else None
+
+
+def _source(url: str | None) -> str | None:
+    """The address as a label can have it: a URL without a login; None for what is none."""
+    if url is None:
+        return None
+    # git@host:path is how ssh is written for short.
+    short = re.fullmatch(r"(?:[^@/:\s]+@)?([^/:\s]+):(?!//)(\S+)", url)
+    parts = urlsplit(f"ssh://{short[1]}/{short[2]}" if short else url)
+    try:
+        if parts.scheme not in ("https", "http", "ssh", "git") or not parts.hostname:
+            return None
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return None
+    return f"{parts.scheme}://{parts.hostname}{port}{parts.path}"

@@ -1,0 +1,59 @@
+"""Building the image of a service: from a plan to an image in the store, or straight to it when nothing has changed."""
+
+from collections.abc import Sequence
+
+from formation.build.application import FactsView, additions_of
+from formation.build.origin import Origin
+from formation.build.package_layers import PackageLayers, Tools, package_layers
+from formation.build.recall import BuiltImage, complete_image, known_image, remember_image, tag
+from formation.build.service import ServicePlan
+from formation.build.service_image import COMPRESSION, assemble_service
+from formation.contents.filesystem import filesystem
+from formation.contents.image import scan_layers
+from formation.errors import FormationError
+from formation.install.application import application_layer
+from formation.install.job import BuiltLayer
+from formation.install.layer import LayerStore
+from formation.oci.descriptor import Descriptor
+from formation.oci.image import Layer
+from formation.oci.media_types import layer_media_type
+from formation.store.blobs import StoreBlobs
+from formation.store.locking import in_use, work_directory
+from formation.store.store import Store
+
+
+def build_service(plan: ServicePlan, store: Store, tools: Tools, origin: Origin) -> BuiltImage:
+    """Builds the image of `plan`, tags it and gives it.
+
+    Raises FormationError and its kinds; the store keeps what was made until then, and the tag stays where it was.
+    """
+    with in_use(store):
+        key = f"{plan.key}-{origin.key}"
+        image = known_image(store, key)
+        reused = image is not None
+        if image is None:
+            packages = package_layers(plan, store, tools)
+            descriptor = _assemble(plan, packages, store, tools, origin)
+            remember_image(store, key, descriptor)
+            image = complete_image(store, descriptor)
+            if image is None:
+                raise FormationError("the image was built, and is not in the store", hint="formation cache prune")
+        reference = f"{plan.service.name}:{plan.service.version}"
+        base_layers = len(plan.base.manifest.layers)
+        return BuiltImage(tag(store, [reference], [image]), image, len(plan.packages), reused, base_layers)
+
+
+def _assemble(plan: ServicePlan, packages: PackageLayers, store: Store, tools: Tools, origin: Origin) -> Descriptor:
+    above = scan_layers(_as_layers(packages.layers, store), store, workers=tools.workers)
+    below = FactsView(filesystem((*plan.contents, *above)))
+    with work_directory(store) as work:
+        kept = LayerStore(store.segments, store.trees, store.layers, store.blobs, work, COMPRESSION)
+        top = application_layer(kept, additions_of(plan, below), below, packages.epoch)
+    return assemble_service(store, plan, (*packages.layers, top), packages.epoch, origin)
+
+
+def _as_layers(built: Sequence[BuiltLayer], store: Store) -> tuple[Layer, ...]:
+    return tuple(
+        Layer(Descriptor(layer_media_type(each.compression), each.digest, each.size), each.diff_id, StoreBlobs(store))
+        for each in built
+    )

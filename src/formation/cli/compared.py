@@ -1,0 +1,104 @@
+"""The two sides of a comparison, from whatever the command line names: images of any source, locks, definitions."""
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from formation.cli.context import Context
+from formation.cli.parser import Parser
+from formation.cli.registry_options import add_registry_options
+
+if TYPE_CHECKING:
+    from formation.definition.service_values import ServiceDefinition
+    from formation.definition.values import Definition
+    from formation.lock.model import Lock
+    from formation.progress import Progress
+    from formation.release.difference import Difference
+    from formation.release.snapshot import Snapshot
+
+
+def add_comparison_options(parser: Parser) -> None:
+    """Adds what `snapshots` and `with_news` read, besides the names of the two sides."""
+    parser.add_argument("--variant", metavar="NAME", help="of locks: which variant (default: all, or the other's)")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="which image, where a name stands for several")
+    parser.add_argument("--no-changelogs", action="store_true", help="do not look for the packages' changelogs")
+    parser.add_argument("--offline", action="store_true", help="download no package for its changelog")
+    add_registry_options(parser)
+
+
+@contextmanager
+def snapshots(
+    names: tuple[str, str], arguments: Namespace, context: Context, progress: "Progress"
+) -> Iterator[tuple["Snapshot", "Snapshot"]]:
+    """What the two `names` stand for, usable while the block runs. Raises as `opened_name` and `read_lock`."""
+    from formation.cli.image_source import opened_name
+    from formation.contents.image import scan_image
+    from formation.contract.facts import facts_of
+    from formation.release.snapshot import snapshot_of_image, snapshot_of_lock
+
+    locks = [lock_file(context, name) for name in names]
+    with ExitStack() as stack:
+        found: list[Snapshot | None] = [None, None]
+        for number, name in enumerate(names):
+            if locks[number] is None:
+                _, image = stack.enter_context(opened_name(name, arguments, context, progress))
+                contents = scan_image(image, context.store, workers=os.cpu_count() or 1, progress=progress)
+                found[number] = snapshot_of_image(facts_of(contents), name)
+        for number, path in enumerate(locks):
+            if path is not None:
+                variant = arguments.variant or _variant_of(found[1 - number])
+                lock, definition = _read(path)
+                found[number] = snapshot_of_lock(lock, names[number], definition, variant)
+        old, new = found
+        assert old is not None and new is not None
+        yield old, new
+
+
+def with_news(difference: "Difference", arguments: Namespace, context: Context, progress: "Progress") -> "Difference":
+    """The difference with what the changelogs say, unless nobody wants to know."""
+    from dataclasses import replace
+
+    from formation.network import Downloader, Proxies
+    from formation.release.gather import Gathering
+    from formation.store.locking import in_use
+
+    if arguments.no_changelogs:
+        return difference
+    proxies = Proxies.of(context.environment)
+    with Downloader(progress=progress, proxies=proxies) as downloader, in_use(context.store):
+        gathering = Gathering(difference, context.store, None if arguments.offline else downloader, progress)
+        news = gathering.run()
+    return replace(difference, news=news, notes=(*difference.notes, *gathering.notes))
+
+
+def lock_file(context: Context, name: str) -> Path | None:
+    """The lock that `name` is, or that lies in the directory or beside the definition that it is; None for an image."""
+    path = context.path(name)
+    if path.is_dir():
+        return path / "formation.lock"
+    if path.suffix in (".yaml", ".yml") and path.is_file():
+        return path.with_suffix(".lock")
+    return path if path.is_file() else None
+
+
+def _read(path: Path) -> "tuple[Lock, Definition | ServiceDefinition | None]":
+    """The lock, and the definition beside it where there is one."""
+    from formation.definition.load import load_any
+    from formation.lock.lockfile import read_lock
+
+    beside = path.with_suffix(".yaml")
+    return read_lock(path), load_any(beside) if beside.is_file() else None
+
+
+def _variant_of(other: "Snapshot | None") -> str | None:
+    """Which variant a lock is compared with; None when that is a lock too: then all of both."""
+    if other is None or other.facts is None:
+        return None
+    from formation.registry.tag_plan import parse_version_tag
+
+    version = other.facts.image.config.execution.labels.get("org.opencontainers.image.version", "")
+    tag = parse_version_tag(version)
+    return tag.variant or "runtime" if tag is not None else "runtime"

@@ -1,0 +1,244 @@
+"""`formation release`: the version that a change deserves, and writing it down."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from formation.cli.compared import add_comparison_options
+from formation.cli.context import Context
+from formation.cli.parser import Subparsers, add_command
+from formation.cli.text import printable
+
+if TYPE_CHECKING:
+    from formation.definition.service_values import ServiceDefinition
+    from formation.definition.values import Definition
+    from formation.progress import Progress
+    from formation.release.levels import Reason
+    from formation.release.review import Review
+
+_COLOURS = {"major": "\x1b[31m", "minor": "\x1b[33m", "patch": "\x1b[32m"}
+_MOST_PATCHES = 10
+"""Reasons for a patch that are shown: newer packages, of which `diff` tells more."""
+
+
+def register(subparsers: Subparsers) -> None:
+    """Adds the command."""
+    parser = add_command(
+        subparsers,
+        "release",
+        "tell which version a change deserves, and write it down",
+        """
+        Compares what the definition and its lock make now with the release before. A patch keeps the contract and has
+        newer packages of the same suite; a minor version adds something; a major version takes away or changes
+        something that a service may rely on: a package, library, command, user or group id, the owner or a tighter mode
+        of a directory, an environment value, a volume, what runs and as whom, the C library or the suite.
+
+        `release check` says which, and why, item by item. Exit code 1: the definition's version is too small.
+
+        `release` alone writes the version into formation.yaml, only that line, and an entry into CHANGELOG.md beside
+        it; --version chooses a larger one, and one that is too small is refused. Nothing is built under a tag or
+        published.
+
+        The release before is the highest version of that name in the store that is not above the definition's, or in
+        the registry that --since names.
+        """,
+        """
+        formation release check docker/base
+        formation release check docker/base --since docker://registry.example.com/formation/base
+        formation release docker/base --dry-run
+        formation release docker/base --version 2.0.0
+        formation release check --old formation/base:1.0.0 --new docker-daemon:formation/base:latest
+        """,
+    )
+    parser.add_argument(
+        "words",
+        nargs="*",
+        metavar="[check] DIR",
+        help="directory of formation.yaml, or the file (default: the current directory); check: write nothing",
+    )
+    parser.add_argument("--version", metavar="X.Y.Z", help="the version to judge or to write (default: the smallest)")
+    parser.add_argument(
+        "--since", "--old", dest="old", metavar="IMAGE", help="the release before: an image, a lock, docker://REPO"
+    )
+    parser.add_argument("--new", metavar="IMAGE", help="check: judge this image or lock instead of the definition")
+    parser.add_argument(
+        "--no-build", action="store_true", help="build nothing: compare packages only, from the definition's lock"
+    )
+    add_comparison_options(parser)
+    parser.add_argument("--dry-run", action="store_true", help="write nothing; show the entry")
+    parser.add_argument("--json", action="store_true", help="print level, versions and reasons as JSON")
+
+
+def run(arguments: Namespace, context: Context) -> int:
+    """Runs the command."""
+    import gc
+
+    from formation.errors import UsageError
+
+    # As in `verify`: ten thousands of tuples without cycles.
+    gc.disable()
+    words = list(arguments.words)
+    check = words[:1] == ["check"]
+    rest = words[1:] if check else words
+    if len(rest) > 1:
+        raise UsageError(f"one definition is released at a time, and these are {len(rest)}", hint="see --help")
+    if arguments.new is not None:
+        if not check or arguments.old is None or rest:
+            raise UsageError("--new goes with `release check --old IMAGE`, and without a definition")
+        return _check_named(arguments, context)
+    return _of_definition(arguments, context, context.path(rest[0] if rest else "."), check)
+
+
+def _check_named(arguments: Namespace, context: Context) -> int:
+    from formation.cli.release_review import review_named
+
+    with context.progress() as progress:
+        found = review_named(arguments, context, progress, arguments.version)
+    _print(arguments, context, found)
+    return 0 if found.verdict is None or found.verdict.enough else 1
+
+
+def _of_definition(arguments: Namespace, context: Context, path: Path, check: bool) -> int:
+    from formation.cli.release_review import review_definition
+    from formation.definition.load import load_any
+
+    with context.progress() as progress:
+        definition = load_any(path)
+        found = review_definition(definition, arguments, context, progress, arguments.version)
+        if found is None or found.verdict is None:
+            return _first(arguments, context, definition, check, progress)
+        if check:
+            _print(arguments, context, found)
+            return 0 if found.verdict.enough else 1
+        return _write(arguments, context, definition, found)
+
+
+def _first(
+    arguments: Namespace,
+    context: Context,
+    definition: "Definition | ServiceDefinition",
+    check: bool,
+    progress: "Progress",
+) -> int:
+    """There is nothing before: any version will do, and it is the definition's, or the one that was asked for."""
+    version = arguments.version or definition.version
+    if arguments.json:
+        context.write_json({"previous": None, "level": None, "deserved": None, "version": version, "enough": True})
+        return 0
+    where = arguments.old or "the store"
+    context.write(f"{where} has no release of {definition.name} up to {version}: this is the first\n")
+    if not check and version != definition.version:
+        _write_version(arguments, context, definition, version)
+    return 0
+
+
+def _write(
+    arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", found: "Review"
+) -> int:
+    """Writes version and entry, or refuses. Running it again changes nothing more."""
+    from formation.errors import AnswerIsNo
+    from formation.release.levels import Level
+    from formation.release.notes import NAME, entry, read_notes, with_entry, write_notes
+    from formation.release.versions import judge_version
+
+    verdict = found.verdict
+    assert verdict is not None
+    if not verdict.enough and arguments.version is not None:
+        gravest = next(iter(found.reasons), None)
+        why = f": {gravest.text}" if gravest is not None else ""
+        message = f"{arguments.version} is too small after {verdict.previous} for a {verdict.level} change{why}"
+        raise AnswerIsNo(message, hint=f"formation release {_shown(arguments)}--version {verdict.deserved}")
+    if verdict.level is Level.NONE and arguments.version is None:
+        _print(arguments, context, found)
+        return 0
+    version = verdict.version if verdict.enough and verdict.version is not None else verdict.deserved
+    verdict = judge_version(verdict.previous, verdict.level, version)
+    text = entry(verdict, version, found.differences, found.reasons, context.now)
+    notes = definition.path.resolve().parent / NAME
+    whole = with_entry(read_notes(notes), version, text)
+    if not arguments.dry_run:
+        # The version last: a run that was cut between the two is finished by the next.
+        write_notes(notes, whole)
+    if arguments.json:
+        context.write_json({**_as_data(found), "written": not arguments.dry_run, "release": version, "entry": text})
+    else:
+        context.write(text if arguments.dry_run else f"{notes}: wrote the entry of {version}\n")
+    _write_version(arguments, context, definition, version)
+    return 0
+
+
+def _shown(arguments: Namespace) -> str:
+    return "".join(f"{word} " for word in arguments.words)
+
+
+def _write_version(
+    arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", version: str
+) -> None:
+    from formation.release.definition_edit import with_version, write_version
+
+    content = with_version(definition.path, version)
+    changed = definition.version != version
+    if changed and not arguments.dry_run:
+        write_version(definition.path, content)
+    if not arguments.json:
+        verb = "is" if not changed else "would become" if arguments.dry_run else "is now"
+        context.write(f"{definition.shown_path}: version {verb} {version}\n")
+
+
+def _print(arguments: Namespace, context: Context, found: "Review") -> None:
+    if arguments.json:
+        context.write_json(_as_data(found))
+    else:
+        context.write(_text(found, colour=context.colour and context.stdout_is_terminal))
+
+
+def _text(found: "Review", *, colour: bool) -> str:
+    lines = []
+    shown_patches = 0
+    for reason in found.reasons:
+        if reason.level.name == "PATCH":
+            shown_patches += 1
+            if shown_patches > _MOST_PATCHES:
+                continue
+        lines.append(_line(reason, colour))
+    if shown_patches > _MOST_PATCHES:
+        lines.append(f"       … {shown_patches - _MOST_PATCHES} more of the level patch")
+    lines += [f"note: {printable(note)}" for note in found.notes]
+    return "".join(f"{line}\n" for line in (*lines, _conclusion(found)))
+
+
+def _line(reason: "Reason", colour: bool) -> str:
+    level = str(reason.level)
+    style, reset = (_COLOURS[level], "\x1b[0m") if colour else ("", "")
+    variant = f" [{reason.variant}]" if reason.variant else ""
+    return f"{style}{level}{reset}  {printable(reason.text)}{printable(variant)}"
+
+
+def _conclusion(found: "Review") -> str:
+    verdict = found.verdict
+    if verdict is None:
+        return f"the change is {found.level}; nothing says which version came before"
+    if not verdict.level:
+        said = f"nothing changed since {verdict.previous}"
+    else:
+        said = f"a {verdict.level} change since {verdict.previous}: it deserves {verdict.deserved}"
+    if verdict.version is None:
+        return said
+    return f"{said}; {verdict.version} is {'enough' if verdict.enough else 'too small'}"
+
+
+def _as_data(found: "Review") -> dict[str, Any]:
+    verdict = found.verdict
+    return {
+        "level": str(found.level),
+        "previous": verdict.previous if verdict else None,
+        "deserved": verdict.deserved if verdict else None,
+        "version": verdict.version if verdict else None,
+        "enough": verdict.enough if verdict else None,
+        "cves": sorted({cve for difference in found.differences for cve in difference.cves}),
+        "reasons": [
+            {"level": str(each.level), "rule": each.rule, "text": each.text, "variant": each.variant or "runtime"}
+            for each in found.reasons
+        ],
+        "notes": list(found.notes),
+    }

@@ -1,0 +1,79 @@
+"""The images that a definition makes now, for a look at them: built where the store lacks them, and given no tag."""
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from formation.cli.context import Context
+
+if TYPE_CHECKING:
+    from formation.build.plan import Plan
+    from formation.definition.values import Definition
+    from formation.oci.image import Image
+    from formation.progress import Progress
+
+_NAME = "localhost/formation-release"
+"""The name that the images have meanwhile: the release that carries their own stays where it is."""
+
+
+@contextmanager
+def built_images(
+    definition: "Definition", arguments: Namespace, context: Context, progress: "Progress"
+) -> "Iterator[dict[str, Image]]":
+    """Variant → image for this machine, usable while the block runs. The lock is fresh. Raises as a build."""
+    from formation.build.plan import make_plan, plan_key
+    from formation.build.recall import known_image
+    from formation.lock.lockfile import lock_path, lock_text, read_lock
+    from formation.store.locking import in_use
+
+    lock = read_lock(lock_path(definition.path))
+    architecture = _architecture(definition, arguments.platform)
+    with in_use(context.store):
+        images = {}
+        for variant in definition.variants:
+            plan = make_plan(definition, lock, lock_text(lock), variant.name, architecture)
+            image = known_image(context.store, plan_key(plan))
+            images[variant.name] = image or _build(plan, arguments, context, progress)
+        yield images
+
+
+def _build(plan: "Plan", arguments: Namespace, context: Context, progress: "Progress") -> "Image":
+    from formation.build.base import build_base
+    from formation.install.installer import Installer
+    from formation.network import Downloader, Proxies
+    from formation.oci.reference import parse_reference
+    from formation.store.images import remove_image
+
+    definition = replace(plan.definition, name=_NAME, tags=())
+    proxies = Proxies.of(context.environment)
+    with Downloader(progress=progress, proxies=proxies, offline=arguments.offline) as downloader, Installer() as agent:
+        built = build_base(
+            replace(plan, definition=definition),
+            context.store,
+            downloader,
+            progress,
+            agent,
+            workers=os.cpu_count() or 1,
+            overlay=context.environment.get("FORMATION_OVERLAY") != "0",
+        )
+    for reference in built.references:
+        remove_image(context.store, parse_reference(reference))
+    return built.image
+
+
+def _architecture(definition: "Definition", platform: str | None) -> str:
+    """The architecture to look at: what was asked for, this machine's, or the definition's first."""
+    from formation.errors import UsageError
+    from formation.oci.descriptor import parse_platform_name
+
+    if platform is not None:
+        wanted = parse_platform_name(platform).architecture
+        if wanted not in definition.architectures:
+            known = ", ".join(definition.architectures)
+            raise UsageError(f"{definition.shown_path} is not for {platform}", hint=f"it is for: {known}")
+        return wanted
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "")
+    return machine if machine in definition.architectures else definition.architectures[0]

@@ -1,0 +1,186 @@
+"""What `formation release` compares: the release before, and the images that the definition makes now."""
+
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING
+
+from formation.cli.compared import lock_file, snapshots, with_news
+from formation.cli.context import Context
+from formation.cli.image_source import opened_name
+from formation.cli.registry_options import open_registry
+
+if TYPE_CHECKING:
+    from formation.definition.service_values import ServiceDefinition
+    from formation.definition.values import Definition
+    from formation.oci.image import Image
+    from formation.progress import Progress
+    from formation.release.previous import PreviousRelease
+    from formation.release.review import Review, VariantDifference
+    from formation.release.snapshot import Snapshot
+
+_VERSION = "org.opencontainers.image.version"
+
+
+def review_named(arguments: Namespace, context: Context, progress: "Progress", version: str | None) -> "Review":
+    """The review of `--new` after `--old`. Without a `version`, that of the new side is judged, when it states one."""
+    from formation.release.difference import compare
+    from formation.release.review import VariantDifference, review
+
+    names = arguments.old, arguments.new
+    with snapshots(names, arguments, context, progress) as (old, new):
+        difference = with_news(compare(old, new), arguments, context, progress)
+        part = VariantDifference("runtime", difference)
+        return review([part], stated_version(old), version or stated_version(new))
+
+
+def review_definition(
+    definition: "Definition | ServiceDefinition",
+    arguments: Namespace,
+    context: Context,
+    progress: "Progress",
+    version: str | None,
+) -> "Review | None":
+    """The review of what `definition` makes now, as `version` or as its own; None when there is no release before."""
+    from formation.release.review import review
+
+    version = version or definition.version
+    _refuse_stale(definition)
+    if arguments.old is not None and lock_file(context, arguments.old) is not None:
+        arguments.new = str(definition.path)
+        return review_named(arguments, context, progress, version)
+    with ExitStack() as stack:
+        made = stack.enter_context(_made(definition, arguments, context, progress))
+        previous = _previous(definition, arguments, context, progress, version, made)
+        if previous is None:
+            return None
+        parts = []
+        for variant, new in made.items():
+            name = previous if isinstance(previous, str) else previous.image(variant)
+            if name is not None:
+                parts.append(_part(name, variant, new, arguments, context, progress, stack))
+        parts += _elsewhere(parts)
+        old_version = stated_version(parts[0].difference.old) if isinstance(previous, str) else previous.version
+        had = set(made) if isinstance(previous, str) else {each for each in made if previous.image(each) is not None}
+        lost = () if isinstance(previous, str) else previous.variants - set(made)
+        return review(
+            parts, old_version, version, new_variants=[each for each in made if each not in had], lost_variants=lost
+        )
+
+
+def _refuse_stale(definition: "Definition | ServiceDefinition") -> None:
+    """Raises UsageError when the lock is not of the definition any more: what would be judged is not what is built."""
+    from formation.definition.service_values import ServiceDefinition
+    from formation.errors import UsageError
+    from formation.lock.check import staleness
+    from formation.lock.lockfile import lock_path, read_lock
+
+    if isinstance(definition, ServiceDefinition):
+        return
+    path = lock_path(definition.path)
+    reason = staleness(definition, read_lock(path))
+    if reason is not None:
+        raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {definition.path.parent}")
+
+
+def stated_version(side: "Snapshot") -> str | None:
+    """The version that an image or a definition states, without its variant; None when it states none."""
+    from formation.registry.tag_plan import parse_version_tag
+
+    text = side.version
+    if side.facts is not None:
+        image = side.facts.image
+        text = image.manifest.annotations.get(_VERSION) or image.config.execution.labels.get(_VERSION, "")
+        text = text if parse_version_tag(text) else side.name.rpartition(":")[2]
+    tag = parse_version_tag(text or "")
+    if tag is None:
+        return None
+    return tag.text.removesuffix(f"-{tag.variant}") if tag.variant else tag.text
+
+
+def _part(
+    name: str,
+    variant: str,
+    new: "Snapshot",
+    arguments: Namespace,
+    context: Context,
+    progress: "Progress",
+    stack: ExitStack,
+) -> "VariantDifference":
+    from formation.release.difference import compare
+    from formation.release.review import VariantDifference
+
+    _, image = stack.enter_context(opened_name(name, arguments, context, progress))
+    old = _snapshot(image, name, context, progress)
+    return VariantDifference(variant, with_news(compare(old, new), arguments, context, progress))
+
+
+def _elsewhere(parts: "list[VariantDifference]") -> "Iterator[VariantDifference]":
+    """The packages of the architectures that are not looked at, all variants together."""
+    from formation.release.difference import compare_elsewhere
+    from formation.release.review import VariantDifference
+
+    for part in parts[:1]:
+        difference = compare_elsewhere(part.difference.old, part.difference.new)
+        if difference is not None:
+            names = dict.fromkeys([*difference.old.packages, *difference.new.packages])
+            yield VariantDifference(", ".join(names), difference)
+
+
+def _snapshot(image: "Image", name: str, context: Context, progress: "Progress") -> "Snapshot":
+    from formation.contents.image import scan_image
+    from formation.contract.facts import facts_of
+    from formation.release.snapshot import snapshot_of_image
+
+    contents = scan_image(image, context.store, workers=os.cpu_count() or 1, progress=progress)
+    return snapshot_of_image(facts_of(contents), name)
+
+
+def _previous(
+    definition: "Definition | ServiceDefinition",
+    arguments: Namespace,
+    context: Context,
+    progress: "Progress",
+    version: str,
+    made: "dict[str, Snapshot]",
+) -> "PreviousRelease | str | None":
+    """The release before, or the name of the one image that `--since` says."""
+    from formation.oci.name import Transport
+    from formation.oci.reference import parse_reference
+    from formation.release.previous import previous_in_registry, previous_in_store
+
+    said = arguments.old
+    if said is None:
+        return previous_in_store(context.store, definition.name, version, [each.digest for each in made.values()])
+    if not said.startswith(Transport.REGISTRY.value):
+        return str(said)
+    reference = parse_reference(said.removeprefix(Transport.REGISTRY.value), default_tag=None)
+    if reference.digest is not None:
+        return str(said)
+    with open_registry(arguments, context, progress) as registry:
+        return previous_in_registry(registry, reference, version)
+
+
+@contextmanager
+def _made(
+    definition: "Definition | ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
+) -> "Iterator[dict[str, Snapshot]]":
+    """Variant → what the definition makes of it, while the block runs: images, or its lock under --no-build."""
+    from formation.cli.release_build import built_images
+    from formation.definition.service_values import ServiceDefinition
+    from formation.lock.lockfile import lock_path, read_lock
+    from formation.release.snapshot import snapshot_of_lock
+
+    shown = definition.shown_path
+    if arguments.no_build:
+        lock = read_lock(lock_path(definition.path))
+        variants = ["runtime"] if isinstance(definition, ServiceDefinition) else [v.name for v in definition.variants]
+        yield {variant: snapshot_of_lock(lock, shown, definition, variant) for variant in variants}
+        return
+    if isinstance(definition, ServiceDefinition):
+        with opened_name(f"{definition.name}:{definition.version}", arguments, context, progress) as (name, image):
+            yield {"runtime": _snapshot(image, str(name), context, progress)}
+        return
+    with built_images(definition, arguments, context, progress) as images:
+        yield {variant: _snapshot(image, shown, context, progress) for variant, image in images.items()}

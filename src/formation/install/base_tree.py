@@ -1,0 +1,117 @@
+"""A base image's layers as one tree on this machine: what the scripts of a service's packages stand on.
+
+The merged view of the layers (`contents.filesystem`) says beforehand which entry of which layer is left at each path.
+So a layer is read once, nothing is written that a later layer would remove, and no path of a layer is ever followed.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from formation.contents.filesystem import Filesystem
+from formation.contents.layer import LayerContents, LayerEntry
+from formation.entry import Entry, encode_path
+from formation.errors import FormationError
+from formation.install.unpack import TreeWriter
+from formation.oci.image import Layer
+from formation.oci.verified import CHUNK
+from formation.store.prune import mark_used
+from formation.store.store import Store
+from formation.tarstream import read_tar
+
+_FORMAT = 1
+"""Part of every tree's name: a change of what is unpacked must raise it."""
+_LATEST = 2**33 - 1
+_CAPABILITY = "security.capability"
+
+
+def base_tree(
+    store: Store, layers: Sequence[Layer], contents: Sequence[LayerContents], merged: Filesystem, work: Path
+) -> Path:
+    """The tree of `layers`, base layer first, in the store; made below `work`, on its file system, when it is missing.
+
+    Devices, pipes and sockets are left out: no script of a package needs those of an image. Raises IntegrityError and
+    MalformedError for a layer that is not what its digest promises, FormationError when it cannot be unpacked.
+    """
+    tree = store.trees / f"base-{chain_key(layers)}"
+    if tree.is_dir():
+        mark_used(tree)
+        return tree
+    size = sum(node.entry.size for _, node in merged)
+    free = shutil.disk_usage(work).free
+    if size > free:
+        raise FormationError(f"the base takes {size} bytes, and {work} has {free} left", hint="formation cache prune")
+    scratch = work / "base"
+    scratch.mkdir()
+    writer = TreeWriter(scratch, 0)
+    try:
+        for path, node in merged:
+            if node.entry.type == "directory":
+                writer.directory(_plain(path, node.entry))
+        for number, layer in enumerate(layers):
+            _unpack(layer, _wanted(number, contents[number], merged), writer, scratch)
+        writer.finish()
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise FormationError(f"the base cannot be unpacked: {reason}") from error
+    finally:
+        writer.close()
+    with contextlib.suppress(OSError):
+        # Another build may have been first; both have the same.
+        scratch.rename(tree)
+    return tree
+
+
+def chain_key(layers: Sequence[Layer]) -> str:
+    """The name of what `layers` hold: a function of their diffIDs."""
+    text = " ".join((f"base {_FORMAT}", *(layer.diff_id for layer in layers)))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_Wanted = Mapping[int, tuple[str, ...]]
+"""Number of an entry in its layer, from 0 → the paths at which its content is left."""
+
+
+def _wanted(number: int, contents: LayerContents, merged: Filesystem) -> _Wanted:
+    # Where a path occurs twice in a layer, the last counts.
+    last = {entry.path: index for index, entry in enumerate(contents.entries)}
+    wanted: dict[int, tuple[str, ...]] = {}
+    for path, node in merged:
+        if node.origin[0] == number and node.entry.type in ("file", "symlink") and node.origin[1] in last:
+            index = last[node.origin[1]]
+            wanted[index] = (*wanted.get(index, ()), path)
+    return wanted
+
+
+def _unpack(layer: Layer, wanted: _Wanted, writer: TreeWriter, tree: Path) -> None:
+    """Writes what is wanted of a layer, which is verified to its end."""
+    with layer.uncompressed() as stream:
+        chunks = iter(lambda: stream.read(CHUNK), b"")
+        # What is odd was judged when the layer was scanned; paths must come out as they did then.
+        for index, (entry, content) in enumerate(read_tar(chunks, "the base", lambda _: None)):
+            paths = wanted.get(index, ())
+            if not paths:
+                continue
+            first = _plain(paths[0], entry)
+            if entry.type == "symlink":
+                for path in paths:
+                    writer.symlink(replace(first, path=path))
+                continue
+            writer.file(first, content)
+            for name, value in entry.xattrs:
+                if name == _CAPABILITY:
+                    os.setxattr(tree / os.fsdecode(encode_path(first.path)), name, value, follow_symlinks=False)
+            for path in paths[1:]:
+                writer.hard_link(replace(first, path=path, target=first.path))
+        for _ in chunks:
+            pass
+
+
+def _plain(path: str, entry: Entry | LayerEntry) -> Entry:
+    """`entry` at `path`, with a time that every file system takes."""
+    time = min(max(entry.mtime, 0), _LATEST)
+    return Entry(path, entry.type, entry.mode, entry.uid, entry.gid, time, entry.size, entry.target)

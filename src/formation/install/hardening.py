@@ -1,0 +1,111 @@
+"""The measures of a definition's `hardening:` that installing takes: bits of programs, accounts, modes, traces."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from formation.debian.statoverrides import StatOverride
+from formation.definition.accounts import STATIC_USERS
+from formation.definition.hardening import BACKUPS, NO_LOGIN, TIGHT_DIRECTORIES, Hardening
+from formation.entry import Entry
+from formation.install.accounts import Accounts
+from formation.install.placement import SegmentSpec, merged_path
+from formation.install.view import View
+
+SPECIAL_BITS = 0o6000
+"""setuid and setgid."""
+
+_NO_SHELLS = frozenset({NO_LOGIN, "/sbin/nologin", "/usr/bin/false", "/bin/false"})
+
+
+@dataclass(frozen=True, slots=True)
+class Privileged:
+    """A program that runs with its owner's or group's rights, and shall not."""
+
+    path: str
+    """In the tree."""
+    uid: int
+    gid: int
+    mode: int
+    """Without the bits that give them."""
+
+
+def privileged(entries: Iterable[Entry], hardening: Hardening) -> tuple[Privileged, ...]:
+    """The setuid and setgid files among `entries` that the definition does not want so, all names of each."""
+    if hardening.setuid is None:
+        return ()
+    kept = {merged_path(path.lstrip("/")) for path in hardening.setuid}
+    return tuple(
+        Privileged(entry.path, entry.uid, entry.gid, entry.mode & ~SPECIAL_BITS)
+        for entry in entries
+        if entry.type in ("file", "hardlink") and entry.mode & SPECIAL_BITS and entry.path not in kept
+    )
+
+
+def without_privileges(spec: SegmentSpec, found: Iterable[Privileged]) -> SegmentSpec:
+    """`spec`, by which the programs that were `found` in a package have plain modes."""
+    return replace(spec, modes=tuple(sorted({*spec.modes, *((each.path, each.mode) for each in found)})))
+
+
+def overriding(
+    found: Iterable[Privileged], listed: Iterable[str], before: Iterable[StatOverride], accounts: Accounts
+) -> tuple[StatOverride, ...]:
+    """The overrides that keep what was `found` without privileges, after those that were there `before`.
+
+    `listed` are the paths of all packages, as they ship them. Scripts may have said something for a path already, such
+    as an owner that does not exist yet when the package is unpacked: ours comes in its place.
+    """
+    shipped = {merged_path(path.lstrip("/")): path for path in listed}
+    users, groups = _names(accounts.passwd), _names(accounts.group)
+    overrides = {override.path: override for override in before}
+    for each in found:
+        path = shipped.get(each.path, f"/{each.path}")
+        owner, group = users.get(each.uid, f"#{each.uid}"), groups.get(each.gid, f"#{each.gid}")
+        overrides[path] = StatOverride(path, owner, group, each.mode)
+    return tuple(overrides.values())
+
+
+def overridden(spec: SegmentSpec, listed: Sequence[str], before: Iterable[StatOverride]) -> SegmentSpec:
+    """`spec` with the modes that overrides of the image below give to files of the package, whose paths are `listed`.
+
+    That is what dpkg does when a service brings a newer version of a package of its base.
+    """
+    modes = {override.path: override.mode for override in before}
+    own = {(merged_path(path.lstrip("/")), modes[path]) for path in listed if path in modes}
+    return replace(spec, modes=tuple(sorted({*spec.modes, *own}))) if own else spec
+
+
+def without_shells(accounts: Accounts) -> Accounts:
+    """`accounts` in which nobody of base-passwd but root can log in: that leaves `sync` without its program."""
+    lines = []
+    for line in accounts.passwd.splitlines():
+        fields = line.split(":")
+        if len(fields) == 7 and fields[0] in STATIC_USERS and fields[0] != "root" and fields[6] not in _NO_SHELLS:
+            line = ":".join([*fields[:6], NO_LOGIN])
+        lines.append(line)
+    return replace(accounts, passwd="".join(f"{line}\n" for line in lines))
+
+
+def tightened(view: View, taken: Mapping[str, object], epoch: int) -> list[Entry]:
+    """The directories of TIGHT_DIRECTORIES that the image has with another mode; those of `taken` are decided."""
+    found = []
+    for path, mode in TIGHT_DIRECTORIES.items():
+        there = view.find(path.lstrip("/"))
+        if there is not None and there.type == "directory" and there.mode != mode and there.path not in taken:
+            found.append(replace(there, mode=mode, mtime=epoch))
+    return found
+
+
+def is_backup(path: str) -> bool:
+    """Whether `path`, without a leading slash, is a backup of an account file."""
+    return f"/{path}" in BACKUPS
+
+
+def _names(text: str) -> Mapping[int, str]:
+    """Id → name of passwd or group; the first of several."""
+    found: dict[int, str] = {}
+    for line in text.splitlines():
+        fields = line.split(":")
+        if len(fields) >= 4 and re.fullmatch("[0-9]{1,10}", fields[2]):
+            found.setdefault(int(fields[2]), fields[0])
+    return found

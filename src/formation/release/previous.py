@@ -1,0 +1,72 @@
+"""The release that a new one follows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from formation.errors import UsageError
+from formation.oci.name import Transport
+from formation.oci.reference import Reference, parse_reference
+from formation.registry.registry import Registry, tags
+from formation.registry.tag_plan import parse_version_tag
+from formation.release.versions import highest, parse_version
+from formation.store.images import list_images
+from formation.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class PreviousRelease:
+    """Where the images of a release are, one for each variant."""
+
+    transport: Transport
+    """The store or a registry."""
+    repository: str
+    version: str
+    tags: frozenset[str]
+    """All tags of the repository."""
+
+    def image(self, variant: str) -> str | None:
+        """The name of the image of a variant, `runtime` or another; None when it has none."""
+        tag = self.version if variant == "runtime" else f"{self.version}-{variant}"
+        return f"{self.transport.value}{self.repository}:{tag}" if tag in self.tags else None
+
+    @property
+    def variants(self) -> frozenset[str]:
+        """All variants of the release."""
+        found = (parse_version_tag(tag) for tag in self.tags)
+        return frozenset(
+            tag.variant or "runtime"
+            for tag in found
+            if tag is not None and tag.text == (f"{self.version}-{tag.variant}" if tag.variant else self.version)
+        )
+
+
+def previous_in_store(
+    store: Store, repository: str, version: str, not_digests: Iterable[str]
+) -> PreviousRelease | None:
+    """The highest version of `repository` in the store that is not above `version`; None when there is none.
+
+    An image with one of `not_digests` is no earlier release: it is the new one, built under its own version.
+    """
+    name = parse_reference(repository, default_tag=None).repository
+    unwanted = frozenset(not_digests)
+    found = {
+        image.reference.tag: image.descriptor.digest
+        for image in list_images(store)
+        if image.reference.repository == name and image.reference.tag is not None
+    }
+    known = [tag for tag, digest in found.items() if digest not in unwanted]
+    chosen = highest(known, version)
+    return None if chosen is None else PreviousRelease(Transport.STORE, name, chosen, frozenset(found))
+
+
+def previous_in_registry(registry: Registry, reference: Reference, version: str) -> PreviousRelease | None:
+    """The highest version in the registry's repository that is not above `version`; None when there is none.
+
+    `reference` may name one version, which is then taken whatever there is besides. Raises UsageError for a tag that
+    is no version, and as the registry's `tags` does.
+    """
+    found = frozenset(tags(registry.target(reference)))
+    chosen = highest(found, version) if reference.tag is None else parse_version(reference.tag).text
+    if reference.digest is not None:
+        raise UsageError(f"{reference} has a digest, and a release is known by its version")
+    return None if chosen is None else PreviousRelease(Transport.REGISTRY, reference.repository, chosen, found)

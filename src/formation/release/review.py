@@ -1,0 +1,68 @@
+"""A release looked at as a whole: all its variants, what each changed, and the version that this deserves."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from formation.release.difference import Difference
+from formation.release.levels import Level, Reason, judge, level_of
+from formation.release.versions import Verdict, judge_version
+
+
+@dataclass(frozen=True, slots=True)
+class VariantDifference:
+    """What changed in one variant."""
+
+    variant: str
+    difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a release changes."""
+
+    parts: tuple[VariantDifference, ...]
+    """The runtime variant first."""
+    reasons: tuple[Reason, ...]
+    """The gravest first; what a variant has of the runtime variant is told once."""
+    level: Level
+    verdict: Verdict | None
+    """None when nothing says which version came before."""
+    notes: tuple[str, ...]
+
+    @property
+    def differences(self) -> tuple[Difference, ...]:
+        return tuple(part.difference for part in self.parts)
+
+
+def review(
+    parts: Sequence[VariantDifference],
+    previous: str | None,
+    version: str | None,
+    *,
+    new_variants: Iterable[str] = (),
+    lost_variants: Iterable[str] = (),
+) -> Review:
+    """The review of `parts` as the release `version` after `previous`.
+
+    `new_variants` have no image in the previous release, `lost_variants` none in this one. Raises UsageError for what
+    is no version.
+    """
+    found: dict[tuple[Level, str, str], Reason] = {}
+    for name in new_variants:
+        _add(found, Reason(Level.MINOR, "variant-added", f"the variant {name} is new"))
+    for name in lost_variants:
+        _add(found, Reason(Level.MAJOR, "variant-removed", f"the variant {name} is gone"))
+    for part in parts:
+        difference = part.difference
+        variant = "" if part.variant == "runtime" else part.variant
+        for reason in judge(difference.packages, difference.changes, difference.files):
+            _add(found, Reason(reason.level, reason.rule, reason.text, variant))
+    reasons = tuple(sorted(found.values(), key=lambda reason: -reason.level))
+    level = level_of(reasons)
+    verdict = None if previous is None else judge_version(previous, level, version)
+    notes = dict.fromkeys(note for part in parts for note in part.difference.notes)
+    return Review(tuple(parts), reasons, level, verdict, tuple(notes))
+
+
+def _add(found: dict[tuple[Level, str, str], Reason], reason: Reason) -> None:
+    found.setdefault((reason.level, reason.rule, reason.text), reason)

@@ -1,0 +1,86 @@
+"""Which version a level asks for. Source: Semantic Versioning 2.0.0; clause 4: before 1.0.0 anything may change."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from formation.errors import UsageError
+from formation.registry.tag_plan import Release, VersionTag, parse_version_tag
+from formation.release.levels import Level
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a version is large enough."""
+
+    previous: str
+    level: Level
+    deserved: str
+    """The smallest version that is; the previous one when nothing changed."""
+    version: str | None
+    """The one that is judged; None: nobody named one."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether `version` may be given to the change. Where nothing changed, any that is not older may."""
+        if self.version is None:
+            return True
+        order = _order(parse_version(self.version))
+        if self.level is Level.NONE:
+            return order >= _order(parse_version(self.previous))
+        previous = parse_version(self.previous)
+        return order > _order(previous) and parse_version(self.version).release >= parse_version(self.deserved).release
+
+
+def parse_version(text: str) -> VersionTag:
+    """`text` as a version without a variant. Raises UsageError for another."""
+    found = parse_version_tag(text, "")
+    if found is None:
+        raise UsageError(f"{text[:100]!r} is not a version", hint="write MAJOR.MINOR.PATCH, such as 1.0.1")
+    return found
+
+
+def deserved(previous: str, level: Level) -> str:
+    """The smallest version after `previous` that `level` allows.
+
+    A pre-release has promised nothing yet: its own release may have any change.
+    """
+    tag = parse_version(previous)
+    old = tag.release
+    if level is Level.NONE:
+        return previous
+    if tag.prerelease:
+        return _text(old)
+    if level is Level.MAJOR and old.major:
+        return _text(Release(old.major + 1, 0, 0))
+    if level is Level.PATCH:
+        return _text(Release(old.major, old.minor, old.patch + 1))
+    return _text(Release(old.major, old.minor + 1, 0))
+
+
+def judge_version(previous: str, level: Level, version: str | None) -> Verdict:
+    """The verdict on `version` for a change of `level` since `previous`. Raises UsageError for what is no version."""
+    if version is not None:
+        parse_version(version)
+    return Verdict(previous, level, deserved(previous, level), version)
+
+
+def highest(tags: Iterable[str], at_most: str, variant: str = "") -> str | None:
+    """The greatest final version among `tags` that is not above `at_most`, without the variant's suffix.
+
+    A release of an older line follows the last of its own line. None when there is none.
+    """
+    limit = parse_version(at_most)
+    found = [tag for text in tags if (tag := parse_version_tag(text, variant)) is not None and not tag.prerelease]
+    line = [tag.release for tag in found if tag.release <= limit.release]
+    return _text(max(line)) if line else None
+
+
+def _order(tag: VersionTag) -> tuple[Release, bool, tuple[tuple[int, int, str], ...]]:
+    """Sorts as clause 11 says: a pre-release before its release, its parts one by one, numbers before words."""
+    parts = tag.prerelease.split(".") if tag.prerelease else []
+    key = tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in parts)
+    return tag.release, not tag.prerelease, key
+
+
+def _text(release: Release) -> str:
+    return f"{release.major}.{release.minor}.{release.patch}"

@@ -1,0 +1,87 @@
+"""What definitions say that an audit can hold an image to, and what they accept in it."""
+
+from collections.abc import Iterator, Sequence
+from urllib.parse import urlsplit
+
+from formation.debian.archive import Archive
+from formation.definition.audit_exceptions import AuditException
+from formation.definition.problems import joined_error, nearest
+from formation.definition.service_values import ServiceDefinition
+from formation.definition.values import Definition
+from formation.errors import FormationError, UsageError
+from formation.lock.lockfile import lock_path, read_lock
+from formation.security.findings import Kind
+from formation.security.fingerprints import fingerprints
+from formation.security.registry import CHECKS
+from formation.security.subject import Declared
+
+_LARGEST_KEY_FILE = 4 << 20
+
+
+def declared_by(definitions: Sequence[Definition | ServiceDefinition], architecture: str | None) -> Declared:
+    """What `definitions` say of an image for `architecture`: that of a service, that of its base, or both."""
+    services = [each for each in definitions if isinstance(each, ServiceDefinition)]
+    archives = [(definition, archive) for definition in definitions for archive in definition.archives or ()]
+    return Declared(
+        packages=_packages(definitions, architecture),
+        hosts=frozenset(urlsplit(archive.uri).hostname or "" for _, archive in archives),
+        keys=frozenset(key for definition, archive in archives for key in _keys(definition, archive)),
+        base=services[-1].base if services else None,
+    )
+
+
+def exceptions_by(definition: Definition | ServiceDefinition, variant: str) -> tuple[AuditException, ...]:
+    """What `definition` accepts in its image. Raises UsageError for a variant that a base does not have."""
+    if isinstance(definition, ServiceDefinition):
+        return definition.exceptions
+    names = [each.name for each in definition.variants]
+    if variant not in names:
+        raise UsageError(f"{definition.shown_path} has no variant {variant!r}", hint=f"it has: {', '.join(names)}")
+    return tuple(exception for each in definition.lineage(variant) for exception in each.exceptions)
+
+
+def kind_by(definitions: Sequence[Definition | ServiceDefinition]) -> Kind:
+    """What the image of `definitions` is for: they are those of a service with or without its base's, or a base's."""
+    return "service" if any(isinstance(each, ServiceDefinition) for each in definitions) else "base"
+
+
+def check_ids(exceptions: Sequence[AuditException]) -> None:
+    """Raises DefinitionError that names every exception of a check that there is not."""
+    known = [check.id for check in CHECKS]
+    problems: list[tuple[str, str | None]] = [
+        (f"{each.place}: there is no check {each.check!r}", nearest(each.check, known) or "docs/audit.md lists them")
+        for each in exceptions
+        if each.check not in known
+    ]
+    if problems:
+        raise joined_error(problems)
+
+
+def _packages(
+    definitions: Sequence[Definition | ServiceDefinition], architecture: str | None
+) -> frozenset[tuple[str, str]] | None:
+    if not any(isinstance(each, Definition) for each in definitions):
+        return None
+    found: set[tuple[str, str]] = set()
+    for definition in definitions:
+        path = lock_path(definition.path)
+        lock = read_lock(path) if path.exists() else None
+        if lock is None or architecture not in lock.packages:
+            return None
+        found.update((package.name, package.version) for package in lock.packages[architecture])
+    return frozenset(found)
+
+
+def _keys(definition: Definition | ServiceDefinition, archive: Archive) -> Iterator[str]:
+    for key in archive.keys:
+        path = definition.path.parent / key
+        # Names of shipped key sets have no file; theirs are Debian's.
+        if "/" not in key and not key.endswith((".asc", ".gpg", ".pgp")):
+            continue
+        try:
+            with path.open("rb") as file:
+                yield from fingerprints(file.read(_LARGEST_KEY_FILE))
+        except OSError as error:
+            raise UsageError(f"cannot read the key file {path}: {error.strerror}") from None
+        except FormationError as error:
+            raise UsageError(f"the key file {path} is none: {error.message}") from None

@@ -1,0 +1,34 @@
+"""All checks there are."""
+
+from typing import Final
+
+from formation.security.checks import (
+    accounts,
+    apt,
+    configuration,
+    history,
+    layers,
+    leftovers,
+    modes,
+    packages,
+    privileges,
+    provenance,
+    secrets,
+    support,
+)
+from formation.security.findings import Check
+
+_FAMILIES = (
+    *(configuration, secrets, layers, provenance, history, modes, accounts, privileges),
+    *(packages, support, apt, leftovers),
+)
+
+CHECKS: Final[tuple[Check, ...]] = tuple(
+    sorted((check for family in _FAMILIES for check in family.CHECKS), key=lambda check: check.number)
+)
+"""By number."""
+
+
+def check_named(name: str) -> Check | None:
+    """The check with the id `name`; None when there is none."""
+    return next((check for check in CHECKS if check.id == name), None)

@@ -1,0 +1,71 @@
+"""One tag for all architectures of one definition and lock, as far as the store has their images."""
+
+from pathlib import Path
+
+import pytest
+
+from formation.build.recall import BuiltImage, known_images, recall, remember, remember_image, tag
+from formation.oci.descriptor import Platform
+from formation.oci.image import Image
+from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from formation.oci.platform_index import VERSION
+from formation.oci.reference import parse_reference
+from formation.store.blobs import add_image
+from formation.store.images import find_image, open_stored
+from formation.store.store import Store
+from tiny_images import tiny_image
+
+NAME = "formation/base:1.0.0"
+REFERENCE = parse_reference(NAME)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def stored(store: Store):
+    """An image for an architecture, in the store under the name of its build, `key-ARCHITECTURE`."""
+
+    def make(architecture: str) -> Image:
+        image = tiny_image(architecture=architecture, annotations={VERSION: "1.0.0"})
+        add_image(store, image)
+        remember_image(store, f"key-{architecture}", image.descriptor)
+        return image
+
+    return make
+
+
+def test_a_tag_of_one_image_is_that_image(store, stored):
+    image = stored("amd64")
+    assert tag(store, [NAME], [image]) == (NAME,)
+    assert find_image(store, REFERENCE).descriptor == image.descriptor
+    assert image.descriptor.media_type == OCI_MANIFEST
+
+
+def test_a_tag_of_several_images_is_an_index_that_gives_each_by_its_platform(store, stored):
+    images = [stored(name) for name in ("arm64", "amd64")]
+    tag(store, [NAME], images)
+    assert find_image(store, REFERENCE).descriptor.media_type == OCI_INDEX
+    for image in images:
+        assert open_stored(store, REFERENCE, image.config.platform).digest == image.digest
+
+
+def test_an_unchanged_build_keeps_what_was_built_for_other_architectures_since(store, stored):
+    own = stored("amd64")
+    built = BuiltImage(tag(store, [NAME], [own]), own, 1, False, siblings=("key-arm64", "key-armhf"))
+    remember(store, "asked", built, {})
+    other = stored("arm64")
+    again = recall(store, "asked")
+    assert again is not None
+    assert (again.image.digest, again.siblings) == (own.digest, built.siblings)
+    assert open_stored(store, REFERENCE, Platform("linux", "arm64")).digest == other.digest
+    assert open_stored(store, REFERENCE, Platform("linux", "amd64")).digest == own.digest
+
+
+def test_a_sibling_that_has_lost_a_layer_is_left_out(store, stored):
+    image = stored("arm64")
+    assert known_images(store, ["key-arm64", "key-armhf"]) != ()
+    store.blob(image.manifest.layers[0].digest).unlink()
+    assert known_images(store, ["key-arm64", "key-armhf"]) == ()

@@ -1,0 +1,119 @@
+"""`formation build` for several architectures, with the building itself replaced."""
+
+import json
+import os
+import time
+
+import pytest
+
+from archives import HOUR, served
+from formation.build.recall import BuiltImage, known_images, remember_image, tag
+from formation.errors import FormationError
+from formation.oci.layout import open_layout
+from formation.oci.platform_index import VERSION
+from formation.registry.platforms import machine_platform
+from formation.store.blobs import add_image
+from tiny_images import tiny_image
+from workshop import Workshop
+
+TWO = "architectures: [amd64, arm64]\n"
+NAME = "formation/base:1.2.3"
+
+
+@pytest.fixture
+def workshop(tmp_path):
+    """An archive for two architectures, and a definition for both."""
+    (tmp_path / "served").mkdir()
+    with served(tmp_path / "served") as url:
+        workshop = Workshop(tmp_path, url)
+        workshop.publish(age=10 * HOUR, architectures=("amd64", "arm64"))
+        workshop.define("curl", TWO)
+        yield workshop
+
+
+@pytest.fixture
+def built(monkeypatch):
+    """Builds a tiny image instead of a real one; gives the architectures in the order in which they were built."""
+    order = []
+
+    def build(arguments, context, progress):
+        name = arguments.arch or "amd64"
+        if name == "s390x":
+            raise FormationError("this machine cannot run programs for s390x")
+        order.append(name)
+        image = tiny_image(architecture=name, annotations={VERSION: "1.2.3"})
+        add_image(context.store, image)
+        remember_image(context.store, f"key-{name}", image.descriptor)
+        siblings = tuple(f"key-{other}" for other in ("amd64", "arm64") if other != name)
+        references = tag(context.store, [NAME], (image, *known_images(context.store, siblings)))
+        return BuiltImage(references, image, 3, False, siblings=siblings)
+
+    monkeypatch.setattr("formation.cli.build._built", build)
+    return order
+
+
+def test_all_architectures_become_one_index_under_one_name(formation, workshop, built):
+    result = formation("build", "base", "--all-architectures", "--json")
+    assert result.code == 0, result.stderr
+    told = json.loads(result.stdout)
+    assert built == ["amd64", "arm64"] == [image["architecture"] for image in told["images"]]
+    row = json.loads(formation("images", "--json").stdout)["images"][0]
+    assert (row["reference"], row["digest"]) == (NAME, told["digest"]) == (told["reference"], row["digest"])
+    assert row["platform"] == "linux/amd64 linux/arm64"
+
+
+def test_architectures_that_are_named_are_built_in_the_definitions_order(formation, workshop, built):
+    result = formation("build", "base", "--arch", "arm64,amd64")
+    assert result.code == 0, result.stderr
+    assert built == ["amd64", "arm64"]
+    assert "arm64     sha256:" in result.stdout
+
+
+def test_one_architecture_later_keeps_the_image_of_the_other(formation, workshop, built):
+    for name in ("arm64", "amd64"):
+        assert formation("build", "base", "--arch", name).code == 0
+    shown = json.loads(formation("images", "--json").stdout)["images"]
+    assert [image["platform"] for image in shown] == ["linux/amd64 linux/arm64"]
+
+
+def test_a_name_of_several_means_the_image_for_this_machine(formation, workshop, built):
+    formation("build", "base", "--all-architectures")
+    shown = formation("inspect", NAME)
+    mine = machine_platform(os.uname().machine)
+    assert shown.code == 0, shown.stderr
+    assert f"platform:    {mine}\n" in shown.stdout
+    other = formation("inspect", NAME, "--platform", "linux/arm64")
+    assert "platform:    linux/arm64\n" in other.stdout
+
+
+def test_an_index_is_written_to_a_layout_whole(formation, workshop, built, tmp_path):
+    result = formation("build", "base", "--all-architectures", "--output", "oci:out", "--json")
+    assert result.code == 0, result.stderr
+    layout = open_layout(tmp_path / "out")
+    assert [entry.digest for entry in layout.index.manifests] == [json.loads(result.stdout)["digest"]]
+    for platform in ("linux/amd64", "linux/arm64"):
+        assert formation("inspect", "oci:out", "--check", "--platform", platform).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--arch", "amd64,s390x"), "is not for the architecture 's390x'"),
+        (("--arch", "amd64,"), "is not for the architecture ''"),
+        (("--all-architectures", "--output", "docker-archive:a.tar"), "holds one image, and 2 are asked for"),
+        (("--all-architectures", "--arch", "amd64"), "not allowed with argument"),
+    ],
+)
+def test_what_cannot_be_built_is_refused_before_anything_is(formation, workshop, built, words, message):
+    result = formation("build", "base", *words)
+    assert (result.code, built) == (2, [])
+    assert message in result.stderr
+
+
+def test_a_dry_run_says_what_each_architecture_takes(formation, workshop):
+    result = formation("build", "base", "--all-architectures", "--dry-run", now=int(time.time()))
+    assert result.code == 0, result.stderr
+    assert [line.split(" from ")[0] for line in result.stdout.splitlines()] == [
+        f"would build {NAME} for {name}" for name in ("amd64", "arm64")
+    ]
+    assert not (workshop.base / "formation.lock").exists()

@@ -1,0 +1,77 @@
+"""`formation diff` as a person types it."""
+
+import json
+
+import pytest
+
+from formation.cli.context import Context
+from formation.cli.main import run
+from formation.oci.layout import write_layout
+from layer_tars import directory, file
+from sound_image import STATUS, sound_image
+
+
+@pytest.fixture
+def with_layouts(formation):
+    """The command line beside oci:old and oci:new, which differ in a bit of everything."""
+    new = sound_image(
+        [
+            file("var/lib/dpkg/status", STATUS.replace("1.0-1", "1.0-2").encode()),
+            directory("var/log/formation", 0o700, 999, 999),
+            file("usr/bin/\x1b[31mevil`", b"x", mode=0o755),
+        ]
+    )
+    write_layout(formation.directory / "old", sound_image(), None)
+    write_layout(formation.directory / "new", new, None)
+    return formation
+
+
+def test_the_text_tells_what_changed_under_a_heading_for_each_kind(with_layouts):
+    result = with_layouts("diff", "oci:old", "oci:new")
+    assert result.code == 0
+    lines = result.stdout.splitlines()
+    assert lines[0].startswith("old  oci:old  ")
+    assert "packages: 1 upgraded" in lines
+    assert "  ~ tool 1.0-1 → 1.0-2" in lines
+    assert "  ~ /var/log/formation: mode 0750 → 0700" in lines
+    assert "  + �[31mevil`" in lines
+    assert "note: no changelog of tool: no package of theirs is pinned by a lock" in lines
+    assert "\x1b" not in result.stdout
+
+
+def test_an_image_has_no_difference_from_itself(with_layouts):
+    assert with_layouts("diff", "oci:old", "oci:old").stdout.splitlines()[-1] == "no difference"
+    assert "No difference." in with_layouts("diff", "oci:old", "oci:old", "--markdown").stdout
+
+
+def test_colours_are_for_terminals(with_layouts):
+    import io
+
+    out = io.StringIO()
+    context = Context(
+        {"FORMATION_STORE": "store", "PATH": ""}, with_layouts.directory, 0, out, io.StringIO(), True, False, True
+    )
+    assert run(["diff", "oci:old", "oci:new", "--no-changelogs"], context) == 0
+    assert "\x1b[33m  ~ tool 1.0-1 → 1.0-2\x1b[0m" in out.getvalue()
+
+
+def test_markdown_means_nothing_but_itself(with_layouts):
+    text = with_layouts("diff", "oci:old", "oci:new", "--markdown", "--no-changelogs").stdout
+    assert text.startswith("## oci:old → oci:new\n\nsize ")
+    assert "### Packages: 1 upgraded\n\n- tool 1.0-1 → 1.0-2\n" in text
+    assert "- added: �\\[31mevil\\`\n" in text
+
+
+def test_everything_is_data(with_layouts):
+    data = json.loads(with_layouts("diff", "oci:old", "oci:new", "--json").stdout)
+    (package,) = data["packages"]
+    assert (package["kind"], package["old"]["version"], package["new"]["version"]) == ("upgraded", "1.0-1", "1.0-2")
+    assert {"topic": "directory", "kind": "changed", "name": "/var/log/formation", "attribute": "mode", "old": "0750", "new": "0700"} in data["changes"]  # fmt: skip # noqa: E501
+    assert {file["path"] for file in data["files"]} >= {"/var/lib/dpkg/status", "/var/log/formation"}
+    assert [layer["kind"] for layer in data["layers"]] == ["kept", "added"]
+
+
+def test_a_name_that_is_neither_image_nor_lock_is_an_error(with_layouts):
+    (with_layouts.directory / "empty").mkdir()
+    assert with_layouts("diff", "oci:old", "empty").code == 2
+    assert "there is no lock" in with_layouts("diff", "empty", "oci:old").stderr

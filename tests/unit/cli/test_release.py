@@ -1,0 +1,205 @@
+"""`formation release` as a person types it: without building, which tests/integration does."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from fake_registry import FakeRegistry
+from formation.definition.load import load_definition
+from formation.lock.lockfile import lock_text
+from formation.lock.model import Lock, LockedPackage, LockedSuite
+from formation.oci.layout import write_layout
+from formation.oci.reference import parse_reference
+from formation.store.blobs import add_image
+from formation.store.images import tag_image
+from layer_tars import file
+from sound_image import EXECUTION, STATUS, sound_image
+
+DEFINITION = """\
+kind: base
+name: formation/base
+version: 1.0.0  # the tag
+distribution: debian/trixie
+architectures: [amd64]
+packages: [tool]
+"""
+ZERO = "sha256:" + "0" * 64
+NO_NEWS = ("--no-changelogs", "--no-build")
+
+
+def package(name: str, version: str) -> LockedPackage:
+    return LockedPackage(
+        name, version, "amd64", name, version, ZERO, 1, 1, "debian", "trixie", f"pool/{name}.deb",
+        ("runtime",), "requested", False,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def release(formation):
+    """The command line beside a definition whose 1.0.0 is in the store, and `release.lock(…)`."""
+    (formation.directory / "formation.yaml").write_text(DEFINITION)
+    descriptor = add_image(formation.store, sound_image())
+    tag_image(formation.store, parse_reference("formation/base:1.0.0"), descriptor)
+    return formation
+
+
+def lock(formation, **packages: str) -> None:
+    """Writes the lock of the definition."""
+    definition = load_definition(formation.directory)
+    suites = tuple(
+        LockedSuite(each.name, each.uri, suite, each.components, ZERO, 1, None, "0" * 40)
+        for each in definition.archives
+        for suite in each.suites
+    )
+    pinned = tuple(package(name, version) for name, version in packages.items())
+    text = lock_text(Lock(definition.digest, 1, suites, {"amd64": pinned}))
+    (formation.directory / "formation.lock").write_text(text)
+
+
+def test_a_newer_package_deserves_a_patch(release):
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    result = release("release", "check", *NO_NEWS)
+    assert result.code == 1
+    assert result.stdout.splitlines() == [
+        "patch  tool 1.0-1 → 1.0-2",
+        "note: packages were compared, and nothing else: that takes two images, or two locks beside their definitions",
+        "a patch change since 1.0.0: it deserves 1.0.1; 1.0.0 is too small",
+    ]
+    assert release("release", "check", "--version", "1.0.1", *NO_NEWS).code == 0
+
+
+def test_a_removed_package_deserves_a_major_version_and_less_is_refused(release):
+    lock(release, libc6="2.41-12")
+    before = (release.directory / "formation.yaml").read_text()
+    result = release("release", "--version", "1.1.0", *NO_NEWS)
+    assert result.code == 1
+    assert "1.1.0 is too small after 1.0.0 for a major change: the package tool is gone" in result.stderr
+    assert "hint: formation release --version 2.0.0" in result.stderr
+    assert (release.directory / "formation.yaml").read_text() == before
+    assert not (release.directory / "CHANGELOG.md").exists()
+
+
+def test_a_release_writes_one_line_and_an_entry_and_twice_is_as_once(release):
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    assert release("release", *NO_NEWS).code == 0
+    definition = release.directory / "formation.yaml"
+    assert definition.read_text() == DEFINITION.replace("1.0.0", "1.0.1")
+    notes = (release.directory / "CHANGELOG.md").read_text()
+    assert notes == (
+        "# Changelog\n\n## 1.0.1 - 2033-05-18\n\nKeeps the contract of 1.0.0.\n\n### Packages\n- tool 1.0-1 → 1.0-2\n"
+    )
+    again = release("release", *NO_NEWS)
+    assert again.code == 0
+    assert "version is 1.0.1" in again.stdout
+    assert definition.read_text() == DEFINITION.replace("1.0.0", "1.0.1")
+    assert (release.directory / "CHANGELOG.md").read_text() == notes
+
+
+def test_a_dry_run_writes_nothing(release):
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    result = release("release", "--dry-run", *NO_NEWS)
+    assert result.stdout.startswith("## 1.0.1 - ")
+    assert result.stdout.endswith("version would become 1.0.1\n")
+    assert (release.directory / "formation.yaml").read_text() == DEFINITION
+    assert not (release.directory / "CHANGELOG.md").exists()
+
+
+def test_a_larger_version_may_be_chosen(release):
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    assert release("release", "--version", "1.1.0", *NO_NEWS).code == 0
+    assert "version: 1.1.0  # the tag" in (release.directory / "formation.yaml").read_text()
+
+
+def test_nothing_changed_deserves_nothing(release):
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    result = release("release", *NO_NEWS)
+    assert result.stdout.splitlines()[-1] == "nothing changed since 1.0.0; 1.0.0 is enough"
+    assert not (release.directory / "CHANGELOG.md").exists()
+
+
+def test_a_stale_lock_is_refused(release):
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    (release.directory / "formation.yaml").write_text(DEFINITION.replace("[tool]", "[tool, curl]"))
+    result = release("release", "check", *NO_NEWS)
+    assert (result.code, "is stale: curl was added" in result.stderr) == (2, True)
+
+
+def test_the_first_release_may_have_any_version(formation):
+    (formation.directory / "formation.yaml").write_text(DEFINITION)
+    lock(formation, tool="1.0-1")
+    result = formation("release", "check", *NO_NEWS)
+    assert (result.code, result.stdout) == (
+        0,
+        "the store has no release of formation/base up to 1.0.0: this is the first\n",
+    )
+    assert formation("release", "--version", "2.0.0", *NO_NEWS).code == 0
+    assert "version: 2.0.0  # the tag" in (formation.directory / "formation.yaml").read_text()
+
+
+def test_the_previous_release_is_the_highest_of_the_line(release):
+    descriptor = add_image(
+        release.store, sound_image([file("var/lib/dpkg/status", STATUS.replace("1.0-1", "1.0-2").encode())])
+    )
+    for tag in ("1.0.1", "2.0.0", "1.0.2-rc.1", "latest"):
+        tag_image(release.store, parse_reference(f"formation/base:{tag}"), descriptor)
+    (release.directory / "formation.yaml").write_text(DEFINITION.replace("1.0.0", "1.0.5"))
+    lock(release, libc6="2.41-12", tool="1.0-3")
+    data = json.loads(release("release", "check", "--json", *NO_NEWS).stdout)
+    assert (data["previous"], data["deserved"], data["version"], data["enough"]) == ("1.0.1", "1.0.2", "1.0.5", True)
+    assert data["reasons"] == [
+        {"level": "patch", "rule": "package-upgraded", "text": "tool 1.0-2 → 1.0-3", "variant": "runtime"}
+    ]
+
+
+def test_two_images_are_judged_by_their_own_versions(formation):
+    labels = {"org.opencontainers.image.version": "1.0.1"}
+    write_layout(formation.directory / "old", sound_image(), None)
+    write_layout(
+        formation.directory / "new", sound_image(execution=replace(EXECUTION, user="root", labels=labels)), None
+    )
+    result = formation("release", "check", "--old", "oci:old", "--new", "oci:new")
+    assert result.code == 1
+    assert result.stdout.splitlines() == [
+        "major  configuration user: formation → root",
+        "a major change since 1.0.0: it deserves 2.0.0; 1.0.1 is too small",
+    ]
+    assert formation("release", "check", "--old", "oci:old", "--new", "oci:old").code == 0
+
+
+def test_a_lock_may_be_the_release_before(release, tmp_path):
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    old = tmp_path / "before"
+    old.mkdir()
+    for name in ("formation.yaml", "formation.lock"):
+        (old / name).write_bytes((release.directory / name).read_bytes())
+    (release.directory / "formation.yaml").write_text(DEFINITION + "environment: {LANG: C.UTF-8}\n")
+    result = release("release", "check", "--since", "before", "--no-changelogs")
+    assert (result.code, result.stdout.splitlines()[0]) == (1, "minor  environment LANG added")
+
+
+def test_the_release_before_may_be_in_a_registry(release):
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    with FakeRegistry() as server:
+        repository = f"docker://{server.host}/team/base"
+        assert release("release", "check", "--since", repository, "--plain-http", *NO_NEWS).code == 0
+        assert release("publish", "formation/base:1.0.0", repository, "--plain-http").code == 0
+        for since in (repository, f"{repository}:1.0.0"):
+            result = release("release", "check", "--since", since, "--plain-http", *NO_NEWS)
+            assert result.stdout.endswith("a patch change since 1.0.0: it deserves 1.0.1; 1.0.0 is too small\n")
+        wrong = release("release", "check", "--since", f"{repository}:latest", "--plain-http", *NO_NEWS)
+        assert (wrong.code, "'latest' is not a version" in wrong.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("check", "a", "b"), "one definition is released at a time"),
+        (("--new", "oci:new"), "--new goes with `release check --old IMAGE`"),
+        (("--version", "1.0", *NO_NEWS), "'1.0' is not a version"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(release, words, message):
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    result = release("release", *words)
+    assert (result.code, message in result.stderr) == (2, True)

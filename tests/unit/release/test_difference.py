@@ -1,0 +1,172 @@
+"""Two images side by side, from their layers to the level."""
+
+from typing import Any
+
+from elves import elf_bytes
+from formation.contents.image import scan_image
+from formation.contract.facts import facts_of
+from formation.digest import sha256
+from formation.lock.lockfile import lock_text
+from formation.lock.model import Lock, LockedPackage, LockedSuite
+from formation.oci.annotations import LOCK_DIGEST
+from formation.oci.config import Execution
+from formation.release.changes import Change
+from formation.release.difference import Difference, compare, compare_elsewhere
+from formation.release.levels import Level, judge, level_of
+from formation.release.snapshot import Snapshot, snapshot_of_image, stored_lock
+from layer_tars import Member, directory, file, symlink
+from sound_image import STATUS, TOOL, TRIPLET, sound_image
+
+
+def side(*upper: list[Member], name: str = "image", **options: Any) -> Snapshot:
+    return snapshot_of_image(facts_of(scan_image(sound_image(*upper, **options), None, workers=1)), name)
+
+
+def difference(*upper: list[Member], **options: Any) -> Difference:
+    """From the sound image to the one with these layers on top."""
+    return compare(side(), side(*upper, **options))
+
+
+def level(found: Difference) -> Level:
+    return level_of(judge(found.packages, found.changes, found.files))
+
+
+def whiteout(path: str) -> Member:
+    parent, _, name = path.rpartition("/")
+    return file(f"{parent}/.wh.{name}")
+
+
+def libc(*versions: str) -> Member:
+    return file(f"{TRIPLET}/libc.so.6", elf_bytes(interpreter=None, soname="libc.so.6", provides=versions))
+
+
+def test_an_image_and_itself_have_no_difference():
+    found = difference()
+    assert (found.packages, found.changes, found.files, found.notes) == ((), (), (), ())
+    assert {layer.kind for layer in found.layers} == {"kept"}
+    assert level(found) is Level.NONE
+
+
+def test_an_upgraded_package_is_a_patch():
+    found = difference([file("var/lib/dpkg/status", STATUS.replace("1.0-1", "1.0-1+deb13u1").encode())])
+    (change,) = found.packages
+    assert (change.kind, change.name, change.architectures) == ("upgraded", "tool", ("amd64",))
+    assert level(found) is Level.PATCH
+    assert [layer.kind for layer in found.layers] == ["kept", "added"]
+
+
+def test_a_removed_library_is_major_and_so_is_a_symbol_version():
+    gone = difference([whiteout(f"{TRIPLET}/libc.so.6")])
+    assert Change("library", "removed", "libc.so.6") in gone.changes
+    assert level(gone) is Level.MAJOR
+    less = difference(
+        [file(f"{TRIPLET}/libc.so.6", elf_bytes(interpreter=None, soname="libc.so.6", provides=("GLIBC_2.38",)))]
+    )
+    assert less.changes == (Change("symbol version", "removed", "libc.so.6 GLIBC_2.34"),)
+    more = difference([libc("GLIBC_2.34", "GLIBC_2.38", "GLIBC_2.41")])
+    assert level(more) is Level.MINOR
+
+
+def test_another_user_id_is_major_and_named():
+    passwd = b"root:x:0:0:root:/root:/bin/sh\nformation:x:998:999::/app:/usr/sbin/nologin\n"
+    found = difference([file("etc/passwd", passwd)])
+    # Its directory belongs to a number now that nobody has.
+    assert [str(change) for change in found.changes] == [
+        "user formation: uid 999 → 998",
+        "directory /var/log/formation: owner formation → 999",
+    ]
+    assert level(found) is Level.MAJOR
+
+
+def test_directories_of_packages_and_of_nobody_are_compared():
+    tighter = difference([directory("usr/bin", 0o700)])
+    assert [(file.path, file.what, file.package) for file in tighter.files] == [("/usr/bin", ("mode",), "tool")]
+    assert level(tighter) is Level.MAJOR
+    owner = difference([directory("var/log/formation", 0o750, 0, 999)])
+    assert Change("directory", "changed", "/var/log/formation", "owner", "formation", "root") in owner.changes
+
+
+def test_a_directory_that_a_package_takes_over_is_neither_gone_nor_new():
+    taken = difference(
+        [file("var/lib/dpkg/info/tool.list", b"/.\n/app\n/usr\n/usr/bin\n/usr/bin/tool\n/etc/tool.conf\n")]
+    )
+    assert not [change for change in taken.changes if change.name == "/app"]
+
+
+def test_the_configuration_is_compared_in_full():
+    found = difference(
+        execution=Execution(
+            environment=("PATH=/usr/local/bin:/usr/bin:/bin:/opt/bin", "TZ=UTC"),
+            working_directory="/app",
+            entrypoint=("tool",),
+            exposed_ports=("8080/tcp", "9090/tcp"),
+            labels={"org.opencontainers.image.version": "1.0.1"},
+        )
+    )
+    assert {str(change) for change in found.changes} == {
+        "environment LANG removed",
+        "environment PATH: /usr/local/bin:/usr/bin:/bin → /usr/local/bin:/usr/bin:/bin:/opt/bin",
+        "environment TZ added",
+        "volume /var/log/formation removed",
+        "port 9090/tcp added",
+        "label org.opencontainers.image.version: 1.0.0 → 1.0.1",
+        "configuration user: formation → root",
+        "configuration entrypoint added",
+        "configuration command removed",
+    }
+
+
+def test_files_are_compared_by_content_mode_owner_and_type():
+    found = difference(
+        [
+            file("usr/bin/tool", TOOL, mode=0o700, uid=5),
+            symlink("etc/tool.conf", "elsewhere"),
+            file("opt/new", b"new"),
+            whiteout("usr/lib64/ld-linux-x86-64.so.2"),
+        ]
+    )
+    by_path = {file.path: (file.kind, file.what, file.package) for file in found.files}
+    assert by_path["/usr/bin/tool"] == ("changed", ("mode", "owner"), "tool")
+    assert by_path["/etc/tool.conf"][1] == ("type",)
+    assert by_path["/opt/new"] == ("added", (), "")
+    assert by_path["/usr/lib64/ld-linux-x86-64.so.2"] == ("removed", (), "libc6")
+
+
+def test_images_of_two_architectures_say_so():
+    found = difference(architecture="arm64")
+    assert found.changes[0] == Change("platform", "changed", "architecture", "", "amd64", "arm64")
+
+
+def locked(version: str) -> Lock:
+    package = LockedPackage(
+        "tool", version, "arm64", "tool", version, f"sha256:{version[0] * 64}", 1, 1, "debian", "trixie", "pool/t.deb",
+        ("runtime",), "requested", False,
+    )  # fmt: skip
+    suite = LockedSuite(
+        "debian", "http://deb.debian.org/debian", "trixie", ("main",), "sha256:" + "0" * 64, 1, None, "0" * 40
+    )
+    return Lock("sha256:" + "0" * 64, 1, (suite,), {"amd64": (), "arm64": (package,)})
+
+
+def with_lock(lock: Lock) -> Snapshot:
+    text = lock_text(lock).encode()
+    image = sound_image(annotations={LOCK_DIGEST: sha256(text)})
+    image.source.add(text)  # type: ignore[attr-defined]
+    return snapshot_of_image(facts_of(scan_image(image, None, workers=1)), "image")
+
+
+def test_locks_tell_of_the_architectures_that_the_images_are_not_for():
+    old, new = with_lock(locked("1.0-1")), with_lock(locked("2.0-1"))
+    assert old.lock == locked("1.0-1")
+    found = compare_elsewhere(old, new)
+    assert found is not None
+    assert [(change.kind, change.name, change.architectures) for change in found.packages] == [
+        ("upgraded", "tool", ("arm64",))
+    ]
+    assert compare_elsewhere(old, old) is None
+    assert compare_elsewhere(old, side()) is None
+
+
+def test_an_image_whose_lock_is_not_there_has_none():
+    image = sound_image(annotations={LOCK_DIGEST: "sha256:" + "1" * 64})
+    assert stored_lock(image) is None

@@ -1,0 +1,77 @@
+"""Versions: what a level asks for, and which release came before."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from formation.errors import UsageError
+from formation.release.levels import Level
+from formation.release.versions import deserved, highest, judge_version
+
+numbers = st.integers(0, 30)
+versions = st.tuples(numbers, numbers, numbers).map(lambda parts: "{}.{}.{}".format(*parts))
+
+
+@pytest.mark.parametrize(
+    ("previous", "level", "expected"),
+    [
+        ("1.2.3", Level.NONE, "1.2.3"),
+        ("1.2.3", Level.PATCH, "1.2.4"),
+        ("1.2.3", Level.MINOR, "1.3.0"),
+        ("1.2.3", Level.MAJOR, "2.0.0"),
+        ("0.2.3", Level.PATCH, "0.2.4"),
+        ("0.2.3", Level.MAJOR, "0.3.0"),
+        ("2.0.0-rc.1", Level.MAJOR, "2.0.0"),
+    ],
+)
+def test_the_smallest_version_of_a_level(previous: str, level: Level, expected: str):
+    assert deserved(previous, level) == expected
+
+
+@pytest.mark.parametrize(
+    ("previous", "level", "version", "enough"),
+    [
+        ("1.0.0", Level.PATCH, "1.0.0", False),
+        ("1.0.0", Level.PATCH, "1.0.1", True),
+        ("1.0.0", Level.PATCH, "1.1.0", True),
+        ("1.0.0", Level.MINOR, "1.0.9", False),
+        ("1.0.0", Level.MAJOR, "1.9.9", False),
+        ("1.0.0", Level.MAJOR, "2.0.0-rc.1", True),
+        ("1.0.0", Level.PATCH, "1.0.0-rc.1", False),
+        ("2.0.0-rc.1", Level.MAJOR, "2.0.0", True),
+        ("2.0.0-rc.2", Level.MAJOR, "2.0.0-rc.10", True),
+        ("2.0.0-rc.2", Level.MAJOR, "2.0.0-rc.1", False),
+        ("1.0.0", Level.NONE, "1.0.0", True),
+        ("1.0.1", Level.NONE, "1.0.0", False),
+    ],
+)
+def test_whether_a_version_is_enough(previous: str, level: Level, version: str, enough: bool):
+    assert judge_version(previous, level, version).enough is enough
+
+
+@given(versions, st.sampled_from(list(Level)))
+def test_what_is_deserved_is_enough_and_nothing_before_it_is(previous: str, level: Level):
+    smallest = deserved(previous, level)
+    assert judge_version(previous, level, smallest).enough
+    if level is not Level.NONE:
+        assert not judge_version(previous, level, previous).enough
+
+
+@given(versions, versions)
+def test_a_graver_change_never_accepts_more(previous: str, version: str):
+    accepted = [judge_version(previous, level, version).enough for level in (Level.PATCH, Level.MINOR, Level.MAJOR)]
+    assert accepted == sorted(accepted, reverse=True)
+
+
+def test_the_previous_release_is_that_of_the_line():
+    tags = ["1.0.0", "1.0.1", "1.1.0", "1.0.1-dev", "2.0.0-rc.1", "latest", "1.0", "10.0.0"]
+    assert highest(tags, "1.0.2") == "1.0.1"
+    assert highest(tags, "2.0.0") == "1.1.0"
+    assert highest(tags, "11.0.0") == "10.0.0"
+    assert highest(tags, "0.9.0") is None
+    assert highest(tags, "3.0.0", "dev") == "1.0.1"
+
+
+def test_what_is_no_version_is_refused():
+    with pytest.raises(UsageError, match=r"'1\.0' is not a version"):
+        judge_version("1.0.0", Level.PATCH, "1.0")
