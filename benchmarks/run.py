@@ -34,8 +34,10 @@ from contestants import (  # noqa: E402 - found through the path above
     requests,
 )
 from measure import Cost  # noqa: E402
+from patch_releases import patch_releases  # noqa: E402
+from registry import Images, OnePackage, Pull, Push, published_services  # noqa: E402
 
-from engines import Docker  # noqa: E402
+from engines import Docker, Registry  # noqa: E402
 from services import DockerService, Service, bytes_of_services, pulled_bytes  # noqa: E402
 
 MEBIBYTE = 1 << 20
@@ -51,6 +53,8 @@ class Bench:
         self.definition, self.scratch, self.peers, self.ours = definition, scratch, peers, ours
         self._stack = stack
         self._docker: Docker | None = None
+        self._images: Images | None = None
+        self._registry: Registry | None = None
         self.warm_store = scratch / "warm-store"
 
     def docker(self) -> Docker:
@@ -126,6 +130,57 @@ class Bench:
         base, added = bytes_of_services(self.scratch, self.warm_store, 10)
         yield f"ten services on one base: its layers once, {base} bytes; {added} bytes for all ten services"
 
+    def push(self, variant: str) -> Contestants:
+        """The first push of a variant, into an empty registry."""
+        push = Push(self.images(), variant, self.docker() if self.peers else None)
+        return self._transfers(push.formation, push.skopeo, push.docker)
+
+    def pull(self, variant: str) -> Contestants:
+        """The first pull of a variant, into nothing."""
+        pull = Pull(self.images(), variant, self.docker() if self.peers else None, self.registry())
+        return self._transfers(pull.formation, pull.skopeo, pull.docker)
+
+    def push_one_package(self) -> Contestants:
+        """A push after one package changed. Docker's own build would change all of the image."""
+        push = OnePackage(self.images(), self.registry(), "timed")
+        return self._transfers(push.formation, push.skopeo)
+
+    def pushed_bytes(self) -> Iterator[str]:
+        """What such a push sends."""
+        yield OnePackage(self.images(), self.registry(), "counted").count()
+
+    def publish_services(self) -> Iterator[str]:
+        """What ten services on a published base send."""
+        yield from published_services(self.images(), self.registry(), 10)
+
+    def patch_releases(self) -> Iterator[str]:
+        """What a host pulls for patch releases, by layer budget."""
+        lock(self.definition, self.warm_store)
+        Formation(self.definition, "runtime", self.scratch).build(self.warm_store)
+        yield from patch_releases(self.definition, self.scratch, self.warm_store)
+
+    def images(self) -> Images:
+        """The base in the forms that are pushed."""
+        if self._images is None:
+            lock(self.definition, self.warm_store)
+            self._images = Images(self.definition, self.scratch, self.warm_store)
+        return self._images
+
+    def registry(self) -> Registry:
+        """A registry that keeps what it gets until the end."""
+        if self._registry is None:
+            self._registry = Registry(self.scratch / "registry")
+            self._stack.callback(self._registry.stop)
+        return self._registry
+
+    def _transfers(
+        self, ours: Callable[[], Cost], skopeo: Callable[[], Cost], *docker: Callable[[], Cost]
+    ) -> Contestants:
+        found: Contestants = {"formation": ours} if self.ours else {}
+        if self.peers:
+            found |= {"skopeo": skopeo, **({"docker": docker[0]} if docker else {})}
+        return found
+
 
 CASES: dict[str, tuple[Callable[[Bench], Contestants], int]] = {
     "cold-runtime": (lambda bench: bench.cold("runtime"), 3),
@@ -135,11 +190,21 @@ CASES: dict[str, tuple[Callable[[Bench], Contestants], int]] = {
     "rebuild-nothing": (lambda bench: bench.nothing("runtime"), 10),
     "service-rebuild": (lambda bench: bench.service("rebuild"), 3),
     "service-first": (lambda bench: bench.service("first"), 3),
+    "push-runtime": (lambda bench: bench.push("runtime"), 5),
+    "push-dev": (lambda bench: bench.push("dev"), 3),
+    "pull-runtime": (lambda bench: bench.pull("runtime"), 5),
+    "pull-dev": (lambda bench: bench.pull("dev"), 3),
+    "push-one-package": (Bench.push_one_package, 3),
     "memory-dev": (lambda bench: bench.memory("dev"), 1),
 }
 """Each case, and how often it is run when --runs does not say."""
 
-FACTS: dict[str, Callable[[Bench], Iterator[str]]] = {"service-bytes": Bench.service_bytes}
+FACTS: dict[str, Callable[[Bench], Iterator[str]]] = {
+    "service-bytes": Bench.service_bytes,
+    "push-one-package-bytes": Bench.pushed_bytes,
+    "publish-services": Bench.publish_services,
+    "patch-releases": Bench.patch_releases,
+}
 """What is counted once instead of timed."""
 
 

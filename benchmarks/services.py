@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 from contestants import FORMATION, lock
@@ -37,13 +38,21 @@ ENTRYPOINT ["/usr/local/bin/service"]
 """
 
 
-def programs() -> Iterator[bytes]:
-    """Programs of `BINARY` bytes that run on the base and differ from one another: machine code, as large ones are."""
+_STEP = 1_000_003
+"""Bytes from where one program is cut out to where the next one is."""
+
+
+def programs(first: int) -> Iterator[bytes]:
+    """Programs of `BINARY` bytes that run on the base and differ from one another: machine code, as large ones are.
+
+    Those after another `first` differ too, up to as many as `_STEP` fits into dockerd.
+    """
     small = Path("/bin/true").read_bytes()
     large = Path(find_tool("dockerd"))
+    room = large.stat().st_size - BINARY
     with large.open("rb") as file:
-        for number in range(large.stat().st_size // BINARY):
-            file.seek(number * BINARY)
+        for number in count(first):
+            file.seek(number * _STEP % room)
             yield small + file.read(BINARY - len(small))
 
 
@@ -56,7 +65,7 @@ class Service:
         self.directory.mkdir(exist_ok=True)
         (self.directory / "formation.yaml").write_text(DEFINITION.format(packages=packages, number=number))
         (self.directory / "Dockerfile").write_text(DOCKERFILE)
-        self._programs = programs()
+        self._programs = programs(number)
         self.change()
         lock(self.directory, store)
 
@@ -129,9 +138,9 @@ def pulled_bytes(service: Service) -> tuple[int, int]:
     return changed, len(gzip.compress(data, 6))
 
 
-def bytes_of_services(scratch: Path, store: Path, count: int) -> tuple[int, int]:
-    """Bytes of the base's layers, and what `count` services on it add to the layers of the store."""
-    services = [Service(scratch, store, packages="", number=100 + number) for number in range(count)]
+def bytes_of_services(scratch: Path, store: Path, number: int) -> tuple[int, int]:
+    """Bytes of the base's layers, and what so many services on it add to the layers of the store."""
+    services = [Service(scratch, store, packages="", number=100 + each) for each in range(number)]
     layers: dict[str, int] = {}
     shared = None
     for service in services:

@@ -15,6 +15,13 @@ from formation.oci.image import Image, image_of
 from formation.store.blobs import StoreBlobs
 from formation.store.store import Store
 
+LIBRARIES = (
+    *("libbpf.so.1", "libcrypto.so.3", "libdbus-1.so.3", "libfuse3.so.4", "libnetfilter_queue.so.1", "libnl-3.so.200"),
+    *("libnl-route-3.so.200", "libprotobuf.so.32", "libprotobuf-lite.so.32", "libseccomp.so.2", "libsqlite3.so.0"),
+    *("libssl.so.3", "libudev.so.1", "liburing.so.2", "libz.so.1"),
+)
+"""What a service of the platform links."""
+
 
 @dataclass(frozen=True)
 class Command:

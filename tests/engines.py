@@ -185,9 +185,11 @@ class Docker:
         version = self.run("version", "--format", "{{.Client.Version}}").stdout
         return int(version.split(".")[0]) < 23 or self.run("buildx", "version", check=False).returncode == 0
 
-    def compose(self, directory: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Runs `docker-compose ARGUMENTS` on the compose file in `directory`, with builds and services on the host's
-        network, since this daemon has no other."""
+    def compose(
+        self, directory: Path, *arguments: str, check: bool = True, network: str = "host"
+    ) -> subprocess.CompletedProcess[str]:
+        """Runs `docker-compose ARGUMENTS` on the compose file in `directory`, with builds on the host's network, since
+        this daemon has no other, and services there too or, as `network` says, on `none`. No port is published."""
         command = [find_tool("docker-compose"), "--project-directory", str(directory)]
         merged = yaml.safe_load(
             run_command([*command, "config"], environment=self.environment, directory=directory).stdout
@@ -195,7 +197,8 @@ class Docker:
         merged.pop("networks", None)
         for service in merged["services"].values():
             service.pop("networks", None)
-            service["network_mode"] = "host"
+            service.pop("ports", None)
+            service["network_mode"] = network
             if isinstance(service.get("build"), str):
                 service["build"] = {"context": service["build"]}
             if "build" in service:

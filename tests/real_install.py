@@ -14,7 +14,9 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from formation.build.dockerfile_steps import hardening_steps
 from formation.debian.deb import open_deb
+from formation.definition.hardening import Hardening
 from formation.install.additions import Additions
 from formation.lock.model import LockedPackage
 from formation.store.store import Store
@@ -150,6 +152,12 @@ def install(root: Path, repository: Path, requests: Sequence[str], epoch: int) -
     lists = root / "var/lib/apt/lists"
     for path in lists.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def harden(root: Path, repository: Path, hardening: Hardening, epoch: int) -> None:
+    """The measures of a definition's `hardening:`, taken with the programs that a person would use."""
+    for step in hardening_steps(hardening, ()):
+        run_inside(root, repository, ["sh", "-euc", step], epoch)
 
 
 def add(root: Path, repository: Path, additions: Additions, epoch: int) -> None:

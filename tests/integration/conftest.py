@@ -61,6 +61,12 @@ def dev_image(base_project: Path, base_image: Built, once: Callable[..., Any], f
 
 
 @pytest.fixture(scope="session")
+def minimal_image(base_project: Path, base_image: Built, once: Callable[..., Any], formation: Command) -> Built:
+    """The minimal variant of docker/base."""
+    return built(base_project, "minimal", once, formation)
+
+
+@pytest.fixture(scope="session")
 def services(run_directory: Path, once: Callable[..., Any], formation: Command, base_image: Built) -> Path:
     """Copies of the examples, locked on the built base and compiled here, whose libc is not newer."""
     assert base_image.reference == "formation/base:1.0.0"

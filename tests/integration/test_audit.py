@@ -36,13 +36,13 @@ def test_our_base_has_nothing_but_what_is_known(base_image):
     report = told(base_image.command, base_image.reference, "--profile", "strict", "--definition", base_image.project)
     assert report["kind"] == "base"
     assert [each["check"] for each in report["not_checked"]] == ["attestation"]
-    assert ids(report) <= {"setuid-file", "label"}
-    assert ids(told(base_image.command, base_image.reference)) <= {"setuid-file", "label"}
+    assert ids(report) <= {"label"}
+    assert ids(told(base_image.command, base_image.reference)) <= {"label"}
 
 
 def test_compilers_of_the_dev_variant_are_no_finding(dev_image):
     report = told(dev_image.command, dev_image.reference)
-    assert ids(report) <= {"setuid-file", "label", "unsupported"}
+    assert ids(report) <= {"label", "unsupported"}
     assert "development-tool" in {each["check"] for each in report["not_checked"]}
 
 
@@ -51,7 +51,7 @@ def test_our_service_has_nothing_but_what_is_known(services, base_project, forma
     words = ("--profile", "strict", "--definition", services / "form-dns", "--definition", base_project)
     report = told(formation, "formation/form-dns:1.0.0", *words)
     assert report["kind"] == "service"
-    assert ids(report) <= {"setuid-file", "label", "privileged-port"}
+    assert ids(report) <= {"label", "privileged-port"}
 
 
 @pytest.mark.root

@@ -4,16 +4,10 @@ import json
 
 import pytest
 
+from built_images import LIBRARIES
 from formation.definition.image_files import dpkg_filters
 
 pytestmark = pytest.mark.network
-
-LIBRARIES = (
-    *("libbpf.so.1", "libcrypto.so.3", "libdbus-1.so.3", "libfuse3.so.4", "libnetfilter_queue.so.1", "libnl-3.so.200"),
-    *("libnl-route-3.so.200", "libprotobuf.so.32", "libprotobuf-lite.so.32", "libseccomp.so.2", "libsqlite3.so.0"),
-    *("libssl.so.3", "libudev.so.1", "liburing.so.2", "libz.so.1"),
-)
-"""What a service of the platform links."""
 
 PROGRAMS = (
     *("apt-get", "brctl", "bridge", "curl", "getent", "install", "ip", "mount", "openssl", "ping", "scp", "socat"),

@@ -25,7 +25,7 @@ from formation.oci.image import Image
 from formation.oci.reference import parse_reference
 from formation.store.images import open_stored
 from formation.store.store import Store
-from real_install import add, bootstrap, copy_root, install, make_repository
+from real_install import add, bootstrap, copy_root, harden, install, make_repository
 from trees import Difference, Record, compare, directory_tree, image_tree
 
 pytestmark = [pytest.mark.network, pytest.mark.root, pytest.mark.xdist_group("tree")]
@@ -152,6 +152,11 @@ EXPLAINED = (
         same_lines,
     ),
     Explained(r"var/cache/ldconfig/aux-cache", "holds inode numbers; ldconfig makes it anew", only_in_reference),
+    Explained(
+        r"var/lib/dpkg/statoverride",
+        "dpkg-statoverride writes it in the order of a hash table; ours is sorted",
+        same_lines,
+    ),
     Explained(r"etc/shadow", "the day of the last change is that of the build", same_but_for_days),
     Explained(STATES.lstrip("/"), "apt writes it in the order of a hash table; ours is sorted", same_stanzas),
 )
@@ -196,6 +201,7 @@ class References:
             requests = [str(request) for request in plan.lineage[-1].packages]
             install(target, repository, requests, plan.lock.epoch)
             add(target, repository, plan.additions[-1], plan.lock.epoch)
+            harden(target, repository, plan.definition.hardening, plan.lock.epoch)
             shutil.rmtree(repository)
             return str(target)
 
@@ -258,7 +264,8 @@ def sets_project(run_directory: Path, once: Any, formation: Any) -> Path:
         project.mkdir()
         lines = [
             "kind: base", "name: formation/sets", "version: 1.0.0", "description: random sets of packages",
-            "distribution: debian/trixie", f"architectures: [{ARCHITECTURE}]", "packages: [apt]", "variants:",
+            "distribution: debian/trixie", f"architectures: [{ARCHITECTURE}]", "packages: [apt]",
+            "hardening: {setuid: keep, accounts: keep, modes: keep, package_manager: keep, traces: keep}", "variants:",
         ]  # fmt: skip
         for name, requests in random_sets().items():
             lines += [f"  {name}:", f"    packages: [{', '.join(requests)}]"]

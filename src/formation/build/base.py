@@ -12,7 +12,9 @@ from formation.digest import sha256
 from formation.errors import FormationError
 from formation.install.installer import Installer, remove_trees
 from formation.network import Downloader
+from formation.oci.annotations import layer_packages
 from formation.oci.descriptor import Descriptor
+from formation.oci.image import Image
 from formation.progress import Progress
 from formation.store.locking import in_use
 from formation.store.store import Store
@@ -49,7 +51,14 @@ def build_base(
         references = [f"{plan.definition.name}:{each}" for each in plan.definition.all_tags(plan.variant)]
         siblings = sibling_keys(plan)
         tagged = tag(store, references, (image, *known_images(store, siblings)))
-        return BuiltImage(tagged, image, len(plan.packages), reused, siblings=siblings)
+        return BuiltImage(tagged, image, _count(plan, image), reused, siblings=siblings)
+
+
+def _count(plan: Plan, image: Image) -> int:
+    """How many packages are installed: of a minimal variant only its layers tell."""
+    if plan.lineage[-1].only is None:
+        return len(plan.packages)
+    return sum(len(layer_packages(layer)) for layer in image.manifest.layers)
 
 
 def inputs_of(plan: Plan) -> dict[Path, str]:

@@ -62,7 +62,9 @@ def _additions(definition: Definition, lineage: tuple[Variant, ...], lock: Lock,
     variant = lineage[-1]
     packages = lock.of(architecture, frozenset(v.name for v in lineage))
     system = system_files(definition) if variant.name == RUNTIME else ()
-    files = (*system, *automatic_packages(packages, lineage, architecture), *map(pin, variant.files))
+    # Without apt there is nothing to tell it.
+    states = automatic_packages(packages, lineage, architecture) if variant.only is None else ()
+    files = (*system, *states, *map(pin, variant.files))
     return Additions(variant.groups, variant.users, variant.directories, files, hardening=definition.hardening)
 
 
@@ -78,7 +80,7 @@ def plan_key(plan: Plan) -> str:
         plan.variant,
         repr((plan.definition.name, plan.definition.version, plan.definition.description)),
         repr((plan.definition.path_excludes, plan.definition.path_includes, plan.definition.layer_budget)),
-        repr([(v.name, v.config) for v in plan.lineage]),
+        repr([(v.name, v.only, v.config) for v in plan.lineage]),
         repr(plan.definition.hardening),
     )
     for fact in facts:
@@ -112,6 +114,7 @@ def make_job(plan: Plan, store: Path, *, workers: int, overlay: bool) -> Job:
                 tuple(_package_job(package) for package in packages),
                 tuple(tuple(package.sha256 for package in group) for group in layers),
                 additions,
+                variant.only,
             )
         )
     spec = SegmentSpec(

@@ -18,10 +18,12 @@ from formation.build.dockerfile_steps import (
     config_lines,
     directory_step,
     groupadd,
+    hardening_steps,
     install_steps,
     key_copies,
     useradd,
 )
+from formation.definition.hardening import SAFE_APT, SAFE_APT_CHOICES
 from formation.definition.image_files import APT_CHOICES, DPKG_FILTERS, apt_choices, dpkg_filters, key_file
 from formation.definition.values import RUNTIME, Definition, File, ImageConfig, Variant
 from formation.errors import UsageError
@@ -47,7 +49,7 @@ def render_dockerfile(definition: Definition) -> str:
     Raises UsageError when the definition's first archive is of no distribution that has a starting image, or a file's
     content is not text.
     """
-    stages = [_stage(definition, variant) for variant in definition.variants]
+    stages = [_stage(definition, variant) for variant in _buildable(definition)]
     head = f"{HEADER}ARG BASE_IMAGE={starting_image(definition)}\n"
     # The last stage is what is built by default.
     default = [f"FROM {RUNTIME}\n"] if len(stages) > 1 else []
@@ -59,7 +61,7 @@ def render_dockerignore(definition: Definition) -> str:
     hundreds of megabytes beside the definition.
     """
     keys = [key_file(archive) for archive in definition.archives]
-    sources = [_source(definition, file) for variant in definition.variants for file in variant.files if file.source]
+    sources = [_source(definition, file) for variant in _buildable(definition) for file in variant.files if file.source]
     copies = sorted({str(PurePosixPath(path)) for path in (*keys, *sources) if path is not None})
     return HEADER + "".join(f"{line}\n" for line in ("*", *(f"!{literal(path)}" for path in copies)))
 
@@ -70,7 +72,7 @@ def render_compose(definition: Definition) -> str:
     The images are tagged `latest`: what Docker built today never takes a version's tag.
     """
     blocks = [f"{HEADER}services:\n"]
-    for variant in definition.variants:
+    for variant in _buildable(definition):
         suffix = "" if variant.name == RUNTIME else f"-{variant.name}"
         # Compose names containers after services, and those know neither slashes nor dots.
         service = definition.name.rpartition("/")[2].replace(".", "-") + suffix.replace(".", "-")
@@ -84,6 +86,11 @@ def render_compose(definition: Definition) -> str:
             f"        BASE_IMAGE: ${{BASE_IMAGE:-{starting_image(definition)}}}\n"
         )
     return "".join(blocks)
+
+
+def _buildable(definition: Definition) -> tuple[Variant, ...]:
+    """The variants that a Dockerfile can make: layers of Docker's only ever grow, so none with `only`."""
+    return tuple(variant for variant in definition.variants if variant.only is None)
 
 
 def starting_image(definition: Definition) -> str:
@@ -119,6 +126,7 @@ def _stage(definition: Definition, variant: Variant) -> str:
         if file.content is not None:
             steps += written(file.path, file.content, owner=file.owner, group=file.group, mode=file.mode)
     if steps:
+        steps += hardening_steps(definition.hardening, definition.lineage(variant.name))
         # One `mkdir -p` for all files of a directory.
         lines.append(f"RUN {chained(dict.fromkeys(['set -eux', *steps]))}\n")
     lines += _source_copies(definition, variant)
@@ -131,6 +139,8 @@ def _apt_setup(definition: Definition) -> Iterator[str]:
     if filters:
         yield from written(DPKG_FILTERS, filters.encode())
     yield from written(APT_CHOICES, apt_choices(definition).encode())
+    if definition.hardening.package_manager:
+        yield from written(SAFE_APT_CHOICES, SAFE_APT.encode())
     yield from archive_steps(definition.archives)
 
 

@@ -148,7 +148,15 @@ A service on `{asked.base}`.{listens}
 `formation.yaml` describes its image; `Dockerfile` and `.dockerignore` are made from it by `formation render`.
 
 `make` compiles it into `target/release/{name}`: write a Makefile whose first target does, for whatever language it is
-in. `docker build` runs the same `make` on the base's dev image, so nothing but the base is needed.
+in. Then, without Docker:
+
+```console
+$ formation lock                  # pins the base and the packages; commit formation.lock
+$ make
+$ formation build                 # {image}, in the local store; --load docker gives it to Docker
+```
+
+Or with Docker, which runs the same `make` on the base's dev image, so that nothing but the base is needed:
 
 ```console
 $ docker build -t {image} .

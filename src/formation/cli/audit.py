@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
 from formation.cli.image_source import add_image_options, opened_image
-from formation.cli.parser import Subparsers, add_command
+from formation.cli.parser import Parser, Subparsers, add_command
 
 if TYPE_CHECKING:
     from formation.definition.audit_exceptions import AuditException
@@ -43,6 +43,10 @@ def register(subparsers: Subparsers) -> None:
         """,
     )
     add_image_options(parser)
+    _add_options(parser)
+
+
+def _add_options(parser: Parser) -> None:
     parser.add_argument(
         "--profile",
         choices=("base", "service", "strict"),

@@ -51,12 +51,16 @@ def register(subparsers: Subparsers) -> None:
         Without a lock, one is written first; a lock that does not fit the definition is refused. A package that
         its archive has dropped is taken from the store, from the directory `vendor`, or from the archive's snapshot.
 
+        A service has the layers of its base as they are, then what its packages bring, and last its own files.
+        Everything that can be wrong with those is told before anything is built.
+
         The tags stand for one image, or for an index of all that the store has of the same definition and lock, one for
         each architecture. The scripts of packages for another machine run under qemu-user-static.
         """,
         """
         formation build docker/base
         formation build docker/base --variant dev --load docker
+        formation build services/form-dns --load podman
         formation build docker/base --output oci:build/base
         formation build docker/base --all-architectures
         formation build docker/base --locked --json | jq -r .digest     # in CI

@@ -27,6 +27,7 @@ _TOPICS: tuple[tuple[str, frozenset[Topic]], ...] = (
     ("platform and suites", frozenset({"platform", "suite", "variant"})),
     ("users and groups", frozenset({"user", "group"})),
     ("directories", frozenset({"directory"})),
+    ("files of the definition", frozenset({"file"})),
     ("environment and configuration", frozenset({"environment", "volume", "port", "label", "configuration"})),
     ("commands", frozenset({"command"})),
     ("shared libraries", frozenset({"library", "symbol version"})),
@@ -136,7 +137,7 @@ def _entries(news: PackageNews, *, full: bool) -> Iterator[str]:
 
 def _change(change: Change) -> Item:
     shown = change.name
-    if change.topic not in ("command", "library", "directory"):
+    if change.topic not in ("command", "library", "directory", "file"):
         shown = f"{change.topic} {change.name}"
     values = f"{_short(change.old)} → {_short(change.new)}" if change.old and change.new else change.old or change.new
     if change.attribute:

@@ -126,7 +126,7 @@ def _first(
         context.write_json({"previous": None, "level": None, "deserved": None, "version": version, "enough": True})
         return 0
     where = arguments.old or "the store"
-    context.write(f"{where} has no release of {definition.name} up to {version}: this is the first\n")
+    context.write(f"{where} has no release of {definition.name} before {version}: any version will do\n")
     if not check and version != definition.version:
         _write_version(arguments, context, definition, version)
     return 0

@@ -3,7 +3,7 @@
 import os
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -42,6 +42,7 @@ def built_images(
 
 def _build(plan: "Plan", arguments: Namespace, context: Context, progress: "Progress") -> "Image":
     from formation.build.base import build_base
+    from formation.errors import FormationError
     from formation.install.installer import Installer
     from formation.network import Downloader, Proxies
     from formation.oci.reference import parse_reference
@@ -60,7 +61,9 @@ def _build(plan: "Plan", arguments: Namespace, context: Context, progress: "Prog
             overlay=context.environment.get("FORMATION_OVERLAY") != "0",
         )
     for reference in built.references:
-        remove_image(context.store, parse_reference(reference))
+        # Another look at a release may have taken the name away already.
+        with suppress(FormationError):
+            remove_image(context.store, parse_reference(reference))
     return built.image
 
 

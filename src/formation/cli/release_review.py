@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from formation.definition.values import Definition
     from formation.oci.image import Image
     from formation.progress import Progress
+    from formation.registry.tag_plan import VersionTag
     from formation.release.previous import PreviousRelease
     from formation.release.review import Review, VariantDifference
     from formation.release.snapshot import Snapshot
@@ -55,17 +56,25 @@ def review_definition(
         previous = _previous(definition, arguments, context, progress, version, made)
         if previous is None:
             return None
-        parts = []
-        for variant, new in made.items():
-            name = previous if isinstance(previous, str) else previous.image(variant)
-            if name is not None:
-                parts.append(_part(name, variant, new, arguments, context, progress, stack))
-        parts += _elsewhere(parts)
-        old_version = stated_version(parts[0].difference.old) if isinstance(previous, str) else previous.version
-        had = set(made) if isinstance(previous, str) else {each for each in made if previous.image(each) is not None}
-        lost = () if isinstance(previous, str) else previous.variants - set(made)
+        if isinstance(previous, str):
+            # One image of anywhere: the variant that it says to be, and nothing is known of the others.
+            old = _opened(previous, arguments, context, progress, stack)
+            variant = stated_variant(old) if stated_variant(old) in made else "runtime"
+            part = _part(variant, old, made[variant], arguments, context, progress)
+            return review([part, *_elsewhere([part])], stated_version(old), version)
+        names = {variant: name for variant in made if (name := previous.image(variant)) is not None}
+        parts = [
+            _part(
+                variant, _opened(name, arguments, context, progress, stack), made[variant], arguments, context, progress
+            )
+            for variant, name in names.items()
+        ]
         return review(
-            parts, old_version, version, new_variants=[each for each in made if each not in had], lost_variants=lost
+            [*parts, *_elsewhere(parts)],
+            previous.version,
+            version,
+            new_variants=[variant for variant in made if variant not in names],
+            lost_variants=sorted(previous.variants - set(made)),
         )
 
 
@@ -86,33 +95,39 @@ def _refuse_stale(definition: "Definition | ServiceDefinition") -> None:
 
 def stated_version(side: "Snapshot") -> str | None:
     """The version that an image or a definition states, without its variant; None when it states none."""
-    from formation.registry.tag_plan import parse_version_tag
-
-    text = side.version
-    if side.facts is not None:
-        image = side.facts.image
-        text = image.manifest.annotations.get(_VERSION) or image.config.execution.labels.get(_VERSION, "")
-        text = text if parse_version_tag(text) else side.name.rpartition(":")[2]
-    tag = parse_version_tag(text or "")
+    tag = _stated(side)
     if tag is None:
         return None
     return tag.text.removesuffix(f"-{tag.variant}") if tag.variant else tag.text
 
 
+def stated_variant(side: "Snapshot") -> str:
+    """The variant at the end of the version that an image states; `runtime` when there is none."""
+    tag = _stated(side)
+    return tag.variant or "runtime" if tag is not None else "runtime"
+
+
+def _stated(side: "Snapshot") -> "VersionTag | None":
+    from formation.registry.tag_plan import parse_version_tag
+
+    if side.facts is None:
+        return parse_version_tag(side.version)
+    image = side.facts.image
+    said = image.manifest.annotations.get(_VERSION) or image.config.execution.labels.get(_VERSION, "")
+    return parse_version_tag(said) or parse_version_tag(side.name.rpartition(":")[2])
+
+
+def _opened(name: str, arguments: Namespace, context: Context, progress: "Progress", stack: ExitStack) -> "Snapshot":
+    _, image = stack.enter_context(opened_name(name, arguments, context, progress))
+    return _snapshot(image, name, context, progress)
+
+
 def _part(
-    name: str,
-    variant: str,
-    new: "Snapshot",
-    arguments: Namespace,
-    context: Context,
-    progress: "Progress",
-    stack: ExitStack,
+    variant: str, old: "Snapshot", new: "Snapshot", arguments: Namespace, context: Context, progress: "Progress"
 ) -> "VariantDifference":
     from formation.release.difference import compare
     from formation.release.review import VariantDifference
 
-    _, image = stack.enter_context(opened_name(name, arguments, context, progress))
-    old = _snapshot(image, name, context, progress)
     return VariantDifference(variant, with_news(compare(old, new), arguments, context, progress))
 
 
@@ -146,20 +161,23 @@ def _previous(
     made: "dict[str, Snapshot]",
 ) -> "PreviousRelease | str | None":
     """The release before, or the name of the one image that `--since` says."""
-    from formation.oci.name import Transport
+    from formation.oci.name import Transport, parse_name
     from formation.oci.reference import parse_reference
-    from formation.release.previous import previous_in_registry, previous_in_store
+    from formation.release.previous import previous_in_registry, previous_in_store, release_in_store
 
-    said = arguments.old
-    if said is None:
+    if arguments.old is None:
         return previous_in_store(context.store, definition.name, version, [each.digest for each in made.values()])
-    if not said.startswith(Transport.REGISTRY.value):
-        return str(said)
-    reference = parse_reference(said.removeprefix(Transport.REGISTRY.value), default_tag=None)
-    if reference.digest is not None:
-        return str(said)
+    name = parse_name(arguments.old)
+    reference = name.reference
+    if reference is None or reference.digest is not None:
+        return str(arguments.old)
+    if name.transport is Transport.STORE:
+        return release_in_store(context.store, reference) or str(arguments.old)
+    if name.transport is not Transport.REGISTRY:
+        return str(arguments.old)
+    repository = parse_reference(arguments.old.removeprefix(Transport.REGISTRY.value), default_tag=None)
     with open_registry(arguments, context, progress) as registry:
-        return previous_in_registry(registry, reference, version)
+        return previous_in_registry(registry, repository, version)
 
 
 @contextmanager

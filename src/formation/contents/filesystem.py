@@ -270,6 +270,8 @@ class _Merge:
         while directory and (directory not in self.nodes or self.nodes[directory].entry.type != "directory"):
             missing.append(directory)
             directory = directory.rpartition("/")[0]
+        if not missing:
+            return True
         self._implied += len(missing)
         if self._implied > _MOST_IMPLIED:
             self._problem("limit", missing[0][:200], "is a directory without an entry, of too many; it is left out")

@@ -45,6 +45,9 @@ def encode(contents: LayerContents) -> bytes:
 def decode(data: bytes) -> LayerContents:
     """What `encode` made bytes of. Raises MalformedError when they are damaged."""
     try:
+        # A frame that tells its size is given all of that, whatever the limit.
+        if zstandard.frame_content_size(data) > _LARGEST:
+            raise ValueError("it tells a size that no record has")
         content = zstandard.ZstdDecompressor().decompress(data, max_output_size=_LARGEST)
         (length,) = _LENGTH.unpack_from(content)
         end = _LENGTH.size + length

@@ -14,6 +14,7 @@ from formation.contract.promise import (
     UserPromise,
 )
 from formation.definition.image_checks import Checks
+from formation.definition.minimal import is_taken
 from formation.definition.service_values import ServiceDefinition
 from formation.definition.values import RUNTIME, Definition, Directory, File, Group, ImageConfig, User
 from formation.digest import sha256_file
@@ -49,14 +50,24 @@ def base_contract(definition: Definition, variant: str, architecture: str | None
             )
             for each in lock.of(architecture, frozenset(each.name for each in lineage))
         }
+    only = lineage[-1].only
+    if only is not None:
+        # What else it has follows from the libraries that these need: not even the lock tells.
+        packages = {name: packages.get(name, PackagePromise(name, None, None, place)) for name in only}
+    above = lineage[:-1] if only is not None else ()
     return _contract(
         f"{place}, variant {variant}" if variant != RUNTIME else place,
         packages.values(),
         [name for each in lineage for name in each.without],
         [group for each in lineage for group in each.groups],
         [user for each in lineage for user in each.users],
-        [directory for each in lineage for directory in each.directories],
-        [_file(file) for each in lineage for file in each.files],
+        [
+            directory
+            for each in lineage
+            for directory in each.directories
+            if each not in above or is_taken(directory.path)
+        ],
+        [_file(file) for each in lineage for file in each.files if each not in above or is_taken(file.path)],
         lineage[-1].config,
         (),
         checks,
@@ -96,11 +107,15 @@ def service_contract(service: ServiceDefinition, architecture: str | None, lock:
 
 
 def checks_of(definition: Definition | ServiceDefinition, variant: str) -> Checks:
-    """The section `checks`, with those of the variants that `variant` extends."""
+    """The section `checks`, with those of the variants that `variant` extends; a minimal variant has its own alone."""
     if isinstance(definition, ServiceDefinition):
         return definition.checks
+    lineage = definition.lineage(variant)
+    if lineage[-1].only is not None:
+        # Those of what it extends are about programs that it does not have.
+        return lineage[-1].checks
     checks = Checks()
-    for each in definition.lineage(variant):
+    for each in lineage:
         checks += each.checks
     return checks
 

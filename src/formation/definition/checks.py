@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from formation.definition import grammar
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
-from formation.definition.model import BaseDefinition, DirectoryEntry, FileEntry, Identity
+from formation.definition.model import BaseDefinition, DirectoryEntry, FileEntry, Identity, VariantEntry
 from formation.definition.owned import instead_of
 from formation.definition.problems import Problem, nearest
 from formation.definition.sections import Part
@@ -128,6 +128,17 @@ def check_packages(part: Part, model: Identity, suites: tuple[str, ...], problem
         if request.architecture is not None and request.architecture not in model.architectures:
             hint = nearest(request.architecture, model.architectures) or "see `architectures:`"
             problems.append(Problem(path, f"{line!r} is not for an architecture of this definition", hint))
+
+
+def check_minimal(part: Part, problems: list[Problem]) -> None:
+    """A variant with `only` asks for no package, and none extends it: it has no package manager."""
+    if isinstance(part.section, VariantEntry) and part.section.only is not None and part.section.packages:
+        reason = f"{part.name} has `only`, and takes packages of {part.extends} alone"
+        problems.append(Problem((*part.path, "packages"), reason, f"ask for them in {part.extends}"))
+    above = part.lineage[-1].section if part.lineage else None
+    if isinstance(above, VariantEntry) and above.only is not None:
+        reason = f"{part.name} extends {part.extends}, which has `only` and no package manager"
+        problems.append(Problem((*part.path, "extends"), reason, "extend what that one extends"))
 
 
 def _placed(part: Part) -> Iterator[tuple[DataPath, DirectoryEntry | FileEntry]]:

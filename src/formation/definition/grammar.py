@@ -18,6 +18,7 @@ PATH = r"^/[^\u0000-\u001f\u007f]*$"
 MODE = r"^(0o)?[0-7]{3,4}$"
 PACKAGE = r"[a-z0-9][a-z0-9+.-]+"
 """Debian Policy 5.6.1."""
+PACKAGE_NAME = rf"^{PACKAGE}$"
 REQUEST = rf"^({PACKAGE})(:[a-z0-9-]+)?(=[0-9][A-Za-z0-9.+:~-]*|/[A-Za-z0-9][A-Za-z0-9./_-]*)?$"
 LEFT_OUT = rf"^-{PACKAGE}$"
 ENVIRONMENT = r"^[A-Za-z_][A-Za-z0-9_]*$"
@@ -166,6 +167,13 @@ def request(text: str) -> str:
         elif re.search(r"\s", text.strip()):
             hint = "write each package as an item of its own"
         raise Invalid(f"{text!r} is not a package request", hint)
+    return text
+
+
+def package_name(text: str) -> str:
+    """The name of a package, and nothing else."""
+    if not re.fullmatch(PACKAGE_NAME, text):
+        raise Invalid(f"{text!r} is not the name of a package", "write the name alone, without version or suite")
     return text
 
 

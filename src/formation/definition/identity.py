@@ -47,6 +47,8 @@ def lock_digest(
                         "without": sorted(variant.without),
                     }
                     for variant in variants
+                    # A minimal variant has packages that are locked already.
+                    if variant.only is None
                 ],
             }
         )

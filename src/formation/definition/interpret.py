@@ -9,7 +9,7 @@ from formation.definition.audit_model import exceptions_from
 from formation.definition.beside import beside
 from formation.definition.checks import groups_of
 from formation.definition.image_checks_model import checks_from
-from formation.definition.model import BaseDefinition, FileEntry, Identity, Section, UserEntry
+from formation.definition.model import BaseDefinition, FileEntry, Identity, Section, UserEntry, VariantEntry
 from formation.definition.problems import Invalid, Problem
 from formation.definition.sections import Part
 from formation.definition.source import DataPath
@@ -52,9 +52,17 @@ def variant_from(
             for index, entry in enumerate(section.files)
         ),
         config=config_from(part, above or ImageConfig(), model),
+        only=only_of(section),
         checks=checks_from(section.checks, (*part.path, "checks"), place),
         exceptions=exceptions_from(section.audit, (*part.path, "audit"), place),
     )
+
+
+def only_of(section: Section) -> tuple[str, ...] | None:
+    """The packages that a minimal variant takes; None for another."""
+    if not isinstance(section, VariantEntry) or section.only is None:
+        return None
+    return tuple(dict.fromkeys(section.only))
 
 
 def _nowhere(path: DataPath) -> str:

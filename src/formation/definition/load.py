@@ -120,6 +120,7 @@ def _check(
         checks.check_owners(part, set_aside, problems)
         checks.check_paths(part, problems)
         checks.check_packages(part, model, suites, problems)
+        checks.check_minimal(part, problems)
 
 
 def _set_aside(source: Source, parts: tuple[Part, ...]) -> checks.SetAside:

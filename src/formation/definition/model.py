@@ -28,6 +28,7 @@ from formation.definition.model_parts import (
     Mode,
     Name,
     Owner,
+    PackageName,
     Request,
     TextValue,
     text_like,
@@ -217,6 +218,13 @@ class VariantEntry(Section):
     """What a variant adds to the one that it extends."""
 
     extends: str = Field(default="runtime", description="The variant that it extends; runtime is the top level.")
+    only: list[PackageName] | None = Field(
+        default=None,
+        min_length=1,
+        description="Makes a minimal image, with layers of its own: the libraries and data of these packages of what "
+        "it extends, and of those whose libraries they need; its accounts, directories and certificates; no program, "
+        "no shell and no package manager.",
+    )
 
 
 class BaseDefinition(Section, Identity):

@@ -24,6 +24,7 @@ ImagePath = Annotated[str, AfterValidator(grammar.path), text_like(grammar.PATH)
 AccountPath = Annotated[str, AfterValidator(grammar.account_path), text_like(grammar.PATH)]
 Mode = Annotated[int, BeforeValidator(grammar.mode), text_like(grammar.MODE, numbers=True)]
 Request = Annotated[str, AfterValidator(grammar.request), text_like(rf"{grammar.REQUEST}|{grammar.LEFT_OUT}")]
+PackageName = Annotated[str, AfterValidator(grammar.package_name), text_like(grammar.PACKAGE_NAME)]
 ArchiveWord = Annotated[str, AfterValidator(grammar.archive_word), text_like(grammar.ARCHIVE_WORD)]
 Glob = Annotated[str, AfterValidator(grammar.glob), text_like(grammar.GLOB)]
 Name = Annotated[str, AfterValidator(grammar.file_stem), text_like(grammar.FILE_STEM)]

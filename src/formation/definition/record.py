@@ -74,6 +74,8 @@ def _composed(kind: Any, plain: Any) -> Any:
         return plain
     if origin in (Union, UnionType):
         return _one_of(arguments, plain)
+    if not isinstance(plain, list):
+        raise TypeError(f"{plain!r:.50} is no list")
     if origin is tuple and arguments[1:] == (...,):
         return tuple(_value(arguments[0], each) for each in plain)
     if origin is frozenset:

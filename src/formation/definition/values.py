@@ -117,6 +117,8 @@ class Variant:
     files: tuple[File, ...]
     config: ImageConfig
     """Complete: merged with what it extends (volumes, environment and labels added, the rest replaced)."""
+    only: tuple[str, ...] | None = None
+    """Names of the packages of what it extends that it takes; None: all, and it shares their layers."""
     checks: Checks = field(default_factory=Checks)
     """Its own; those of what it extends hold as well."""
     exceptions: tuple[AuditException, ...] = ()

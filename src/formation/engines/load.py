@@ -12,8 +12,8 @@ from formation.oci.reference import Reference
 def load(image: Image, reference: Reference, engine: Engine) -> None:
     """Makes `image` known to `engine` as `reference`, through a pipe: no archive is kept. Idempotent.
 
-    Its digest is the same there, unless Podman gets an image with a health check: it takes those from images in Docker's
-    format only.
+    Its digest is the same there, unless Podman gets an image with a health check: it takes those only from images in
+    Docker's format.
 
     Raises FormationError when the engine is missing or refuses, UnreachableError when it is not running, and
     IntegrityError when a blob of `image` is wrong.

@@ -5,34 +5,32 @@ the next variant still come in; layers are put together where a worker has nothi
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
-from formation.debian.database import INFO
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import parse_diversions
 from formation.debian.statoverrides import FILE as STATOVERRIDES
-from formation.debian.statoverrides import parse_statoverrides, statoverrides_text
+from formation.debian.statoverrides import parse_statoverrides
 from formation.errors import FormationError
-from formation.install.additions import read_accounts
-from formation.install.effects import lower_path
-from formation.install.effects_record import Effects
 from formation.install.foundation import Foundation, lay_foundation
-from formation.install.hardening import Privileged, overridden, overriding, privileged, without_privileges
-from formation.install.job import Arrived, BuiltLayer, BuiltVariant, Job, PackageJob, Step, Stop, VariantJob, Wanted
+from formation.install.hardening import overridden, privileged, without_privileges
+from formation.install.job import Arrived, BuiltLayer, BuiltVariant, Job, PackageJob, Step, Stop, Wanted
 from formation.install.landing import Landings
 from formation.install.layer import LayerStore
-from formation.install.ownership import Ownership, without_lost
+from formation.install.minimal import chosen, minimal_top, part_of
+from formation.install.ownership import Ownership
 from formation.install.placement import SegmentSpec
 from formation.install.roots import Isolation
 from formation.install.schedule import ASSEMBLE, CONFIGURE, UNPACK, Schedule
-from formation.install.segment_record import Segment, read_entries
+from formation.install.segment_record import Segment
 from formation.install.stages import Stage, StagePackage, early_names, plan_stages
 from formation.install.top import Top, build_top
+from formation.install.variant import Variant, corrected_files
 from formation.install.view import TreesView
 from formation.install.work import (
     build_package_layer,
@@ -47,22 +45,6 @@ from formation.install.work import (
 from formation.store.store import Store
 
 Result = TypeVar("Result")
-
-
-@dataclass(slots=True)
-class _Variant:
-    """One variant while it is made."""
-
-    job: VariantJob
-    package_layers: list[Future[BuiltLayer] | None] = field(default_factory=list)
-    """None for those that wait until what is in them is settled."""
-    stages: list[Stage] = field(default_factory=list)
-    effects: list[Effects] = field(default_factory=list)
-    lost: dict[str, frozenset[str]] = field(default_factory=dict)
-    """What packages of the variants below lose to its own, by the digest of their .deb."""
-    privileged: dict[str, tuple[Privileged, ...]] = field(default_factory=dict)
-    """Programs of its packages that lose their setuid and setgid bits, by the digest of the .deb."""
-    top: Top | None = None
 
 
 class Installation:
@@ -88,7 +70,7 @@ class Installation:
         self._layers = LayerStore(
             self._store.segments, self._store.trees, self._store.layers, self._store.blobs, work, job.spec.compression
         )
-        self._variants = [_Variant(variant) for variant in job.variants]
+        self._variants = [Variant(variant) for variant in job.variants]
         self._packages = {package.digest: package for variant in job.variants for package in variant.packages}
         self._segments: dict[str, Segment] = {}
         self._begun: set[str] = set()
@@ -96,6 +78,7 @@ class Installation:
         self._ownership = Ownership()
         self._before: Stage | None = None
         self._reused: set[str] = set()
+        self._is_minimal = job.variants[-1].only is not None
         self._staged: dict[str, StagePackage] = {}
         self._specs: dict[str, SegmentSpec] = {}
         self._landings: dict[str, Landings] = {}
@@ -135,7 +118,10 @@ class Installation:
         self._staged.update(foundation.staged)
         self._ownership.start(foundation.shipped, foundation.directories, foundation.unowned)
 
-    def _install(self, variant: _Variant) -> None:
+    def _install(self, variant: Variant) -> None:
+        if variant.job.only is not None:
+            self._take(variant, variant.job.only)
+            return
         packages = variant.job.packages
         essential = [package for package in packages if package.essential]
         rest = packages
@@ -146,18 +132,15 @@ class Installation:
             rest = tuple(package for package in packages if not package.essential)
         self._wait_for(rest)
         self._note_contents(variant, rest)
-        for package in packages:
-            entries = read_entries(self._store.segments, self._segments[package.digest])
-            if found := privileged(entries, variant.job.additions.hardening):
-                variant.privileged[package.digest] = found
         # Those that will be unpacked once more need no layer before.
         variant.package_layers = [
-            self._start_package_layer(group) if variant.privileged.keys().isdisjoint(group) else None
+            self._start_package_layer(group)
+            if variant.privileged.keys().isdisjoint(group) and not self._is_minimal
+            else None
             for group in variant.job.layers
         ]
         self._run_stages(variant, rest)
         self._settle(variant)
-        statoverrides = self._statoverrides(variant)
         tree = self._work / f"additions-{variant.job.name}"
         variant.top = self._await(
             CONFIGURE,
@@ -169,12 +152,44 @@ class Installation:
             self._ownership.paths(),
             self._last_stage().epoch,
             tree,
-            {**self._corrected_lists(variant), **statoverrides},
+            corrected_files(variant, self._trees, self._staged),
         )
         self._note_top(variant.top, tree)
 
+    def _take(self, variant: Variant, only: Sequence[str]) -> None:
+        """Makes the layers of a minimal variant, of what is there."""
+        below = [each for each in self._variants if each is not variant]
+        packages = {package.digest: package for each in below for package in each.job.packages}
+        parts = {
+            digest: part_of(package, self._segments[digest], self._specs.get(digest, self._job.spec))
+            for digest, package in packages.items()
+        }
+        taken = set(self._await(CONFIGURE, chosen, self._store, tuple(parts.values()), only))
+        made = {
+            digest: self._schedule.submit(UNPACK, unpack, self._store, part.package, part.spec, self._job.epoch)
+            for digest, part in parts.items()
+            if digest in taken
+        }
+        for digest, future in made.items():
+            self._wait(future)
+            self._segments[digest] = future.result()
+        groups = [[digest for digest in group if digest in taken] for each in below for group in each.job.layers]
+        variant.package_layers = [self._start_package_layer(group) for group in groups if group]
+        layer, entries = self._await(
+            CONFIGURE,
+            minimal_top,
+            self._layers,
+            [{entry.path: entry for entry in each.top.entries} for each in below if each.top is not None],
+            [each.job.additions for each in below],
+            variant.job.additions,
+            tuple(self._trees),
+            frozenset(packages[digest].name for digest in taken),
+            self._last_stage().epoch,
+        )
+        variant.top = Top(layer, entries, layer.digest)
+
     def _run_stages(
-        self, variant: _Variant, packages: Sequence[PackageJob], essential: frozenset[str] = frozenset()
+        self, variant: Variant, packages: Sequence[PackageJob], essential: frozenset[str] = frozenset()
     ) -> None:
         """Configures `packages` on top of everything so far."""
         segments = {self._segments[package.digest].key: self._segments[package.digest] for package in packages}
@@ -205,13 +220,16 @@ class Installation:
             raise FormationError("the image would have no package at all", hint="name one under packages:")
         return self._before
 
-    def _note_contents(self, variant: _Variant, packages: Sequence[PackageJob]) -> None:
+    def _note_contents(self, variant: Variant, packages: Sequence[PackageJob]) -> None:
         """Takes down what `packages` ship.
 
         A package of the same variant that loses files to another is unpacked once more without them.
         """
         own = {package.digest for package in variant.job.packages}
         shipped = [shipped_package(self._store, package, self._segments[package.digest]) for package in packages]
+        for each in shipped:
+            if found := privileged(each.entries, variant.job.additions.hardening):
+                variant.privileged[each.digest] = found
         for digest, paths in self._ownership.add(shipped).items():
             if digest in own:
                 spec = self._specs.get(digest, self._job.spec)
@@ -219,14 +237,15 @@ class Installation:
             else:
                 variant.lost[digest] = variant.lost.get(digest, frozenset()) | paths
 
-    def _settle(self, variant: _Variant) -> None:
+    def _settle(self, variant: Variant) -> None:
         """Puts files that scripts diverted, or that lie beyond symlinks, where they belong: into layers made once more.
 
         Raises FormationError when two packages ship a file and it was not diverted.
         """
-        diversions = parse_diversions(self._content(DIVERSIONS))
+        view = TreesView(self._trees)
+        diversions = parse_diversions(view.read(DIVERSIONS))
         self._ownership.check_contested(diversions)
-        overrides = parse_statoverrides(self._content(STATOVERRIDES))
+        overrides = parse_statoverrides(view.read(STATOVERRIDES))
         moved = set()
         for package in variant.job.packages:
             before = self._specs.get(package.digest, self._job.spec)
@@ -239,32 +258,9 @@ class Installation:
                 self._unpack_again(package.digest, spec)
                 self._ownership.move(package.digest, spec.renames, away)
         for number, group in enumerate(variant.job.layers):
-            if variant.package_layers[number] is None or not moved.isdisjoint(group):
+            waits = variant.package_layers[number] is None or not moved.isdisjoint(group)
+            if waits and not self._is_minimal:
                 variant.package_layers[number] = self._start_package_layer(group)
-
-    def _statoverrides(self, variant: _Variant) -> Mapping[str, bytes]:
-        """dpkg's file of overrides, when programs of the variant lose their bits, its packages' or its scripts'."""
-        found = [each for them in variant.privileged.values() for each in them]
-        for effect in variant.effects:
-            there = [e for e in effect.changed if lower_path(e.path, self._trees) == effect.tree / e.path]
-            found += privileged(there, variant.job.additions.hardening)
-        if not found:
-            return {}
-        listed = (path for package in self._staged.values() for path in package.listed)
-        accounts = read_accounts(TreesView(self._trees))
-        before = parse_statoverrides(self._content(STATOVERRIDES))
-        return {STATOVERRIDES: statoverrides_text(overriding(found, listed, before, accounts))}
-
-    def _content(self, path: str) -> bytes:
-        """Of a file in everything so far; empty when it is not there."""
-        file = lower_path(path, self._trees)
-        return b"" if file is None else file.read_bytes()
-
-    def _corrected_lists(self, variant: _Variant) -> Mapping[str, bytes]:
-        """dpkg's file lists of packages in the variants below, without what packages of this variant replace."""
-        paths = {f"{INFO}/{self._staged[digest].name.in_files}.list": lost for digest, lost in variant.lost.items()}
-        files = {path: lower_path(path, self._trees) for path in paths}
-        return {path: without_lost(file.read_bytes(), paths[path]) for path, file in files.items() if file is not None}
 
     def _unpack_again(self, digest: str, spec: SegmentSpec) -> None:
         self._specs[digest] = spec
@@ -292,7 +288,8 @@ class Installation:
             self._tell(Step("layers", amount=1))
         built = []
         epoch = self._job.epoch
-        for variant in self._variants:
+        # A minimal variant has layers of its own, and nothing comes after it.
+        for variant in self._variants[-1:] if self._is_minimal else self._variants:
             if variant.top is not None:
                 below = (future.result() for future in variant.package_layers if future is not None)
                 layers = (*below, variant.top.layer)

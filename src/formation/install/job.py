@@ -35,6 +35,9 @@ class VariantJob:
     layers: tuple[tuple[str, ...], ...]
     """Digests of the .debs of each package layer, base layer first."""
     additions: Additions
+    only: tuple[str, ...] | None = None
+    """It has layers of its own, with these packages of the variants before it and the libraries that they need; None
+    for a variant that adds to those before it. No variant comes after such a one."""
 
 
 @dataclass(frozen=True, slots=True)

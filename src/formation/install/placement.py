@@ -46,6 +46,8 @@ class SegmentSpec:
     """Diversions, and what lies beyond symlinks: a path as the package ships it, and where it goes."""
     modes: tuple[tuple[str, int], ...] = ()
     """Files that have another mode than the package says, as they would be in the tree, by path."""
+    maintained: bool = True
+    """Whether dpkg's database gets the package's scripts, and all else that only dpkg reads."""
     usr_merged: bool = True
     """/bin, /lib and the like are symlinks into /usr, and what packages ship below them goes to /usr."""
 

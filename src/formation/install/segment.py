@@ -151,6 +151,7 @@ class _Unpacking:
         self._package = package
         self._epoch = spec.epoch
         self._placement = Placement(spec)
+        self._maintained = spec.maintained
         self._writer = TreeWriter(root, spec.epoch, content_only=content_only)
         self._memory = _MEMORY
         self._first_name: dict[str, str] = {}
@@ -226,6 +227,8 @@ class _Unpacking:
             raise MalformedError(f"{self._package.name} has {name.name!r} as its name, for {name.architecture!r}")
         time = min(self.newest, self._epoch)
         kept = _listing(path for path in self._listed if path not in self._filtered)
+        if not self._maintained:
+            control = {member: control[member] for member in ("conffiles", "md5sums") if member in control}
         if "md5sums" in control:
             control = {**control, "md5sums": self._kept_sums(control["md5sums"])}
         for path, data in info_files(name, control, kept).items():

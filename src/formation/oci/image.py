@@ -6,7 +6,6 @@ from typing import BinaryIO, Protocol
 from formation.digest import sha256
 from formation.errors import FormationError, IntegrityError, MalformedError
 from formation.oci.config import Config, parse_config
-from formation.oci.decompression import decompressed
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.manifest import Manifest, parse_index, parse_manifest
 from formation.oci.media_types import INDEXES, LAYERS, MANIFESTS
@@ -43,6 +42,9 @@ class Layer:
 
         Read it until nothing comes: a tar reader that stops at the end marker has not verified it.
         """
+        # Loading the decompressors takes longer than pulling a small layer, which needs none.
+        from formation.oci.decompression import decompressed
+
         compression = LAYERS.get(self.descriptor.media_type)
         if compression is None:
             raise MalformedError(f"layer {self.descriptor.digest} has the media type {self.descriptor.media_type!r}")

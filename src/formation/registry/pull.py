@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from threading import BoundedSemaphore
 
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.oci.descriptor import Descriptor, Platform
@@ -101,12 +102,17 @@ def _fetch_blobs(
     total = sum(blob.size for blob in missing)
     progress.start("pull", total, "B")
 
+    connections = registry.settings.connections
+    free = BoundedSemaphore(connections)
+
     def fetch(blob: Descriptor) -> None:
         path = work / blob.digest.removeprefix("sha256:")
-        download_blob(sessions, blob, path, lambda amount: progress.advance("pull", amount))
+        with free:
+            download_blob(sessions, blob, path, lambda amount: progress.advance("pull", amount))
+        # The disk takes its time to have it for good; the next blob comes meanwhile.
         add_file(store, path, blob.digest, trusted=True)
 
-    in_parallel(missing, fetch, registry.run, threads=registry.settings.connections)
+    in_parallel(missing, fetch, registry.run, threads=2 * connections)
     progress.finish("pull", f"{len(missing)} blob{'' if len(missing) == 1 else 's'}")
 
 

@@ -1,6 +1,5 @@
 """Where a repository is asked for: its mirrors, then itself (containers-registries.conf(5), version 2)."""
 
-import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +84,9 @@ def _files(environment: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _read(path: Path) -> Iterator[_Rule]:
+    # Most machines have no such file.
+    import tomllib
+
     try:
         value = tomllib.loads(read_regular(path.resolve(), "registries.conf", _MAXIMUM_SIZE).decode())
     except ValueError as error:

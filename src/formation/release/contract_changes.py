@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from formation.contract.promise import Contract
+from formation.contract.promise import Contract, DirectoryPromise, FilePromise, UserPromise
 from formation.release.changes import Change, ChangeKind, Topic
 
 
@@ -28,6 +28,9 @@ def contract_changes(old: Contract, new: Contract) -> Iterator[Change]:
         {each.path: _directory(each) for each in old.directories},
         {each.path: _directory(each) for each in new.directories},
     )
+    yield from _records(
+        "file", {each.path: _file(each) for each in old.files}, {each.path: _file(each) for each in new.files}
+    )
     yield from _values("environment", dict(old.environment), dict(new.environment))
     yield from _names("volume", old.volumes, new.volumes)
     yield from _names("port", old.ports, new.ports)
@@ -45,7 +48,16 @@ def contract_changes(old: Contract, new: Contract) -> Iterator[Change]:
             )
 
 
-def _user(user: Any) -> dict[str, Any]:
+def _file(file: FilePromise) -> dict[str, Any]:
+    return {
+        "owner": file.owner,
+        "group": file.group,
+        "mode": None if file.mode is None else f"{file.mode:04o}",
+        "content": None if file.sha256 is None else file.sha256[:12],
+    }
+
+
+def _user(user: UserPromise) -> dict[str, Any]:
     return {
         "uid": user.uid,
         "group": user.group,
@@ -55,7 +67,7 @@ def _user(user: Any) -> dict[str, Any]:
     }
 
 
-def _directory(directory: Any) -> dict[str, Any]:
+def _directory(directory: DirectoryPromise) -> dict[str, Any]:
     return {"owner": directory.owner, "group": directory.group, "mode": f"{directory.mode:04o}"}
 
 

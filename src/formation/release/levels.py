@@ -164,9 +164,9 @@ def _change(change: Change) -> Iterator[Reason]:
     if change.topic == "suite" and change.name != suite_family(change.name):
         # trixie-security beside trixie: what it brings are newer packages within the suite.
         level = Level.PATCH
-    elif change.topic == "directory" and change.attribute == "mode" and not is_tighter(change.old, change.new):
-        level, rule = Level.MINOR, "directory-loosened"
-    elif change.topic == "user" and change.attribute == "groups" and set(change.old.split()) <= set(change.new.split()):
+    elif change.attribute == "mode" and not is_tighter(change.old, change.new):
+        level, rule = Level.MINOR, f"{topic}-loosened"
+    elif (change.topic, change.attribute) == ("file", "content") or _joins(change):
         level = Level.MINOR
     elif change.topic == "environment" and change.kind == "changed" and extends_path(change):
         level, rule = Level.MINOR, "environment-extended"
@@ -179,6 +179,12 @@ def is_tighter(old: str, new: str) -> bool:
     """Whether a mode, as four octal digits, denies something that the one before allowed."""
     before, after = int(old, 8), int(new, 8)
     return bool(before & 0o6777 & ~after) or bool(after & 0o1000 & ~before)
+
+
+def _joins(change: Change) -> bool:
+    """Whether a user is in all the groups as before, and in more."""
+    is_membership = (change.topic, change.attribute) == ("user", "groups")
+    return is_membership and set(change.old.split()) <= set(change.new.split())
 
 
 def extends_path(change: Change) -> bool:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from formation.errors import UsageError
 from formation.oci.name import Transport
-from formation.oci.reference import Reference, parse_reference
+from formation.oci.reference import Reference
 from formation.registry.registry import Registry, tags
 from formation.registry.tag_plan import parse_version_tag
 from formation.release.versions import highest, parse_version
@@ -47,16 +47,20 @@ def previous_in_store(
 
     An image with one of `not_digests` is no earlier release: it is the new one, built under its own version.
     """
-    name = parse_reference(repository, default_tag=None).repository
     unwanted = frozenset(not_digests)
-    found = {
-        image.reference.tag: image.descriptor.digest
-        for image in list_images(store)
-        if image.reference.repository == name and image.reference.tag is not None
-    }
-    known = [tag for tag, digest in found.items() if digest not in unwanted]
-    chosen = highest(known, version)
-    return None if chosen is None else PreviousRelease(Transport.STORE, name, chosen, frozenset(found))
+    found = _stored(store, repository)
+    chosen = highest((tag for tag, digest in found.items() if digest not in unwanted), version)
+    return None if chosen is None else PreviousRelease(Transport.STORE, repository, chosen, frozenset(found))
+
+
+def release_in_store(store: Store, reference: Reference) -> PreviousRelease | None:
+    """The release of which `reference` is one image; None when its tag is no version, or the store lacks it."""
+    tag = None if reference.tag is None or reference.digest is not None else parse_version_tag(reference.tag)
+    found = _stored(store, reference.repository)
+    if tag is None or reference.tag not in found:
+        return None
+    version = tag.text.removesuffix(f"-{tag.variant}") if tag.variant else tag.text
+    return PreviousRelease(Transport.STORE, reference.repository, version, frozenset(found))
 
 
 def previous_in_registry(registry: Registry, reference: Reference, version: str) -> PreviousRelease | None:
@@ -70,3 +74,12 @@ def previous_in_registry(registry: Registry, reference: Reference, version: str)
     if reference.digest is not None:
         raise UsageError(f"{reference} has a digest, and a release is known by its version")
     return None if chosen is None else PreviousRelease(Transport.REGISTRY, reference.repository, chosen, found)
+
+
+def _stored(store: Store, repository: str) -> dict[str, str]:
+    """Tag → digest of the images of `repository` in the store."""
+    return {
+        image.reference.tag: image.descriptor.digest
+        for image in list_images(store)
+        if image.reference.repository == repository and image.reference.tag is not None
+    }

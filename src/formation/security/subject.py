@@ -78,14 +78,14 @@ class Subject:
         return self.facts.files
 
     @cached_property
-    def uids(self) -> frozenset[int]:
-        """Of all users."""
-        return frozenset(user.uid for user in self.facts.users)
+    def user_names(self) -> Mapping[int, str]:
+        """Uid → name; of several the first, as getpwuid(3) has it."""
+        return {user.uid: user.name for user in reversed(self.facts.users)}
 
     @cached_property
-    def gids(self) -> frozenset[int]:
-        """Of all groups."""
-        return frozenset(group.gid for group in self.facts.groups)
+    def group_names(self) -> Mapping[int, str]:
+        """Gid → name; of several the first."""
+        return {group.gid: group.name for group in reversed(self.facts.groups)}
 
     @cached_property
     def installed(self) -> Mapping[str, str]:
@@ -130,9 +130,16 @@ class Subject:
             found.update(package.conffiles)
         return found
 
+    def is_owned(self, path: str) -> bool:
+        """Whether a package brings `path`. Those of Debian 12 still list as /bin/su what is in /usr/bin."""
+        return path in self.packaged or path.removeprefix("usr/") in self.packaged
+
     def is_packaged(self, entry: LayerEntry) -> bool:
         """Whether `entry` is a file just as a package, which anybody can download, has it."""
-        return bool(entry.md5) and self.packaged.get(entry.path) == entry.md5
+        return bool(entry.md5) and entry.md5 in (
+            self.packaged.get(entry.path),
+            self.packaged.get(entry.path.removeprefix("usr/")),
+        )
 
     def fate(self, layer: int, path: str) -> str:
         """What became of the entry `path` of `layer`, as the end of a sentence; empty when it is in the image."""

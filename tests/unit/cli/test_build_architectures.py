@@ -114,6 +114,6 @@ def test_a_dry_run_says_what_each_architecture_takes(formation, workshop):
     result = formation("build", "base", "--all-architectures", "--dry-run", now=int(time.time()))
     assert result.code == 0, result.stderr
     assert [line.split(" from ")[0] for line in result.stdout.splitlines()] == [
-        f"would build {NAME} for {name}" for name in ("amd64", "arm64")
+        f"would build formation/test:1.0.0 for {name}" for name in ("amd64", "arm64")
     ]
     assert not (workshop.base / "formation.lock").exists()

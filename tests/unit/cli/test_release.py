@@ -131,7 +131,7 @@ def test_the_first_release_may_have_any_version(formation):
     result = formation("release", "check", *NO_NEWS)
     assert (result.code, result.stdout) == (
         0,
-        "the store has no release of formation/base up to 1.0.0: this is the first\n",
+        "the store has no release of formation/base before 1.0.0: any version will do\n",
     )
     assert formation("release", "--version", "2.0.0", *NO_NEWS).code == 0
     assert "version: 2.0.0  # the tag" in (formation.directory / "formation.yaml").read_text()
@@ -150,6 +150,17 @@ def test_the_previous_release_is_the_highest_of_the_line(release):
     assert data["reasons"] == [
         {"level": "patch", "rule": "package-upgraded", "text": "tool 1.0-2 → 1.0-3", "variant": "runtime"}
     ]
+
+
+def test_an_image_from_anywhere_is_compared_with_its_own_variant(release):
+    (release.directory / "formation.yaml").write_text(DEFINITION + "variants: {dev: {packages: [more]}}\n")
+    lock(release, libc6="2.41-12", tool="1.0-2", more="1")
+    write_layout(release.directory / "old", sound_image(), None)
+    for since in ("oci:old", "formation/base:1.0.0"):
+        data = json.loads(release("release", "check", "--since", since, "--json", *NO_NEWS).stdout)
+        rules = {reason["rule"] for reason in data["reasons"] if reason["variant"] == "runtime"}
+        # Only the store can know that the release before had no variant dev.
+        assert rules == {"package-upgraded", "package-added", *(["variant-added"] if since != "oci:old" else [])}
 
 
 def test_two_images_are_judged_by_their_own_versions(formation):

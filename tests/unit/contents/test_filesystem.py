@@ -114,8 +114,8 @@ def test_very_deep_paths_and_very_many_missing_directories_are_left_out(monkeypa
     files = merged([file("/".join("d" * 300))])
     assert [problem.kind for problem in files.problems] == ["limit"]
     monkeypatch.setattr(module, "_MOST_IMPLIED", 3)
-    files = merged([file("a/b/x"), file("c/d/x")])
-    assert "a/b/x" in files and "c/d/x" not in files
+    files = merged([file("a/b/x"), file("c/d/x"), file("a/b/y")])
+    assert "a/b/x" in files and "c/d/x" not in files and "a/b/y" in files
 
 
 _NAMES = st.sampled_from(["a", "b", "c"])

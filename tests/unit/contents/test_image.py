@@ -119,6 +119,12 @@ def test_what_is_remembered_is_what_was_found(files):
     assert decode(encode(contents)) == contents
 
 
+def test_a_record_that_tells_an_enormous_size_is_refused():
+    zstd_magic, eight_byte_size = b"\x28\xb5\x2f\xfd", b"\xe0"
+    with pytest.raises(MalformedError, match="a size that no record has"):
+        decode(zstd_magic + eight_byte_size + (1 << 46).to_bytes(8, "little") + bytes(20))
+
+
 @given(st.integers(0, 10_000), st.integers(0, 255))
 def test_a_damaged_record_is_refused(position, value):
     data = bytearray(encode(scan_layer(layer_of(tar_of(file("etc/a", b"content"), file("bin/x", elf_bytes()))))))

@@ -1,4 +1,5 @@
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from formation.engines.save import save
 from formation.errors import FormationError, IntegrityError, UnreachableError
 from formation.oci.archive import write_archive
 from formation.oci.archive_reader import read_docker_archive
+from formation.oci.config import Execution, HealthCheck
 from formation.oci.name import parse_name
 from formation.oci.reference import parse_reference
 from formation.store.open_image import open_image
@@ -37,6 +39,18 @@ def test_an_image_is_piped_into_the_engine(engine, tmp_path, name):
     load(tiny_image(), BASE, engine('echo "$@" > $HERE/arguments; cat > $HERE/loaded.tar', name))
     assert (tmp_path / "arguments").read_text() == "load --quiet\n"
     assert read_docker_archive(tmp_path / "loaded.tar", BASE).digest == tiny_image().digest
+
+
+def test_podman_gets_an_image_with_a_health_check_in_the_format_in_which_it_takes_those(engine, tmp_path):
+    image = tiny_image(execution=Execution(health_check=HealthCheck(("CMD", "true"))))
+    names = {}
+    for name in ("docker", "podman"):
+        load(image, BASE, engine(f"cat > $HERE/{name}.tar", name))
+        with tarfile.open(tmp_path / f"{name}.tar") as archive:
+            names[name] = set(archive.getnames())
+    assert names["docker"] - names["podman"] == {"oci-layout", "index.json", f"blobs/sha256/{image.digest[7:]}"}
+    loaded = read_docker_archive(tmp_path / "podman.tar", parse_reference("docker.io/formation/base:1.0.0"))
+    assert loaded.config == image.config
 
 
 def test_a_missing_engine_gets_the_hint_to_install_it(tmp_path):

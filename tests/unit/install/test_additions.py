@@ -7,7 +7,7 @@ import pytest
 
 from formation.definition.values import Directory, File, Group, User
 from formation.errors import DefinitionError, FormationError
-from formation.install.additions import Added, Additions, Link, pin, realise
+from formation.install.additions import Added, Additions, pin, realise
 from formation.install.view import TreesView
 
 EPOCH = 86_400 * 20_000

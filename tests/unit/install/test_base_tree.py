@@ -85,7 +85,11 @@ def test_nothing_is_written_outside_the_tree(store: Store, tmp_path: Path, membe
 
 
 def test_devices_and_pipes_are_left_out(store: Store, tmp_path: Path) -> None:
-    odd = [Entry("null", "character", 0o666, device=(1, 3)), Entry("hidden", "character", 0), Entry("pipe", "fifo", 0o6)]
+    odd = [
+        Entry("null", "character", 0o666, device=(1, 3)),
+        Entry("hidden", "character", 0),
+        Entry("pipe", "fifo", 0o6),
+    ]
     tree = unpacked(store, layers_of([file("a"), *odd]), tmp_path / "work")
     assert listing(tree) == ["a"]
 

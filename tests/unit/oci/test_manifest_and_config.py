@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from formation.digest import sha256
 from formation.errors import MalformedError
-from formation.oci.config import Config, Execution, History, config_bytes, parse_config
+from formation.oci.config import Config, Execution, HealthCheck, History, config_bytes, parse_config
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.manifest import Index, Manifest, index_bytes, manifest_bytes, parse_index, parse_manifest
 from formation.oci.media_types import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
@@ -18,7 +18,11 @@ PLATFORMS = st.builds(Platform, TEXT, TEXT, st.none() | TEXT.filter(bool))
 DESCRIPTORS = st.builds(Descriptor, TEXT, DIGESTS, st.integers(0, 2**62), MAPS, st.none() | PLATFORMS, st.none() | TEXT)
 WORDS = st.lists(TEXT, min_size=1, max_size=3).map(tuple)
 NAMES = st.frozensets(TEXT, max_size=3).map(lambda names: tuple(sorted(names)))
-EXECUTIONS = st.builds(Execution, WORDS, TEXT, TEXT, st.none() | WORDS, st.none() | WORDS, NAMES, NAMES, MAPS, TEXT)
+COUNTS = st.integers(0, 2**62)
+CHECKS = st.none() | st.builds(HealthCheck, WORDS, COUNTS, COUNTS, COUNTS, COUNTS)
+EXECUTIONS = st.builds(
+    Execution, WORDS, TEXT, TEXT, st.none() | WORDS, st.none() | WORDS, NAMES, NAMES, MAPS, TEXT, CHECKS
+)
 HISTORIES = st.builds(History, st.none() | TEXT, st.none() | TEXT, st.none() | TEXT, st.booleans())
 D = Descriptor(OCI_CONFIG, sha256(b""), 0)
 
@@ -96,6 +100,19 @@ def test_a_config_as_docker_writes_it_with_null_fields_is_read():
     assert config.platform == Platform("linux", "arm64")
     assert config.execution == Execution(command=("sh",))
     assert config.history[0].empty_layer
+
+
+def test_a_health_check_is_written_as_docker_reads_it():
+    check = HealthCheck(("CMD", "true"), interval=10_000_000_000, retries=3)
+    value = json.loads(config_bytes(Config(Platform("linux", "amd64"), (), Execution(health_check=check))))
+    assert value["config"]["Healthcheck"] == {"Test": ["CMD", "true"], "Interval": 10_000_000_000, "Retries": 3}
+
+
+@pytest.mark.parametrize("check", [{"Test": "a"}, {"Test": ["a"], "Retries": -1}, {"Test": ["a"], "Interval": "1s"}])
+def test_a_health_check_that_no_engine_could_run_is_refused(check):
+    data = {"architecture": "a", "os": "b", "rootfs": {"type": "layers"}, "config": {"Healthcheck": check}}
+    with pytest.raises(MalformedError, match="Healthcheck"):
+        parse_config(json.dumps(data).encode())
 
 
 def test_a_config_without_diff_ids_type_is_refused():

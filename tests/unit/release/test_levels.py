@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from formation.contract.promise import (
     Contract,
     DirectoryPromise,
+    FilePromise,
     GroupPromise,
     SonamePromise,
     UserPromise,
@@ -33,6 +34,7 @@ BASE = Contract(
     command=(),
     stop_signal="SIGTERM",
     commands=("app", "sh"),
+    files=(FilePromise("/etc/app.conf", "root", "app", 0o640, "a" * 64),),
     sonames=(SonamePromise("libc.so.6", ("GLIBC_2.34", "GLIBC_2.38")), SonamePromise("libz.so.1", ())),
 )
 
@@ -56,6 +58,9 @@ BREAKING = {
     "a directory is gone": {"directories": ()},
     "a directory has another owner": {"directories": (DirectoryPromise("/app", "root", "app", 0o755),)},
     "a directory is tighter": {"directories": (DirectoryPromise("/app", "app", "app", 0o750),)},
+    "a file is gone": {"files": ()},
+    "a file has another owner": {"files": (FilePromise("/etc/app.conf", "app", "app", 0o640, "a" * 64),)},
+    "a file is tighter": {"files": (FilePromise("/etc/app.conf", "root", "app", 0o600, "a" * 64),)},
     "an environment value changed": {"environment": (("LANG", "C"), ("PATH", "/usr/bin:/bin"))},
     "an environment value is gone": {"environment": (("PATH", "/usr/bin:/bin"),)},
     "PATH lost a directory": {"environment": (("LANG", "C.UTF-8"), ("PATH", "/usr/bin"))},
@@ -78,6 +83,8 @@ ADDING = {
     "a group": {"groups": (*BASE.groups, GroupPromise("more", 1))},
     "a directory": {"directories": (*BASE.directories, DirectoryPromise("/srv/more", "root", "root", 0o755))},
     "a looser directory": {"directories": (DirectoryPromise("/app", "app", "app", 0o775),)},
+    "a looser file": {"files": (FilePromise("/etc/app.conf", "root", "app", 0o644, "a" * 64),)},
+    "a file's content": {"files": (FilePromise("/etc/app.conf", "root", "app", 0o640, "b" * 64),)},
     "a variable": {"environment": (*BASE.environment, ("TZ", "UTC"))},
     "a last directory in PATH": {"environment": (("LANG", "C.UTF-8"), ("PATH", "/usr/bin:/bin:/opt/bin"))},
     "a volume": {"volumes": ("/data", *BASE.volumes)},

@@ -379,8 +379,9 @@ def test_a_secret_that_a_later_layer_removes_is_found_with_its_layer():
     )
 
 
-def test_programs_that_debian_has_setuid_are_accepted_unless_the_profile_is_strict():
-    listed = file("var/lib/dpkg/info/tool.list", b"/.\n/usr/bin/tool\n/usr/bin/su\n/etc/tool.conf\n")
+@pytest.mark.parametrize("listed", ["/usr/bin/su", "/bin/su"])
+def test_programs_that_debian_has_setuid_are_accepted_unless_the_profile_is_strict(listed):
+    listed = file("var/lib/dpkg/info/tool.list", f"/.\n/usr/bin/tool\n{listed}\n/etc/tool.conf\n".encode())
     layer = [listed, file("usr/bin/su", b"x", mode=0o4755)]
     assert "setuid-file" not in found(audited(image(layer), profile="service"))
     assert "setuid-file" in found(audited(image(layer), profile="strict"))

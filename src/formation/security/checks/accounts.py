@@ -108,7 +108,7 @@ def _consistent(subject: Subject) -> Iterator[Hit]:
         yield from (Hit(f"/{path} has the {what} {value!r} more than once", path, layer) for value in _twice(values))
     layer = subject.files.layer_of("etc/passwd")
     for user in users:
-        if user.gid not in subject.gids:
+        if user.gid not in subject.group_names:
             yield Hit(f"user {user.name!r} has the gid {user.gid}, which no group has", "etc/passwd", layer)
     yield from _shadow_group(subject)
 

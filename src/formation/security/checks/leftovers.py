@@ -21,7 +21,7 @@ def _junk(subject: Subject) -> Iterator[Hit]:
     filled: dict[int, set[str]] = {}
     for layer, entry in subject.traces["junk"]:
         path, name = entry.path, entry.path.rpartition("/")[2]
-        if path in subject.packaged or path.startswith("usr/share/"):
+        if subject.is_owned(path) or path.startswith("usr/share/"):
             continue
         if name in (".cache", ".npm") and not _HOMES.fullmatch(path):
             continue

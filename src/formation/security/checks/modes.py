@@ -31,7 +31,7 @@ def _setuid(subject: Subject) -> Iterator[Hit]:
         entry = node.entry
         if entry.type != "file" or not entry.mode & 0o6000:
             continue
-        if path in DEBIAN_SETUID and path in subject.packaged and not subject.strict:
+        if path in DEBIAN_SETUID and subject.is_owned(path) and not subject.strict:
             continue
         what = "setuid" if entry.mode & 0o4000 else "setgid"
         yield Hit(
@@ -40,9 +40,7 @@ def _setuid(subject: Subject) -> Iterator[Hit]:
 
 
 def _owner(subject: Subject, uid: int, gid: int) -> str:
-    user = next((user.name for user in subject.facts.users if user.uid == uid), str(uid))
-    group = next((group.name for group in subject.facts.groups if group.gid == gid), str(gid))
-    return f"{user}:{group}"
+    return f"{subject.user_names.get(uid, uid)}:{subject.group_names.get(gid, gid)}"
 
 
 def _capabilities(subject: Subject) -> Iterator[Hit]:
@@ -75,7 +73,7 @@ def _unknown_owners(subject: Subject) -> Iterator[Hit]:
     count: dict[tuple[str, int], int] = {}
     for path, node in subject.odd:
         entry = node.entry
-        for kind, number, known in (("uid", entry.uid, subject.uids), ("gid", entry.gid, subject.gids)):
+        for kind, number, known in (("uid", entry.uid, subject.user_names), ("gid", entry.gid, subject.group_names)):
             if number and number not in known:
                 first.setdefault((kind, number), (path, node.layer))
                 count[kind, number] = count.get((kind, number), 0) + 1

@@ -44,7 +44,7 @@ def _ssh(subject: Subject) -> Iterator[Hit]:
             yield Hit(f"the package {name} {subject.installed[name]} is installed")
     for name in _SSH_PROGRAMS:
         path = subject.facts.commands.get(name)
-        if path is not None and path not in subject.packaged:
+        if path is not None and not subject.is_owned(path):
             yield Hit(f"/{path} is an SSH server", path, subject.files.layer_of(path))
     for layer, entry in subject.traces["host-key"]:
         if entry.size and not entry.path.endswith(".pub"):
@@ -65,7 +65,7 @@ def _development(subject: Subject) -> Iterator[Hit]:
     yield from (Hit(f"the package {name} {subject.installed[name]} is installed") for name in found)
     for name in _COMPILERS:
         path = subject.facts.commands.get(name)
-        if path is not None and path not in subject.packaged:
+        if path is not None and not subject.is_owned(path):
             yield Hit(f"/{path} is for building or debugging, and of no package", path, subject.files.layer_of(path))
 
 

@@ -20,7 +20,7 @@ def _sudo(subject: Subject) -> Iterator[Hit]:
             yield Hit(f"the package {name} {subject.installed[name]} is installed")
     for name in _PROGRAMS:
         path = subject.facts.commands.get(name)
-        if path is not None and path not in subject.packaged:
+        if path is not None and not subject.is_owned(path):
             yield Hit(f"/{path} is a program to become root", path, subject.files.layer_of(path))
     for path in ("etc/sudoers", *subject.files.kept_below("etc/sudoers.d")):
         for line, rule in sudoers_rules(subject.files.content(path) or b""):

@@ -1,0 +1,64 @@
+"""A variant while it is made, and the files of dpkg's database that follow from it as a whole."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from formation.debian.database import INFO
+from formation.debian.statoverrides import FILE as STATOVERRIDES
+from formation.debian.statoverrides import parse_statoverrides, statoverrides_text
+from formation.install.additions import read_accounts
+from formation.install.effects import lower_path
+from formation.install.effects_record import Effects
+from formation.install.hardening import Privileged, overriding, privileged
+from formation.install.job import BuiltLayer, VariantJob
+from formation.install.ownership import without_lost
+from formation.install.stages import Stage, StagePackage
+from formation.install.top import Top
+from formation.install.view import TreesView
+
+
+@dataclass(slots=True)
+class Variant:
+    """One variant while it is made."""
+
+    job: VariantJob
+    package_layers: list[Future[BuiltLayer] | None] = field(default_factory=list)
+    """None for those that wait until what is in them is settled."""
+    stages: list[Stage] = field(default_factory=list)
+    effects: list[Effects] = field(default_factory=list)
+    lost: dict[str, frozenset[str]] = field(default_factory=dict)
+    """What packages of the variants below lose to its own, by the digest of their .deb."""
+    privileged: dict[str, tuple[Privileged, ...]] = field(default_factory=dict)
+    """Programs of its packages that lose their setuid and setgid bits, by the digest of the .deb."""
+    top: Top | None = None
+
+
+def corrected_files(variant: Variant, trees: Sequence[Path], staged: Mapping[str, StagePackage]) -> Mapping[str, bytes]:
+    """Files of dpkg's database by path: what the packages of `variant` and the hardening of its programs change in them.
+
+    `trees` is everything so far, top first; `staged` all packages so far, by the digest of their .deb.
+    """
+    return {**_lists(variant, trees, staged), **_statoverrides(variant, trees, staged.values())}
+
+
+def _lists(variant: Variant, trees: Sequence[Path], staged: Mapping[str, StagePackage]) -> Mapping[str, bytes]:
+    """dpkg's file lists of packages in the variants below, without what packages of this variant replace."""
+    paths = {f"{INFO}/{staged[digest].name.in_files}.list": lost for digest, lost in variant.lost.items()}
+    files = {path: lower_path(path, trees) for path in paths}
+    return {path: without_lost(file.read_bytes(), paths[path]) for path, file in files.items() if file is not None}
+
+
+def _statoverrides(variant: Variant, trees: Sequence[Path], staged: Iterable[StagePackage]) -> Mapping[str, bytes]:
+    """dpkg's file of overrides, when programs of the variant lose their bits, its packages' or its scripts'."""
+    found = [each for them in variant.privileged.values() for each in them]
+    for effect in variant.effects:
+        there = [e for e in effect.changed if lower_path(e.path, trees) == effect.tree / e.path]
+        found += privileged(there, variant.job.additions.hardening)
+    if not found:
+        return {}
+    view = TreesView(trees)
+    listed = (path for package in staged for path in package.listed)
+    before = parse_statoverrides(view.read(STATOVERRIDES))
+    return {STATOVERRIDES: statoverrides_text(overriding(found, listed, before, read_accounts(view)))}
