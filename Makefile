@@ -12,9 +12,9 @@ PARALLEL := -n 2 --dist loadgroup
 help: ## say what can be made
 	sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
 
-setup: .venv/.formation ## make .venv with a working .venv/bin/formation
+setup: .venv/.formation .venv/.compiled ## make .venv with a working .venv/bin/formation
 
-setup-test: .venv/.formation-dev test-tools
+setup-test: .venv/.formation-dev .venv/.compiled test-tools
 
 # The stamps are older than pyproject.toml when what is installed may not be what it asks for.
 .venv/.formation: pyproject.toml scripts/setup-venv
@@ -24,6 +24,12 @@ setup-test: .venv/.formation-dev test-tools
 .venv/.formation-dev: pyproject.toml scripts/setup-venv
 	scripts/setup-venv --dev
 	touch .venv/.formation $@
+
+# pip compiles what it installs, but not an editable checkout: without this each start of the command compiles it again
+# where Python may not write its cache (PYTHONDONTWRITEBYTECODE), or another user runs it.
+.venv/.compiled: $(shell find src -name '*.py') | .venv/.formation
+	.venv/bin/python -m compileall -q src
+	touch $@
 
 test-tools:
 	scripts/install-test-tools
@@ -37,13 +43,13 @@ test: setup-test ## everything: format, lint, types, unit and integration tests
 	.venv/bin/mypy --no-error-summary
 	$(PYTEST) $(PARALLEL)
 
-check: .venv/.formation-dev ## format, lint, types and unit tests, in a minute
+check: .venv/.formation-dev .venv/.compiled ## format, lint, types and unit tests, in a minute
 	.venv/bin/ruff format --check --quiet
 	.venv/bin/ruff check --quiet
 	.venv/bin/mypy --no-error-summary
 	$(PYTEST) --quiet $(PARALLEL) tests/unit
 
-unit: .venv/.formation-dev ## unit tests
+unit: .venv/.formation-dev .venv/.compiled ## unit tests
 	$(PYTEST) --quiet $(PARALLEL) tests/unit
 
 integration: setup-test ## tests with the real archive, dpkg, engines and a registry

@@ -117,7 +117,7 @@ def _changelogs(packages: Sequence[LockedPackage], store: Store) -> tuple[list[C
     for package in sorted(packages, key=lambda package: package.size):
         if package.source not in found:
             texts = documents_of_deb(store.download(package.sha256), package.name).texts
-            parsed = [list(parse_changelog(text)) for text in texts.values()]
+            parsed = [list(parse_changelog(text)) for name, text in texts.items() if name.startswith("changelog")]
             own = [entries for entries in parsed if any(entry.source == package.source for entry in entries)]
             if own:
                 found[package.source] = own[0]

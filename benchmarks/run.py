@@ -7,6 +7,7 @@ stdout is the table; progress goes to stderr; every single run is kept in benchm
 """
 
 import argparse
+import compileall
 import json
 import os
 import platform
@@ -292,6 +293,8 @@ def main(arguments: Sequence[str]) -> int:
     if unknown := set(options.cases) - set(known):
         parser.error(f"no such case: {', '.join(sorted(unknown))}; there is {', '.join(known)}")
 
+    # As pip leaves what it installs; an editable checkout may not be compiled.
+    compileall.compile_dir(HERE.parent / "src", quiet=1)
     results: dict[str, dict[str, list[Cost]]] = {}
     facts: list[str] = []
     with scratch_directory() as scratch, ExitStack() as stack:
