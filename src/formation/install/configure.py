@@ -17,6 +17,7 @@ from formation.entry import Entry
 from formation.errors import FormationError
 from formation.install.effects import capture, give_way, lower_path, restore_links
 from formation.install.inside import inside
+from formation.install.placement import USR_ALIASES
 from formation.install.roots import Root, RootBuilder, copy_over
 from formation.install.sandbox import Outcome, Program, make_devices, pinned_environment, remove_devices, run_programs
 from formation.install.stages import Stage, StagePackage
@@ -74,6 +75,8 @@ class StageRun:
             file = lower_path(DIVERSIONS, self.before)
             self.unpack(parse_diversions(file.read_bytes() if file else b""), self.before)
         with self.builder.open((self.files, *self.before), upper=upper) as root:
+            if self.stage.bootstrap:
+                _merge_usr(root.path)
             self._write_database(root)
             if self.stage.bootstrap:
                 # base-passwd makes /etc/passwd, which the others may read.
@@ -181,7 +184,7 @@ class StageRun:
         if not inside(root.path, "usr/bin/dpkg").exists():
             raise FormationError(
                 "no dpkg is among the packages, and only dpkg can configure them",
-                hint="add `dpkg` to packages:, or leave `essential: true`",
+                hint="add `dpkg` to packages:, leave `essential: true`, or stand on a base that has a package manager",
             )
         program = Program(("/usr/bin/dpkg", "--configure", "--pending"), what="dpkg --configure --pending")
         outcome = self._run(root, [program])[-1]
@@ -220,3 +223,11 @@ class StageRun:
             f"the {script} script of {name} failed with status {outcome.status}; its last output:{told}",
             hint=f"run it again by hand: {shlex.join(again)}",
         )
+
+
+def _merge_usr(root: Path) -> None:
+    """Makes the symlinks of a merged /usr where no package ships them: base-files does since Debian 13, and before it
+    debootstrap had to."""
+    for name in sorted(USR_ALIASES):
+        if inside(root, f"usr/{name}").is_dir() and not os.path.lexists(root / name):
+            (root / name).symlink_to(f"usr/{name}")
