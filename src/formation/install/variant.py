@@ -36,7 +36,7 @@ class Variant:
 
 
 def corrected_files(variant: Variant, trees: Sequence[Path], staged: Mapping[str, StagePackage]) -> Mapping[str, bytes]:
-    """Files of dpkg's database by path: what the packages of `variant` and the hardening of its programs change in them.
+    """Files of dpkg's database, by path, as the packages of `variant` and the hardening of its programs change them.
 
     `trees` is everything so far, top first; `staged` all packages so far, by the digest of their .deb.
     """

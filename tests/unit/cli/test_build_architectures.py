@@ -117,3 +117,21 @@ def test_a_dry_run_says_what_each_architecture_takes(formation, workshop):
         f"would build formation/test:1.0.0 for {name}" for name in ("amd64", "arm64")
     ]
     assert not (workshop.base / "formation.lock").exists()
+
+
+def test_all_architectures_of_a_service_become_one_index_too(formation, tmp_path, monkeypatch):
+    (tmp_path / "service").mkdir()
+    (tmp_path / "service" / "formation.yaml").write_text(
+        f"kind: service\nname: team/dns\nversion: 1.0.0\nbase: {NAME}\n{TWO}command: [/bin/true]\nuser: nobody\n"
+    )
+
+    def build(arguments, context, progress):
+        image = tiny_image(architecture=arguments.arch, annotations={VERSION: "1.0.0"})
+        add_image(context.store, image)
+        return BuiltImage(tag(context.store, ["team/dns:1.0.0"], [image]), image, 0, False)
+
+    monkeypatch.setattr("formation.cli.build_service.built_service", build)
+    result = formation("build", "service", "--all-architectures", "--json")
+    assert result.code == 0, result.stderr
+    row = json.loads(formation("images", "--json").stdout)["images"][0]
+    assert (row["digest"], row["platform"]) == (json.loads(result.stdout)["digest"], "linux/amd64 linux/arm64")

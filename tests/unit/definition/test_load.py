@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from formation.debian.package import PackageRequest
+from formation.definition.hardening import AS_PACKAGED, Hardening
 from formation.definition.load import load_definition
 from formation.definition.values import Definition, Directory, File, Group, User
 from formation.errors import DefinitionError, UsageError
@@ -234,6 +235,22 @@ def test_lines_are_right_after_wrong_items_were_set_aside(load: Load):
     ]
 
 
+def test_every_measure_is_taken_unless_the_definition_turns_it_off(load: Load):
+    assert load("").hardening == Hardening()
+    off = "hardening: {setuid: keep, accounts: keep, modes: keep, package_manager: keep, traces: keep}\n"
+    assert load(off).hardening == AS_PACKAGED
+    assert load("hardening: {setuid: [/usr/bin/su, /usr/bin/mount]}\n").hardening == Hardening(
+        setuid=("/usr/bin/mount", "/usr/bin/su")
+    )
+
+
+def test_a_minimal_variant_leaves_the_lock_as_it_is(load: Load):
+    plain = load("packages: [zlib1g]\n")
+    minimal = load("packages: [zlib1g]\nvariants:\n  minimal:\n    only: [zlib1g, zlib1g]\n")
+    assert minimal.variants[1].only == ("zlib1g",)
+    assert minimal.digest == plain.digest
+
+
 @pytest.mark.parametrize("directory", ["docker/base", "images/debian-slim"])
 def test_the_definitions_of_this_repository_are_right(directory: str):
     definition = load_definition(ROOT / directory)
@@ -241,10 +258,11 @@ def test_the_definitions_of_this_repository_are_right(directory: str):
 
 
 def test_the_base_image_keeps_secrets_from_others_and_stays_root_for_dockerfiles():
-    runtime, dev = load_definition(ROOT / "docker/base").variants
+    runtime, dev, minimal = load_definition(ROOT / "docker/base").variants
     modes = {directory.path: (directory.owner, directory.group, directory.mode) for directory in runtime.directories}
     assert modes["/etc/formation/auth"] == modes["/etc/formation/billing"] == ("root", "formation", 0o750)
     assert modes["/var/log/formation"] == modes["/var/lib/formation"] == ("formation", "formation", 0o750)
     assert runtime.config.user == dev.config.user == "root"
+    assert (minimal.config.user, minimal.config.command) == ("formation", ())
     assert runtime.config.volumes == ("/var/log/formation",)
     assert runtime.config.working_directory == "/app"

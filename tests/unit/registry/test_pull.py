@@ -1,3 +1,5 @@
+import threading
+
 import pytest
 
 from fake_registry import FakeRegistry, Fault
@@ -6,6 +8,7 @@ from formation.oci.descriptor import Platform
 from formation.oci.manifest import Index, index_bytes
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.validate import validate
+from formation.registry import pull
 from formation.registry.pull import pull_all, pull_image
 from formation.registry.refusal import NotThere
 from formation.registry.registry import tags
@@ -228,3 +231,22 @@ def test_a_tag_that_is_none_is_refused(server, client, reference):
     server.repository("a/b").tags["../../x"] = "sha256:" + "0" * 64
     with pytest.raises(MalformedError, match="no tag"):
         tags(client.target(reference("a/b")))
+
+
+def test_no_more_blobs_are_on_their_way_at_once_than_the_settings_say(server, client, store, name, monkeypatch):
+    image = tiny_image([{"data": noise(100 + number)} for number in range(11)])
+    server.add_image("a/b", image, "1")
+    # With its config the image has three times as many blobs as connections: the barrier lets each turn go together.
+    turns = threading.Barrier(client.settings.connections, timeout=30)
+    under_way = threading.Semaphore(client.settings.connections)
+    download = pull.download_blob
+
+    def counted(*arguments):
+        assert under_way.acquire(blocking=False), "one more is on its way"
+        turns.wait()
+        download(*arguments)
+        under_way.release()
+
+    monkeypatch.setattr(pull, "download_blob", counted)
+    assert len(image.manifest.layers) + 1 == 3 * client.settings.connections
+    assert validate(pull_image(name("a/b:1"), store, client)) == ()
