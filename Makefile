@@ -41,7 +41,7 @@ test: setup-test ## everything: format, lint, types, unit and integration tests
 	.venv/bin/ruff format --check --quiet
 	.venv/bin/ruff check --quiet
 	.venv/bin/mypy --no-error-summary
-	$(PYTEST) $(PARALLEL)
+	HYPOTHESIS_PROFILE=full $(PYTEST) $(PARALLEL)
 
 check: .venv/.formation-dev .venv/.compiled ## format, lint, types and unit tests, in a minute
 	.venv/bin/ruff format --check --quiet

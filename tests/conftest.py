@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from engines import Docker, EngineUnavailable, Podman, Registry, Skopeo, find_tool
 
@@ -24,6 +25,12 @@ PROBE = "http://deb.debian.org/debian/dists/stable/InRelease"
 # Not /tmp, which may be held in memory: engines and the store keep gigabytes here.
 STATE = Path("/var/tmp")
 STATE_PREFIX = "formation-tests-"
+
+# `make check` tries a few cases of each property; `make test` 500, more than 20,000 of them hostile images and files.
+# A deadline would measure the machine, not the code.
+settings.register_profile("quick", deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("full", settings.get_profile("quick"), max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 _run_directory = pytest.StashKey[Path]()
 _run_lock = pytest.StashKey[IO[bytes]]()

@@ -1,7 +1,7 @@
 """Reading Dockerfiles as BuildKit does, whatever they are."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dockerfile_pieces import LIKE_DOCKERFILES
@@ -201,7 +201,6 @@ def test_paths_of_a_copy():
     assert paths_of(only("COPY 'a")) == ((), "")
 
 
-@settings(max_examples=1500, deadline=None)
 @given(st.one_of(LIKE_DOCKERFILES, st.binary(max_size=300).map(lambda data: data.decode(errors="surrogateescape"))))
 def test_whatever_a_dockerfile_is_each_character_is_found_where_it_is(content):
     text = Text("Dockerfile", content)

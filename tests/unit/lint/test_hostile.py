@@ -5,7 +5,7 @@ import json
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from dockerfile_pieces import LIKE_DOCKERFILES
@@ -39,14 +39,12 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 
 
-@settings(max_examples=1500, deadline=None)
 @given(st.one_of(LIKE_DOCKERFILES, st.binary(max_size=300)))
 def test_no_dockerfile_makes_an_exception(content):
     for each in findings(content):
         assert each.line >= 1 and each.column >= 1 and each.message.isprintable()
 
 
-@settings(max_examples=800, deadline=None)
 @given(LIKE_DOCKERFILES)
 def test_a_fix_is_final_and_adds_no_finding(content):
     fixed = after_fix(content)
@@ -56,7 +54,6 @@ def test_a_fix_is_final_and_adds_no_finding(content):
     assert set(rules(fixed)) <= set(rules(content))
 
 
-@settings(max_examples=800, deadline=None)
 @given(DATA, st.sampled_from(["compose", "Kubernetes"]), st.sampled_from([None, 2]))
 def test_no_data_makes_an_exception(data, kind, indent):
     body = {"services": data} if kind == "compose" else None
@@ -70,7 +67,6 @@ def test_no_data_makes_an_exception(data, kind, indent):
     assert after_fix(fixed, kind) == fixed
 
 
-@settings(max_examples=500, deadline=None)
 @given(st.sampled_from(["compose", "Kubernetes"]), st.binary(max_size=200))
 def test_no_bytes_make_an_exception(kind, data):
     findings(b"services:\napiVersion: v1\nkind: Pod\n" + data, kind)

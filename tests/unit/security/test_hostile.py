@@ -3,7 +3,7 @@
 import json
 from contextlib import suppress
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from audited_image import DECLARED, NOW, REFERRERS, image
@@ -87,7 +87,6 @@ commands = st.lists(
 ).map(" ".join)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.dictionaries(st.sampled_from(READ), contents, max_size=8),
     st.lists(st.one_of(lines, commands), max_size=4),
@@ -131,7 +130,6 @@ def test_a_config_of_nonsense_gives_findings():
     assert {"user-root", "privileged-port"} <= {finding.check.id for finding in report.findings}
 
 
-@settings(max_examples=400, deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=100).map(lambda data: b"\xc6" + data)))
 @example(b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n\n-----END PGP PUBLIC KEY BLOCK-----")
 @example(b"\x99\xff\xff")
@@ -141,7 +139,6 @@ def test_a_keyring_of_any_bytes_has_fingerprints_or_is_malformed(data):
         assert all(len(fingerprint) in (40, 64) for fingerprint in fingerprints(data))
 
 
-@settings(max_examples=400, deadline=None)
 @given(contents)
 def test_files_of_any_bytes_are_read(data):
     number = data.count(b"\n") + 1
@@ -150,7 +147,6 @@ def test_files_of_any_bytes_are_read(data):
     assert all(1 <= line <= number and rule for line, rule in sudoers_rules(data))
 
 
-@settings(max_examples=400, deadline=None)
 @given(st.one_of(st.text(max_size=100), commands))
 def test_commands_and_variables_of_any_text_are_read(text):
     assert all(name in text for name in secret_names(text))
