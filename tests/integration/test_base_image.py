@@ -137,6 +137,8 @@ def test_the_config_is_that_of_the_definition(engine, base, base_image):
         "org.opencontainers.image.version": "1.0.0",
         "org.opencontainers.image.description": base_image.definition.description,
         "org.opencontainers.image.vendor": "Formation",
+        "org.opencontainers.image.source": "https://github.com/formation/formation",
+        "org.opencontainers.image.licenses": "Apache-2.0",
     }
     assert (inspected["Os"], inspected["Architecture"]) == ("linux", "amd64")
     assert inspected["RootFS"]["Layers"] == list(base_image.image.config.diff_ids)
