@@ -190,21 +190,8 @@ class Docker:
     ) -> subprocess.CompletedProcess[str]:
         """Runs `docker-compose ARGUMENTS` on the compose file in `directory`, with builds on the host's network, since
         this daemon has no other, and services there too or, as `network` says, on `none`. No port is published."""
+        file = compose_file(directory, self.directory / "compose.yaml", network, self.environment)
         command = [find_tool("docker-compose"), "--project-directory", str(directory)]
-        merged = yaml.safe_load(
-            run_command([*command, "config"], environment=self.environment, directory=directory).stdout
-        )
-        merged.pop("networks", None)
-        for service in merged["services"].values():
-            service.pop("networks", None)
-            service.pop("ports", None)
-            service["network_mode"] = network
-            if isinstance(service.get("build"), str):
-                service["build"] = {"context": service["build"]}
-            if "build" in service:
-                service["build"]["network"] = "host"
-        file = self.directory / "compose.yaml"
-        file.write_text(json.dumps(merged))
         return run_command(
             [*command, "--file", file, *arguments], environment=self.environment, check=check, directory=directory
         )
@@ -213,6 +200,24 @@ class Docker:
         """Ends the daemon and removes what it kept."""
         self._server.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+def compose_file(directory: Path, target: Path, network: str, environment: Mapping[str, str]) -> Path:
+    """Writes the compose file in `directory` to `target` for an engine without networks: builds on the host's, services
+    on the one that `network` names, no port published. Gives `target`."""
+    command = [find_tool("docker-compose"), "--project-directory", directory, "config"]
+    merged = yaml.safe_load(run_command(command, environment=environment, directory=directory).stdout)
+    merged.pop("networks", None)
+    for service in merged["services"].values():
+        service.pop("networks", None)
+        service.pop("ports", None)
+        service["network_mode"] = network
+        if isinstance(service.get("build"), str):
+            service["build"] = {"context": service["build"]}
+        if "build" in service:
+            service["build"]["network"] = "host"
+    target.write_text(json.dumps(merged))
+    return target
 
 
 class Podman:

@@ -139,7 +139,7 @@ class LeaveOut(Entry):
 class Layers(Entry):
     """How the image is cut into layers."""
 
-    budget: int = Field(default=20, ge=1, le=100, description="How many package layers a variant may add.")
+    budget: int = Field(default=32, ge=1, le=100, description="How many package layers a variant may add.")
     compression: Literal["gzip", "zstd"] = Field(
         default="gzip", description="gzip is read by every engine; zstd is smaller and faster."
     )

@@ -50,7 +50,7 @@ def test_what_is_not_said_is_a_sensible_default(load: Load):
     definition = load("")
     assert (definition.recommends, definition.essential) == (False, True)
     assert definition.architectures == ("amd64",)
-    assert (definition.layer_budget, definition.compression) == (20, "gzip")
+    assert (definition.layer_budget, definition.compression) == (32, "gzip")
     assert "/usr/share/man/*" in definition.path_excludes
     assert definition.path_includes[0] == "/usr/share/doc/*/copyright"
     assert [variant.name for variant in definition.variants] == ["runtime"]
