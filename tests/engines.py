@@ -190,8 +190,9 @@ class Docker:
     ) -> subprocess.CompletedProcess[str]:
         """Runs `docker-compose ARGUMENTS` on the compose file in `directory`, with builds on the host's network, since
         this daemon has no other, and services there too or, as `network` says, on `none`. No port is published."""
-        file = compose_file(directory, self.directory / "compose.yaml", network, self.environment)
-        command = [find_tool("docker-compose"), "--project-directory", str(directory)]
+        program = find_tool("docker-compose")
+        file = compose_file(program, directory, self.directory / "compose.yaml", network, self.environment)
+        command = [program, "--project-directory", str(directory)]
         return run_command(
             [*command, "--file", file, *arguments], environment=self.environment, check=check, directory=directory
         )
@@ -202,10 +203,10 @@ class Docker:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
-def compose_file(directory: Path, target: Path, network: str, environment: Mapping[str, str]) -> Path:
+def compose_file(program: str, directory: Path, target: Path, network: str, environment: Mapping[str, str]) -> Path:
     """Writes the compose file in `directory` to `target` for an engine without networks: builds on the host's, services
-    on the one that `network` names, no port published. Gives `target`."""
-    command = [find_tool("docker-compose"), "--project-directory", directory, "config"]
+    on the one that `network` names, no port published. `program` is docker-compose. Gives `target`."""
+    command = [program, "--project-directory", directory, "config"]
     merged = yaml.safe_load(run_command(command, environment=environment, directory=directory).stdout)
     merged.pop("networks", None)
     for service in merged["services"].values():

@@ -33,7 +33,7 @@ import os, sys
 sys.path.insert(0, {tests!r})
 from pathlib import Path
 from engines import compose_file
-file = compose_file(Path.cwd(), Path({directory!r}) / "compose.yaml", "host", os.environ)
+file = compose_file({program!r}, Path.cwd(), Path({directory!r}) / "compose.yaml", "host", {{}})
 os.execv({program!r}, [{program!r}, "--project-directory", ".", "--file", str(file), *sys.argv[1:]])
 """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
-from formation.cli.text import size_text
+from formation.cli.text import counted, size_text
 
 if TYPE_CHECKING:
     from formation.build.recall import BuiltImage
@@ -142,10 +142,13 @@ def told(built: "BuiltImage", seconds: float, context: Context, places: Sequence
 def _shown_size(built: "BuiltImage") -> Iterator[tuple[str, str]]:
     """Size and packages, of a service apart from those of its base."""
     layers = built.image.manifest.layers
-    yield "size", f"{size_text(built.image.size)} in {len(layers)} layers"
+    yield "size", f"{size_text(built.image.size)} in {counted(len(layers), 'layer')}"
     if not built.base_layers:
         yield "packages", str(built.packages)
         return
     own = layers[built.base_layers :]
-    yield "its own", f"{size_text(sum(layer.size for layer in own))} in {len(own)} layers, above those of the base"
+    yield (
+        "its own",
+        f"{size_text(sum(layer.size for layer in own))} in {counted(len(own), 'layer')}, above those of the base",
+    )
     yield "packages", f"{built.packages} added"

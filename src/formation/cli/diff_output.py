@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from formation.cli.diff_sections import Item, sections, signed_size
-from formation.cli.text import printable, size_text
+from formation.cli.text import counted, printable, size_text
 from formation.release.changelogs import PackageNews
 from formation.release.difference import Difference
 from formation.release.packages import PackageState
@@ -81,7 +81,7 @@ def _sizes(difference: Difference) -> str:
     before, after = old.image.size, new.image.size
     return (
         f"size {size_text(before)} → {size_text(after)}; "
-        f"who has the old one pulls {size_text(sum(new_layers))} in {len(new_layers)} layers"
+        f"who has the old one pulls {size_text(sum(new_layers))} in {counted(len(new_layers), 'layer')}"
     )
 
 

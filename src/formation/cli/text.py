@@ -19,6 +19,11 @@ def size_text(size: int) -> str:
     return f"{value:.1f} TB"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 layer`, `2 layers`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> str:
     """`rows` below `header` in columns, two spaces apart; the columns numbered in `right` are aligned right."""
     cells = [list(map(printable, row)) for row in (header, *rows)]
