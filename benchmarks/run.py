@@ -113,16 +113,18 @@ class Bench:
 
     def service(self, work: str) -> Contestants:
         """A service on the base, which is there: `rebuild` after its program changed, or the `first` build."""
-        service = self._service()
+        # A store of its own: the first build of a service must not find the package layer of another.
+        service = self._service(store=self.scratch / f"{work}-base-store")
         found: Contestants = {"formation": getattr(service, work)} if self.ours else {}
         if self.peers:
             found["docker build"] = getattr(DockerService(service, self.docker(), self.scratch), work)
         return found
 
-    def _service(self, number: int = 0) -> Service:
-        lock(self.definition, self.warm_store)
-        Formation(self.definition, "runtime", self.scratch).build(self.warm_store)
-        return Service(self.scratch, self.warm_store, number=number)
+    def _service(self, number: int = 0, store: Path | None = None) -> Service:
+        store = store or self.warm_store
+        lock(self.definition, store)
+        Formation(self.definition, "runtime", self.scratch).build(store)
+        return Service(self.scratch, store, number=number)
 
     def service_bytes(self) -> Iterator[str]:
         """What a new program costs a host that has the service, and what ten services cost a store."""
