@@ -54,7 +54,7 @@ class Secure:
         return parse_reference(f"{self.address}/{text}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def secure(engine_directory):
     openssl = require_tool("openssl")
     directory = engine_directory("secure-registry")

@@ -11,6 +11,7 @@ from formation.entry import Entry, decode_path, encode_path
 from formation.errors import MalformedError
 from formation.oci.tar import END_OF_ARCHIVE, header
 from formation.tarstream import BLOCK, padding, read_tar
+from hostile import hostile
 
 _names = st.binary(min_size=1, max_size=120).filter(lambda name: name.strip(b".") and not {0, ord("/")} & set(name))
 _paths = st.lists(_names, min_size=1, max_size=5).map(lambda names: decode_path(b"/".join(names)))
@@ -98,12 +99,14 @@ def _plain(entry: Entry) -> tuple[object, ...]:
     return entry.path, entry.type, entry.mode, entry.uid, entry.gid, entry.mtime, entry.size, entry.target, entry.device
 
 
+@hostile
 @given(st.binary(max_size=3000))
 def test_no_bytes_make_the_reader_do_anything_but_refuse(data: bytes) -> None:
     with pytest.raises(MalformedError):
         list(read_tar([data + b"\1"], "it"))
 
 
+@hostile
 @given(st.lists(_entries(), min_size=1, max_size=3), st.data())
 def test_one_changed_byte_gives_entries_or_a_refusal(entries: list[tuple[Entry, bytes]], data: st.DataObject) -> None:
     whole = bytearray(written(entries))

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from formation.contents.accounts import parse_group, parse_passwd, parse_shadow
 from formation.contents.filesystem import Filesystem, filesystem
 from formation.contents.packages import Listing
+from hostile import hostile
 from layer_tars import contents_of, directory, file
 
 STATUS = b"""Package: libc6
@@ -87,6 +88,7 @@ def test_account_files_are_read_and_their_bad_lines_told():
     assert shadow[0].password == "*" and [each.line for each in bad] == [2]
 
 
+@hostile
 @given(st.binary(max_size=500))
 def test_no_bytes_make_the_parsers_of_accounts_raise(data: bytes):
     for parse in (parse_passwd, parse_group, parse_shadow):
@@ -99,6 +101,7 @@ _LINES = st.sampled_from(
 )
 
 
+@hostile
 @given(st.lists(_LINES | st.binary(max_size=30), max_size=30).map(b"\n".join))
 def test_no_bytes_make_the_parser_of_packages_raise(data: bytes):
     packages, _ = database(status=data, **{"info/a.list": data, "info/a.md5sums": data}).packages()

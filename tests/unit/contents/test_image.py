@@ -16,6 +16,7 @@ from formation.errors import MalformedError
 from formation.oci.image import Image, read_image
 from formation.store.blobs import StoreBlobs, add_image
 from formation.store.store import Store
+from hostile import hostile
 from layer_tars import Member, directory, file, image_of_layers, layer_of, symlink, tar_of
 
 LAYERS: list[list[Member]] = [
@@ -125,6 +126,7 @@ def test_a_record_that_tells_an_enormous_size_is_refused():
         decode(zstd_magic + eight_byte_size + (1 << 46).to_bytes(8, "little") + bytes(20))
 
 
+@hostile
 @given(st.integers(0, 10_000), st.integers(0, 255))
 def test_a_damaged_record_is_refused(position, value):
     data = bytearray(encode(scan_layer(layer_of(tar_of(file("etc/a", b"content"), file("bin/x", elf_bytes()))))))

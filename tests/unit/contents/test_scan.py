@@ -17,6 +17,7 @@ from formation.contents.layer import LayerContents
 from formation.contents.scan import scan_layer
 from formation.entry import Entry
 from formation.oci.image import Layer
+from hostile import hostile
 from layer_tars import directory, file, hardlink, layer_of, symlink, tar_of
 
 KEY = b"-----BEGIN OPENSSH PRIVATE KEY-----\n" + b"b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ\n" * 5
@@ -203,12 +204,14 @@ def test_names_that_are_not_utf_8_are_kept_as_they_are():
     assert scan_layer(layer_of(tar_of(file(name)))).entries[0].path == name
 
 
+@hostile
 @given(st.binary(max_size=3000), st.sampled_from(["none", "gzip", "zstd"]))
 def test_no_bytes_make_the_scanner_raise(data, compression):
     contents = scan_layer(layer_of(data, compression))
     assert contents.entries or contents.problems or not data.strip(b"\0")
 
 
+@hostile
 @given(st.data())
 def test_no_damage_to_a_layer_makes_the_scanner_raise_and_none_goes_unnoticed(data):
     tar = tar_of(
@@ -227,6 +230,7 @@ def test_no_damage_to_a_layer_makes_the_scanner_raise_and_none_goes_unnoticed(da
     assert {"digest", "diff-id"} <= set(kinds(scan_layer(layer)))
 
 
+@hostile
 @given(st.binary(min_size=1, max_size=400))
 def test_no_compressed_garbage_makes_the_scanner_raise(garbage):
     layer = layer_of(tar_of(), "gzip")

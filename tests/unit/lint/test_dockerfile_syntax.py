@@ -10,6 +10,7 @@ from formation.lint.dockerfile_syntax import Instruction, Syntax, parse_syntax
 from formation.lint.shell import commands_of
 from formation.lint.text import Text, decode
 from formation.lint.variables import expanded
+from hostile import hostile
 
 
 def parsed(text: str) -> Syntax:
@@ -201,6 +202,7 @@ def test_paths_of_a_copy():
     assert paths_of(only("COPY 'a")) == ((), "")
 
 
+@hostile
 @given(st.one_of(LIKE_DOCKERFILES, st.binary(max_size=300).map(lambda data: data.decode(errors="surrogateescape"))))
 def test_whatever_a_dockerfile_is_each_character_is_found_where_it_is(content):
     text = Text("Dockerfile", content)
@@ -215,6 +217,7 @@ def test_whatever_a_dockerfile_is_each_character_is_found_where_it_is(content):
                 assert all(0 <= word.start <= word.end <= len(content) for word in command.arguments)
 
 
+@hostile
 @given(st.binary(max_size=200))
 def test_bytes_that_are_not_utf_8_survive(data):
     assert decode("x", data).content.encode("utf-8", "surrogateescape") == data

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from dockerfile_pieces import LIKE_DOCKERFILES
 from formation.lint.dockerfile_syntax import LIMIT
+from hostile import hostile
 from linting import after_fix, findings, rules
 
 KEYS = st.sampled_from(
@@ -39,12 +40,14 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
 )
 
 
+@hostile
 @given(st.one_of(LIKE_DOCKERFILES, st.binary(max_size=300)))
 def test_no_dockerfile_makes_an_exception(content):
     for each in findings(content):
         assert each.line >= 1 and each.column >= 1 and each.message.isprintable()
 
 
+@hostile
 @given(LIKE_DOCKERFILES)
 def test_a_fix_is_final_and_adds_no_finding(content):
     fixed = after_fix(content)
@@ -54,6 +57,7 @@ def test_a_fix_is_final_and_adds_no_finding(content):
     assert set(rules(fixed)) <= set(rules(content))
 
 
+@hostile
 @given(DATA, st.sampled_from(["compose", "Kubernetes"]), st.sampled_from([None, 2]))
 def test_no_data_makes_an_exception(data, kind, indent):
     body = {"services": data} if kind == "compose" else None
@@ -67,6 +71,7 @@ def test_no_data_makes_an_exception(data, kind, indent):
     assert after_fix(fixed, kind) == fixed
 
 
+@hostile
 @given(st.sampled_from(["compose", "Kubernetes"]), st.binary(max_size=200))
 def test_no_bytes_make_an_exception(kind, data):
     findings(b"services:\napiVersion: v1\nkind: Pod\n" + data, kind)

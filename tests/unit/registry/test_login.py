@@ -197,7 +197,8 @@ def test_a_token_that_ends_in_the_middle_of_an_upload_is_renewed(server, referen
 
     server.before = expire
     pushed = image()
-    with logged_in("me", "secret") as client:
+    # Alone: a token that another upload has just fetched must not end before it is used.
+    with logged_in("me", "secret", connections=1) as client:
         push_image(pushed, reference("a/b:1"), client)
     digest = pushed.manifest.layers[0].digest
     assert server.repository("a/b").blobs[digest] == pushed.source.content[digest]

@@ -21,6 +21,7 @@ from formation.security.fingerprints import fingerprints
 from formation.security.junit import junit_text
 from formation.security.sarif import sarif_text
 from formation.security.subject import Subject
+from hostile import hostile
 from layer_tars import file, image_of_layers
 
 READ = (
@@ -87,6 +88,7 @@ commands = st.lists(
 ).map(" ".join)
 
 
+@hostile
 @given(
     st.dictionaries(st.sampled_from(READ), contents, max_size=8),
     st.lists(st.one_of(lines, commands), max_size=4),
@@ -130,6 +132,7 @@ def test_a_config_of_nonsense_gives_findings():
     assert {"user-root", "privileged-port"} <= {finding.check.id for finding in report.findings}
 
 
+@hostile
 @given(st.one_of(st.binary(max_size=200), st.binary(max_size=100).map(lambda data: b"\xc6" + data)))
 @example(b"-----BEGIN PGP PUBLIC KEY BLOCK-----\n\n\n-----END PGP PUBLIC KEY BLOCK-----")
 @example(b"\x99\xff\xff")
@@ -139,6 +142,7 @@ def test_a_keyring_of_any_bytes_has_fingerprints_or_is_malformed(data):
         assert all(len(fingerprint) in (40, 64) for fingerprint in fingerprints(data))
 
 
+@hostile
 @given(contents)
 def test_files_of_any_bytes_are_read(data):
     number = data.count(b"\n") + 1
@@ -147,6 +151,7 @@ def test_files_of_any_bytes_are_read(data):
     assert all(1 <= line <= number and rule for line, rule in sudoers_rules(data))
 
 
+@hostile
 @given(st.one_of(st.text(max_size=100), commands))
 def test_commands_and_variables_of_any_text_are_read(text):
     assert all(name in text for name in secret_names(text))
