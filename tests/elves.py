@@ -24,16 +24,20 @@ def elf_bytes(
     run_path: str | None = None,
     provides: Sequence[str] = (),
     requires: Mapping[str, Sequence[str]] | None = None,
+    weak: Sequence[str] = (),
     dynamic: bool = True,
 ) -> bytes:
-    """A little-endian 64-bit file with these program headers and, unless `dynamic` is False, a dynamic section."""
+    """A little-endian 64-bit file with these program headers and, unless `dynamic` is False, a dynamic section.
+
+    `weak` are those of the versions in `requires` that may be missing.
+    """
     strings = _Strings()
     start = _HEADER + 3 * _PROGRAM_HEADER
     path = b"" if interpreter is None else interpreter.encode() + b"\0"
     tags = [(1, strings.add(name)) for name in needed]
     tags += [(14, strings.add(soname))] if soname else []
     tags += [(29, strings.add(run_path))] if run_path else []
-    need = _need(requires or {}, strings)
+    need = _need(requires or {}, weak, strings)
     define = _define(provides, strings)
     places = [start + len(path)]
     for part in (strings.data, need):
@@ -67,12 +71,14 @@ class _Strings:
         return place
 
 
-def _need(requires: Mapping[str, Sequence[str]], strings: _Strings) -> bytes:
+def _need(requires: Mapping[str, Sequence[str]], weak: Sequence[str], strings: _Strings) -> bytes:
     entries = []
     for library, versions in requires.items():
         following = 16 + 16 * len(versions)
         head = struct.pack("<HHIII", 1, len(versions), strings.add(library), 16, following)
-        names = [struct.pack("<IHHII", 0, 0, 2, strings.add(version), 16) for version in versions]
+        names = [
+            struct.pack("<IHHII", 0, 2 if version in weak else 0, 2, strings.add(version), 16) for version in versions
+        ]
         entries.append(head + b"".join(names))
     return b"".join(entries)
 

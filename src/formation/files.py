@@ -2,7 +2,6 @@
 
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,16 +15,18 @@ def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     The data is synced before the rename. Parent directories are created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", dir=path.parent)
+    # tempfile would do; importing it and its random numbers takes longer than writing most files.
+    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}")
+    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        Path(name).replace(path)
+        temporary.replace(path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -33,6 +34,12 @@ def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
     """Replaces `path` by `data` in one step."""
     with atomic_file(path, mode=mode) as file:
         file.write(data)
+
+
+def rewrite(path: Path, data: bytes) -> None:
+    """Replaces the content of `path`, where a link leads to, in one step. Its mode stays; a new file has 0644."""
+    place = path.resolve()
+    write_bytes(place, data, mode=place.stat().st_mode & 0o7777 if place.exists() else 0o644)
 
 
 def json_bytes(value: Any) -> bytes:

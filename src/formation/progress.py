@@ -19,6 +19,11 @@ class Progress(Protocol):
         """Something a person should know that is not an error."""
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 layer`, `2 layers`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 class Silent:
     """A Progress that says nothing: for tests, `--quiet` and library use."""
 

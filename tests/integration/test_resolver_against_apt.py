@@ -1,7 +1,7 @@
 """The resolver and apt-get choose the same packages on the real archive: random requests, with and without recommends.
 
 apt gets a root of its own, with the very indexes that the resolver reads and nothing installed. It is asked for all
-essential packages and the request, which is what the resolver answers. `FORMATION_RESOLVER_REQUESTS` (default 300) and
+essential packages and the request, which is what the resolver answers. `FORMATION_RESOLVER_REQUESTS` (default 100) and
 `FORMATION_RESOLVER_SEED` choose another sample. docs/resolver.md explains what may differ and why.
 """
 
@@ -22,7 +22,7 @@ from conftest import require_tool
 from formation.debian.archive import Archive
 from formation.debian.index import PackageIndex, load_packages
 from formation.debian.keys import key_set
-from formation.debian.package import PackageRequest
+from formation.debian.request import PackageRequest
 from formation.debian.resolver import resolve
 from formation.debian.suite import fetch_suite
 from formation.debian.universe import Universe
@@ -32,7 +32,7 @@ from formation.progress import Silent
 
 pytestmark = pytest.mark.network
 
-REQUESTS = int(os.environ.get("FORMATION_RESOLVER_REQUESTS", "300"))
+REQUESTS = int(os.environ.get("FORMATION_RESOLVER_REQUESTS", "100"))
 SEED = os.environ.get("FORMATION_RESOLVER_SEED", "formation")
 ARCHIVES = [
     ("debian", "http://deb.debian.org/debian", ("trixie", "trixie-updates")),

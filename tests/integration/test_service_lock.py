@@ -11,7 +11,8 @@ import pytest
 from built_images import Built, Command
 from conftest import require_tool
 from engines import Registry, Skopeo
-from formation.build.base_files import facts_for_lock, read_base
+from formation.build.base_facts import facts_for_lock
+from formation.build.base_files import read_base
 from formation.build.opened_base import Places, open_base
 from formation.build.service import ServicePlan, plan_service
 from formation.build.service_means import service_means
@@ -39,7 +40,7 @@ def planned(directory: Path, store: Store) -> ServicePlan:
             lock,
             "amd64",
             places=places,
-            downloader=downloader,
+            downloader=lambda: downloader,
             now=int(time.time()),
             progress=Silent(),
             workers=2,

@@ -15,7 +15,7 @@ import pytest
 
 from conftest import require_tool
 from debs import Item, directory, file, hard_link, make_deb, symlink
-from formation.debian.database import INFO
+from formation.debian.administration import INFO
 from formation.digest import sha256_file
 from formation.errors import FormationError
 from formation.install.placement import SegmentSpec

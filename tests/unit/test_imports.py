@@ -11,7 +11,21 @@ SOURCE = Path(__file__).parents[2] / "src" / "formation"
 # Lowest first. A package imports from its own floor's own package and from the floors below; packages on one floor are
 # blind to each other, except on the ground floor, whose modules are the vocabulary and plumbing of all.
 FLOORS: tuple[frozenset[str], ...] = (
-    frozenset({"formation", "errors", "digest", "files", "progress", "process", "network", "entry", "tarstream"}),
+    frozenset(
+        {
+            "formation",
+            "errors",
+            "digest",
+            "files",
+            "progress",
+            "process",
+            "network",
+            "entry",
+            "garbage",
+            "sarif",
+            "tarstream",
+        }
+    ),
     frozenset({"debian", "oci"}),
     frozenset({"engines"}),
     frozenset({"store"}),

@@ -3,14 +3,14 @@
 import time
 from pathlib import Path
 
-from formation.build.fetch import Fetching
+from formation.build.fetch import install_fetching
 from formation.build.image import assemble_image
 from formation.build.plan import Plan, make_job, plan_key, sibling_keys
-from formation.build.recall import BuiltImage, complete_image, known_image, known_images, remember_image, tag
+from formation.build.recall import BuiltImage, known_images, known_or_built, tag
+from formation.build.repair import repair_store
 from formation.definition.image_files import key_file, keyring_path
 from formation.digest import sha256
-from formation.errors import FormationError
-from formation.install.installer import Installer, remove_trees
+from formation.install.installer import Installer
 from formation.network import Downloader
 from formation.oci.annotations import layer_packages
 from formation.oci.descriptor import Descriptor
@@ -18,7 +18,7 @@ from formation.oci.image import Image
 from formation.progress import Progress
 from formation.store.locking import in_use
 from formation.store.store import Store
-from formation.store.unsynced import boot_id, forget_damaged, sync_behind
+from formation.store.unsynced import boot_id, sync_behind
 
 
 def build_base(
@@ -33,21 +33,17 @@ def build_base(
 ) -> BuiltImage:
     """Builds the image of `plan`, tags it and gives it. `installer` has had no job yet.
 
+    A caller who uses the store meanwhile has called `repair_store` before.
+
     Raises FormationError and its kinds; the store keeps what was made until then, and the tags stay where they were.
     """
-    if damaged := forget_damaged(store, boot_id(), time.time()):
-        remove_trees(damaged, progress)
+    repair_store(store, progress)
     with in_use(store):
-        key = plan_key(plan)
-        image = known_image(store, key)
-        reused = image is not None
-        if image is None:
-            sync_behind(store, boot_id(), time.time())
-            descriptor = _build(plan, store, downloader, progress, installer, workers, overlay)
-            remember_image(store, key, descriptor)
-            image = complete_image(store, descriptor)
-            if image is None:
-                raise FormationError("the image was built, and is not in the store", hint="formation cache prune")
+        image, reused = known_or_built(
+            store,
+            plan_key(plan),
+            lambda: _build(plan, store, downloader, progress, installer, workers, overlay),
+        )
         references = [f"{plan.definition.name}:{each}" for each in plan.definition.all_tags(plan.variant)]
         siblings = sibling_keys(plan)
         tagged = tag(store, references, (image, *known_images(store, siblings)))
@@ -81,13 +77,15 @@ def _build(
     workers: int,
     overlay: bool,
 ) -> Descriptor:
-    job = make_job(plan, store.root, workers=workers, overlay=overlay)
-    fetching = Fetching(plan.definition, plan.lock, plan.packages, store, downloader, installer.arrived, installer.stop)
-    try:
-        variants = installer.run(job, progress, fetching.start)
-    except FormationError:
-        if fetching.error is not None:
-            raise fetching.error from None
-        raise
-    fetching.join()
+    sync_behind(store, boot_id(), time.time())
+    variants = install_fetching(
+        installer,
+        make_job(plan, store.root, workers=workers, overlay=overlay),
+        plan.definition,
+        plan.lock,
+        plan.packages,
+        store=store,
+        downloader=downloader,
+        progress=progress,
+    )
     return assemble_image(store, plan, variants)

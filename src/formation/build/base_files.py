@@ -1,34 +1,22 @@
-"""What a service's checks and its lock read in the base."""
+"""The file system of a service's base, as the service's checks and its lock read it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
-from formation.build.opened_base import created, lock_of
 from formation.build.service_tree import Node, Tree
 from formation.contents.filesystem import Filesystem, filesystem
 from formation.contents.image import problems, scan_image
-from formation.contents.layer import LayerContents
-from formation.debian.archive import Archive
-from formation.debian.installed import installed_packages
-from formation.definition.service_values import ServiceDefinition
+from formation.debian.administration import STATUS
 from formation.errors import IntegrityError
-from formation.lock.base_facts import BaseFacts
 from formation.oci.image import Image
 from formation.progress import Progress
 from formation.store.store import Store
 
-if TYPE_CHECKING:
-    from formation.build.base_archives import AptFiles
-
 APT = "etc/apt"
-_STATUS = "var/lib/dpkg/status"
 _LOADER = "etc/ld.so.conf"
 _DPKG = ("etc/dpkg/dpkg.cfg", "etc/dpkg/dpkg.cfg.d/")
-_KEYRINGS = (f"{APT}/trusted.gpg", f"{APT}/keyrings/", "usr/share/keyrings/")
-
-
-_FILES = ("etc/passwd", "etc/group", _LOADER, _DPKG[0], f"{APT}/sources.list", f"{APT}/trusted.gpg", _STATUS)
+KEYRINGS = (f"{APT}/trusted.gpg", f"{APT}/keyrings/", "usr/share/keyrings/")
+_FILES = ("etc/passwd", "etc/group", _LOADER, _DPKG[0], f"{APT}/sources.list", f"{APT}/trusted.gpg", STATUS)
 _DIRECTORIES = (
     f"{_LOADER}.d",
     "etc/dpkg/dpkg.cfg.d",
@@ -61,8 +49,8 @@ class BaseFiles:
     tree: Tree
     texts: Mapping[str, bytes]
     """Path, relative to the root → content of the small files that say how the system is set up."""
-    layers: tuple[LayerContents, ...] = ()
-    """What is in each layer, base layer first."""
+    merged: Filesystem = field(default_factory=lambda: filesystem(()))
+    """All that is in it."""
 
     @property
     def users(self) -> frozenset[str]:
@@ -77,7 +65,7 @@ class BaseFiles:
     @property
     def has_database(self) -> bool:
         """Whether dpkg can add packages to it."""
-        return _STATUS in self.texts
+        return STATUS in self.texts
 
     @property
     def library_directories(self) -> tuple[str, ...]:
@@ -114,45 +102,7 @@ def read_base(image: Image, name: str, store: Store, *, workers: int, progress: 
     merged = filesystem(contents.layers)
     below = (path for directory in _DIRECTORIES for path in merged.kept_below(directory))
     texts = {path: data for path in (*_FILES, *below) if (data := merged.content(path)) is not None}
-    return BaseFiles(_Merged(merged), texts, contents.layers)
-
-
-def facts_for_lock(
-    service: ServiceDefinition, architecture: str, image: Image, files: BaseFiles | None, store: Store
-) -> BaseFacts:
-    """What the lock of `service` needs of its base.
-
-    `files` may be None when the service asks for no packages. Raises MalformedError for a damaged database or sources.
-    """
-    if files is None:
-        return BaseFacts(image.digest, created(image), (), ())
-    installed = None
-    if files.has_database:
-        installed = installed_packages(files.texts[_STATUS], architecture, service.base)
-    archives: tuple[Archive, ...] = ()
-    if service.archives is None:
-        archives = archives_of_base(image, files, store, service.base)
-    return BaseFacts(image.digest, created(image), installed, archives)
-
-
-def archives_of_base(image: Image, files: BaseFiles, store: Store, name: str) -> tuple[Archive, ...]:
-    """The archives that `image`, which is called `name` in messages, was made from; empty when nothing in it says."""
-    # Not at the top: a build asks for them only when something is wrong, and should be quick when nothing is.
-    from formation.build.base_archives import base_archives
-
-    return base_archives(lock_of(image, store), _apt_files(files.texts), store, name)
-
-
-def needs_files(service: ServiceDefinition) -> bool:
-    """Whether the lock of `service` depends on what is in its base."""
-    return bool(service.packages or service.without)
-
-
-def _apt_files(texts: Mapping[str, bytes]) -> "AptFiles":
-    from formation.build.base_archives import AptFiles
-
-    sources = {path: data for path, data in texts.items() if path.startswith(f"{APT}/sources.list")}
-    return AptFiles(sources, {path: data for path, data in texts.items() if path.startswith(_KEYRINGS)})
+    return BaseFiles(_Merged(merged), texts, merged)
 
 
 def _names(accounts: bytes) -> frozenset[str]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from formation.build.dockerfile import copied, double_quoted, written
 from formation.debian.archive import Archive
-from formation.debian.package import PackageRequest
+from formation.debian.request import PackageRequest
 from formation.definition.hardening import BACKUPS, TIGHT_DIRECTORIES, Hardening
 from formation.definition.image_files import apt_sources, key_file, keyring_path, sources_path
 from formation.definition.values import Directory, Group, ImageConfig, User, Variant

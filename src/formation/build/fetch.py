@@ -9,9 +9,12 @@ from pathlib import Path
 
 from formation.definition.values import Definition
 from formation.errors import FormationError, UnreachableError
+from formation.install.installer import Installer
+from formation.install.job import BuiltVariant, Job
 from formation.lock.model import Lock, LockedPackage
 from formation.lock.vendor import package_sources, vendor_directory, vendored_path
 from formation.network import Download, Downloader, GoneError
+from formation.progress import Progress
 from formation.store.store import Store
 
 
@@ -98,6 +101,32 @@ class Fetching:
         return PackageGoneError(
             f"the archive and its snapshot no longer have {names or error.message}", hint="formation lock"
         )
+
+
+def install_fetching(
+    installer: Installer,
+    job: Job,
+    definition: Definition,
+    lock: Lock,
+    packages: Sequence[LockedPackage],
+    *,
+    store: Store,
+    downloader: Downloader,
+    progress: Progress,
+) -> tuple[BuiltVariant, ...]:
+    """What `installer`, which has had no job yet, makes of `job`; what it lacks of `packages` is brought meanwhile.
+
+    Raises as `Installer.run`, and what ended the fetching early.
+    """
+    fetching = Fetching(definition, lock, packages, store, downloader, installer.arrived, installer.stop)
+    try:
+        variants = installer.run(job, progress, fetching.start)
+    except FormationError:
+        if fetching.error is not None:
+            raise fetching.error from None
+        raise
+    fetching.join()
+    return variants
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -1,23 +1,24 @@
 """From layers to an image in the store: config, manifest, and the tags of the definition."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from formation.definition.values import ImageConfig
-from formation.install.job import BuiltLayer, BuiltVariant
+from formation.install.built_layer import BuiltLayer
 from formation.oci.annotations import COMPRESSOR, LAYER_KIND, LAYER_PACKAGES, LOCK_DIGEST, packages_text
 from formation.oci.compression import FORMAT
 from formation.oci.config import Config, Execution, History, config_bytes
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.manifest import Manifest, manifest_bytes
-from formation.oci.media_types import OCI_CONFIG, OCI_MANIFEST, layer_media_type
+from formation.oci.media_types import OCI_CONFIG, OCI_MANIFEST, Compression, layer_media_type
 from formation.store.blobs import add_bytes
 from formation.store.store import Store
 
 if TYPE_CHECKING:
     # Services share the rest, and need not wait for what a base's plan imports.
     from formation.build.plan import Plan
+    from formation.install.job import BuiltVariant
 
 _GO_ARCHITECTURES = {
     "amd64": Platform("linux", "amd64"),
@@ -37,32 +38,40 @@ def platform_of(architecture: str) -> Platform:
     return _GO_ARCHITECTURES.get(architecture, Platform("linux", architecture))
 
 
-def assemble_image(store: Store, plan: "Plan", variants: Sequence[BuiltVariant]) -> Descriptor:
+def assemble_image(store: Store, plan: "Plan", variants: "Sequence[BuiltVariant]") -> Descriptor:
     """Writes config and manifest of the image whose layers are in the store. Gives the manifest's descriptor."""
     layers = [layer for variant in variants for layer in variant.layers]
-    created = time_text(variants[-1].epoch)
-    platform = platform_of(plan.architecture)
     config = Config(
-        platform=platform,
+        platform=platform_of(plan.architecture),
         diff_ids=tuple(layer.diff_id for layer in layers),
         execution=_execution(plan),
         history=tuple(
             layer_history(variant.name, layer, variant.epoch) for variant in variants for layer in variant.layers
         ),
-        created=created,
+        created=time_text(variants[-1].epoch),
     )
+    return write_image(store, config, map(layer_descriptor, layers), plan.lock_text, plan.compression)
+
+
+def write_image(
+    store: Store, config: Config, layers: Iterable[Descriptor], lock_text: str, compression: Compression
+) -> Descriptor:
+    """Writes `config`, and a manifest that names it and `layers`, base layer first, and says what its labels say.
+
+    `compression` is that of our own layers. Gives the manifest's descriptor.
+    """
     config_data = config_bytes(config)
     manifest = Manifest(
         config=Descriptor(OCI_CONFIG, add_bytes(store, config_data), len(config_data)),
-        layers=tuple(layer_descriptor(layer) for layer in layers),
+        layers=tuple(layers),
         annotations={
-            **dict(plan.lineage[-1].config.labels),
-            LOCK_DIGEST: add_bytes(store, plan.lock_text.encode()),
-            COMPRESSOR: FORMAT[plan.compression],
+            **config.execution.labels,
+            LOCK_DIGEST: add_bytes(store, lock_text.encode()),
+            COMPRESSOR: FORMAT[compression],
         },
     )
     data = manifest_bytes(manifest)
-    return Descriptor(OCI_MANIFEST, add_bytes(store, data), len(data), platform=platform)
+    return Descriptor(OCI_MANIFEST, add_bytes(store, data), len(data), platform=config.platform)
 
 
 def _execution(plan: "Plan") -> Execution:

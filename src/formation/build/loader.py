@@ -6,18 +6,7 @@ from dataclasses import dataclass
 
 from formation.build.service_tree import Node, Tree, resolved
 from formation.contents.elf import Elf
-
-TRIPLETS = {
-    "amd64": "x86_64-linux-gnu",
-    "arm64": "aarch64-linux-gnu",
-    "armel": "arm-linux-gnueabi",
-    "armhf": "arm-linux-gnueabihf",
-    "i386": "i386-linux-gnu",
-    "ppc64el": "powerpc64le-linux-gnu",
-    "riscv64": "riscv64-linux-gnu",
-    "s390x": "s390x-linux-gnu",
-}
-"""Debian architecture → the directory of its libraries (dpkg-architecture(1), DEB_HOST_MULTIARCH)."""
+from formation.contents.libraries import TRIPLETS
 
 _MUSL = ("/lib", "/usr/local/lib", "/usr/lib")
 

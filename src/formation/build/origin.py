@@ -3,7 +3,7 @@
 import hashlib
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,6 +28,20 @@ class Origin:
         return hashlib.sha256(repr((self.revision, self.source)).encode()).hexdigest()[:16]
 
 
+def ask_origin(directory: Path, environment: Mapping[str, str]) -> Callable[[], Origin]:
+    """Starts to find `origin_of` out; calling what it gives waits for it. So the caller can do something meanwhile."""
+    config = _Git(directory, environment, "config", "--get", "remote.origin.url")
+    status = _Git(directory, environment, "status", "--porcelain", "--untracked-files=no", "--", ".")
+    log = _Git(directory, environment, "log", "-1", "--format=%H", "--", ".")
+
+    def answer() -> Origin:
+        url, changes, commit = config.answer(), status.answer(), log.answer()
+        known = changes == "" and commit is not None and _COMMIT.fullmatch(commit)
+        return Origin(commit if known else None, _source(url))
+
+    return answer
+
+
 def origin_of(directory: Path, environment: Mapping[str, str]) -> Origin:
     """The last commit that changed `directory`, and the address of its repository's remote `origin`.
 
@@ -35,24 +49,39 @@ def origin_of(directory: Path, environment: Mapping[str, str]) -> Origin:
     where Git is missing, there is no repository, or it belongs to somebody else. The commit is that of the directory,
     not that of the repository, so that the image of one service stays as it is when another one changes.
     """
-    source = _source(_git(directory, environment, "config", "--get", "remote.origin.url"))
-    if _git(directory, environment, "status", "--porcelain", "--untracked-files=no", "--", ".") != "":
-        return Origin(None, source)
-    commit = _git(directory, environment, "log", "-1", "--format=%H", "--", ".")
-    return Origin(commit if commit is not None and _COMMIT.fullmatch(commit) else None, source)
+    return ask_origin(directory, environment)()
 
 
-def _git(directory: Path, environment: Mapping[str, str], *words: str) -> str | None:
-    """What Git answers; None when it cannot."""
-    # Reading must neither write the index nor start what a repository's configuration names.
-    command = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(directory), *words]
-    try:
-        ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=dict(environment), timeout=_PATIENCE
-        )
-    except (OSError, subprocess.TimeoutExpired, UnicodeDecodeError):
-        return None
-    return ended.stdout.strip() if ended.returncode == 0 else None
+class _Git:
+    """A question that Git is at work on."""
+
+    def __init__(self, directory: Path, environment: Mapping[str, str], *words: str) -> None:
+        # Reading must neither write the index nor start what a repository's configuration names.
+        command = ["git", "-c", "core.fsmonitor=false", "--no-optional-locks", "-C", str(directory), *words]
+        self._running: subprocess.Popen[str] | None = None
+        try:
+            self._running = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                env=dict(environment),
+            )
+        except OSError:
+            pass
+
+    def answer(self) -> str | None:
+        """What Git answers; None when it cannot."""
+        if self._running is None:
+            return None
+        with self._running as running:
+            try:
+                answer, _ = running.communicate(timeout=_PATIENCE)
+            except (subprocess.TimeoutExpired, UnicodeDecodeError):
+                running.kill()
+                return None
+        return answer.strip() if running.returncode == 0 else None
 
 
 def _source(url: str | None) -> str | None:

@@ -1,7 +1,6 @@
 """The layers that hold what a service's packages bring: made once for the same packages on the same base."""
 
 import json
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
@@ -10,22 +9,16 @@ from typing import TYPE_CHECKING
 
 from formation.build.opened_base import created
 from formation.build.service import ServicePlan
-from formation.build.service_image import COMPRESSION
 from formation.errors import FormationError
 from formation.files import json_bytes, write_bytes
-from formation.install.additions import Additions
-from formation.install.job import Base, BuiltLayer, Job, PackageJob, VariantJob
-from formation.install.placement import SegmentSpec
+from formation.install.built_layer import BuiltLayer
 from formation.progress import Progress
 from formation.store.blobs import has_blob
 from formation.store.store import Store
-from formation.store.unsynced import boot_id, sync_behind
 
 if TYPE_CHECKING:
     from formation.install.installer import Installer
     from formation.network import Downloader
-
-_PACKAGES = "packages"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +37,8 @@ class Tools:
 
     installer: "Callable[[], AbstractContextManager[Installer]]"
     """Starts an installer that has had no job."""
-    downloader: "Downloader"
+    downloader: "Callable[[], Downloader]"
+    """The one to use, which a build without new packages does not ask for."""
     progress: Progress
     workers: int
     overlay: bool
@@ -60,7 +54,13 @@ def package_layers(plan: ServicePlan, store: Store, tools: Tools) -> PackageLaye
     record = store.builds / f"packages-{plan.packages_key}.json"
     known = _known(record, store)
     if known is None:
-        known = _install(plan, store, tools)
+        with tools.installer() as installer:
+            # Not at the top: a new program brings no packages, and importing this takes longer than all of its layer.
+            # The installer's process starts meanwhile.
+            from formation.build.package_install import install_packages
+
+            built = install_packages(plan, installer, store, tools)
+        known = PackageLayers(built.layers, built.epoch)
         write_bytes(record, json_bytes({"layers": [asdict(layer) for layer in known.layers], "epoch": known.epoch}))
     return known
 
@@ -75,34 +75,3 @@ def _known(record: Path, store: Store) -> PackageLayers | None:
         return PackageLayers(layers, int(value["epoch"])) if complete else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError, FormationError):
         return None
-
-
-def _install(plan: ServicePlan, store: Store, tools: Tools) -> PackageLayers:
-    from formation.build.fetch import Fetching
-    from formation.build.service_packages import service_archives
-    from formation.definition.service_packages import package_definition
-
-    sync_behind(store, boot_id(), time.time())
-    definition = package_definition(plan.service, service_archives(plan.service, plan.lock))
-    with tools.installer() as installer:
-        arrived, stop = installer.arrived, installer.stop
-        fetching = Fetching(definition, plan.lock, plan.packages, store, tools.downloader, arrived, stop)
-        try:
-            (built,) = installer.run(_job(plan, store, tools), tools.progress, fetching.start)
-        except FormationError:
-            if fetching.error is not None:
-                raise fetching.error from None
-            raise
-        fetching.join()
-    return PackageLayers(built.layers, built.epoch)
-
-
-def _job(plan: ServicePlan, store: Store, tools: Tools) -> Job:
-    packages = tuple(
-        PackageJob(each.name, each.version, each.architecture, each.sha256, False, each.size) for each in plan.packages
-    )
-    excludes, includes = plan.path_filters
-    spec = SegmentSpec(plan.lock.epoch, COMPRESSION, excludes, includes)
-    variant = VariantJob(_PACKAGES, packages, (tuple(package.digest for package in packages),), Additions())
-    base = Base(plan.base, created(plan.base))
-    return Job(store.root, (variant,), spec, plan.lock.epoch, tools.workers, tools.overlay, base)

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -139,6 +139,22 @@ def known_images(store: Store, keys: Iterable[str]) -> tuple[Image, ...]:
     """Those of the builds that `keys` name whose images are there."""
     found = (known_image(store, key) for key in keys)
     return tuple(image for image in found if image is not None)
+
+
+def known_or_built(store: Store, key: str, build: Callable[[], Descriptor]) -> tuple[Image, bool]:
+    """The image of the build that `key` names, and whether it was there; else the one that `build` makes, remembered.
+
+    Raises what `build` raises, and FormationError when the store has lost the image meanwhile.
+    """
+    known = known_image(store, key)
+    if known is not None:
+        return known, True
+    descriptor = build()
+    remember_image(store, key, descriptor)
+    image = complete_image(store, descriptor)
+    if image is None:
+        raise FormationError("the image was built, and is not in the store", hint="formation cache prune")
+    return image, False
 
 
 def complete_image(store: Store, descriptor: Descriptor) -> Image | None:

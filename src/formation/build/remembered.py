@@ -1,6 +1,7 @@
 """The definition of a service, from its file or from what the store remembers of the very bytes in it."""
 
 import hashlib
+import re
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,6 +10,20 @@ from formation.definition.record import FORMAT, decode, encode
 from formation.definition.service_values import ServiceDefinition
 from formation.files import write_bytes
 from formation.store.store import Store
+
+_PACKAGES = re.compile(rb"^packages:", re.MULTILINE)
+
+
+def is_new_with_packages(path: Path, store: Store) -> bool:
+    """Whether the store does not know the definition, which seems to say something of packages: then some will likely
+    be installed. A guess, for who can start early on what that takes; the caller uses the store."""
+    record = _record(path, store)
+    if record is None or record.exists():
+        return False
+    try:
+        return _PACKAGES.search(_file(path).read_bytes()) is not None
+    except OSError:
+        return False
 
 
 def remembered_service(path: Path, store: Store) -> ServiceDefinition:
@@ -33,10 +48,14 @@ def remembered_service(path: Path, store: Store) -> ServiceDefinition:
 
 def _record(path: Path, store: Store) -> Path | None:
     """Where the definition is remembered; None when it cannot be read, which loading it explains."""
-    file = path / "formation.yaml" if path.is_dir() else path
+    file = _file(path)
     try:
         data = file.read_bytes()
     except OSError:
         return None
     digest = hashlib.sha256(repr((__version__, FORMAT, str(file))).encode("utf-8", "surrogateescape") + data)
     return store.builds / f"definition-{digest.hexdigest()}.json"
+
+
+def _file(path: Path) -> Path:
+    return path / "formation.yaml" if path.is_dir() else path

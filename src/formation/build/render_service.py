@@ -6,11 +6,10 @@ last stage would put every program into two layers.
 """
 
 import json
-import re
 import shlex
 from collections.abc import Iterator
 
-from formation.build.dockerfile import chained, copied, written
+from formation.build.dockerfile import chained, copied, literal, written
 from formation.build.dockerfile_steps import (
     HEADER,
     archive_steps,
@@ -190,14 +189,10 @@ def _dockerignore(service: ServiceDefinition) -> str:
     lines = [".git"]
     if service.build is not None:
         # What was compiled on this machine may need another glibc than the base's.
-        lines += [_literal(result.rstrip("/")) for result in service.build.results]
+        lines += [literal(result.rstrip("/")) for result in service.build.results]
     for file in service.files:
-        inside = _literal((file.source or "").removeprefix("./"))
+        inside = literal((file.source or "").removeprefix("./"))
         for pattern in file.ignore:
             keeps = "!" if pattern.startswith("!") else ""
             lines.append(f"{keeps}{inside}{pattern.removeprefix('!').strip().removeprefix('./').lstrip('/')}")
     return HEADER + "".join(f"{line}\n" for line in dict.fromkeys(lines))
-
-
-def _literal(path: str) -> str:
-    return re.sub(r"([\\*?\[])", r"\\\1", path)

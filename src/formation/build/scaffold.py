@@ -65,9 +65,8 @@ def _repository(asked: NewService) -> str:
     if in_store is None:
         hint = "write it as formation/base:1.0.0; the definition's `base:` can name a layout or archive afterwards"
         raise UsageError(f"{asked.base}: a new service starts from an image in the store or a registry", hint=hint)
-    host, _, rest = in_store.repository.partition("/")
-    is_host = bool(rest) and ("." in host or ":" in host or host == "localhost")
-    namespace = (rest if is_host else in_store.repository).rpartition("/")[0]
+    host, path = in_store.host, in_store.repository
+    namespace = (path if host is None else path.removeprefix(f"{host}/")).rpartition("/")[0]
     return f"{namespace}/{asked.name}" if namespace else asked.name
 
 

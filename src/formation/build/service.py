@@ -11,13 +11,13 @@ from formation.build.opened_base import Places, open_base
 from formation.build.programs import Providers
 from formation.build.recall import IMAGE_FORMAT
 from formation.build.service_checks import Findings, check_files
-from formation.contents.layer import LayerContents
+from formation.contents.filesystem import Filesystem
 from formation.definition.base_accounts import check_base_accounts
 from formation.definition.service_files import collect
 from formation.definition.service_values import CollectedFile, ServiceDefinition
-from formation.definition.values import Pinned
 from formation.digest import sha256
-from formation.errors import FormationError, UsageError
+from formation.errors import UsageError
+from formation.install.additions import pinned
 from formation.lock.lockfile import lock_path
 from formation.lock.model import Lock, LockedPackage
 from formation.lock.service_check import service_staleness
@@ -61,8 +61,8 @@ class ServicePlan:
     """Patterns of what the base's dpkg leaves out of packages, and keeps all the same."""
     files: tuple[CollectedFile, ...]
     """By path, none of which leads through a symbolic link of the base; what is on this machine is pinned."""
-    contents: tuple[LayerContents, ...]
-    """What is in each layer of the base, base layer first: decided by its digest."""
+    below: Filesystem
+    """What is in the base: decided by its digest."""
 
     @property
     def packages_key(self) -> str:
@@ -112,9 +112,16 @@ def plan_service(
         check_base_accounts(service, there.users, there.groups)
     files: tuple[CollectedFile, ...] = ()
     with findings.collected():
-        files = collect(service)
-        around = (there, base.config.execution.environment, lambda: means.fetch(packages) if packages else ())
-        files = check_files(service, files, architecture, *around, means.providers, findings)
+        files = check_files(
+            service,
+            collect(service),
+            architecture,
+            there,
+            base.config.execution.environment,
+            lambda: means.fetch(packages) if packages else (),
+            means.providers,
+            findings,
+        )
     findings.check()
     return ServicePlan(
         service,
@@ -125,19 +132,15 @@ def plan_service(
         packages,
         there.path_filters,
         tuple(map(_pinned, files)),
-        there.layers,
+        there.merged,
     )
 
 
 def _pinned(file: CollectedFile) -> CollectedFile:
     if file.local is None:
         return file
-    try:
-        with file.local.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-            return replace(file, size=opened.tell(), pinned=Pinned(f"sha256:{digest}", opened.tell()))
-    except OSError as error:
-        raise FormationError(f"cannot read {file.local} for {file.path}: {error.strerror}") from error
+    now = pinned(file.local, file.path)
+    return replace(file, size=now.size, pinned=now)
 
 
 def _content(file: CollectedFile) -> str | None:

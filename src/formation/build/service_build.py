@@ -4,15 +4,13 @@ from collections.abc import Sequence
 
 from formation.build.application import FactsView, additions_of
 from formation.build.origin import Origin
-from formation.build.package_layers import PackageLayers, Tools, package_layers
-from formation.build.recall import BuiltImage, complete_image, known_image, remember_image, tag
+from formation.build.package_layers import Tools, package_layers
+from formation.build.recall import BuiltImage, known_or_built, tag
 from formation.build.service import ServicePlan
 from formation.build.service_image import COMPRESSION, assemble_service
-from formation.contents.filesystem import filesystem
 from formation.contents.image import scan_layers
-from formation.errors import FormationError
 from formation.install.application import application_layer
-from formation.install.job import BuiltLayer
+from formation.install.built_layer import BuiltLayer
 from formation.install.layer import LayerStore
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import Layer
@@ -29,23 +27,16 @@ def build_service(plan: ServicePlan, store: Store, tools: Tools, origin: Origin)
     """
     with in_use(store):
         key = f"{plan.key}-{origin.key}"
-        image = known_image(store, key)
-        reused = image is not None
-        if image is None:
-            packages = package_layers(plan, store, tools)
-            descriptor = _assemble(plan, packages, store, tools, origin)
-            remember_image(store, key, descriptor)
-            image = complete_image(store, descriptor)
-            if image is None:
-                raise FormationError("the image was built, and is not in the store", hint="formation cache prune")
+        image, reused = known_or_built(store, key, lambda: _build(plan, store, tools, origin))
         reference = f"{plan.service.name}:{plan.service.version}"
         base_layers = len(plan.base.manifest.layers)
         return BuiltImage(tag(store, [reference], [image]), image, len(plan.packages), reused, base_layers)
 
 
-def _assemble(plan: ServicePlan, packages: PackageLayers, store: Store, tools: Tools, origin: Origin) -> Descriptor:
+def _build(plan: ServicePlan, store: Store, tools: Tools, origin: Origin) -> Descriptor:
+    packages = package_layers(plan, store, tools)
     above = scan_layers(_as_layers(packages.layers, store), store, workers=tools.workers)
-    below = FactsView(filesystem((*plan.contents, *above)))
+    below = FactsView(plan.below.with_layers(above))
     with work_directory(store) as work:
         kept = LayerStore(store.segments, store.trees, store.layers, store.blobs, work, COMPRESSION)
         top = application_layer(kept, additions_of(plan, below), below, packages.epoch)

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from formation.build.base_files import BaseFiles
 from formation.build.loader import Loader
 from formation.build.programs import Providers, Surroundings, Wrong, check_programs
-from formation.build.service_tree import Tree, collected_nodes, over, package_nodes, placed
+from formation.build.service_tree import Tree, collected_nodes, over, placed
 from formation.definition.problems import joined_error
 from formation.definition.service_values import CollectedFile, Kind, ServiceDefinition, ServiceFile
 from formation.errors import DefinitionError, FormationError
@@ -57,8 +57,10 @@ def check_files(
     settled = tuple(_settled(service, files, base.tree, findings))
     variables = dict(word.partition("=")[::2] for word in environment) | dict(service.config.environment)
 
+    nodes = collected_nodes(settled)
+
     def check(tree: Tree) -> tuple[Wrong, ...]:
-        whole = over(collected_nodes(settled), tree)
+        whole = over(nodes, tree)
         loader = Loader(whole, tree, architecture, base.library_directories, _paths(variables.get("LD_LIBRARY_PATH")))
         own = frozenset(PurePosixPath(file.path).name for file in settled)
         search = _paths(variables.get("PATH", _PATH))
@@ -67,6 +69,9 @@ def check_files(
 
     wrong = check(base.tree)
     if wrong and (paths := debs()):
+        # Not at the top: a program that finds all it needs in the base is never looked for in packages.
+        from formation.build.package_tree import package_nodes
+
         wrong = check(over(package_nodes(paths), base.tree))
     having = _having(wrong, providers)
     for each in wrong:

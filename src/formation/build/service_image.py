@@ -3,18 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from formation.build.image import layer_descriptor, layer_history, time_text
+from formation.build.image import layer_descriptor, layer_history, time_text, write_image
 from formation.build.origin import Origin
 from formation.build.service import ServicePlan
 from formation.build.service_config import execution_of, history_of, labels_of
-from formation.install.job import BuiltLayer
-from formation.oci.annotations import COMPRESSOR, LOCK_DIGEST
-from formation.oci.compression import FORMAT
-from formation.oci.config import Config, config_bytes
+from formation.install.built_layer import BuiltLayer
+from formation.oci.config import Config
 from formation.oci.descriptor import Descriptor
-from formation.oci.manifest import Manifest, manifest_bytes
-from formation.oci.media_types import LAYERS, OCI_CONFIG, OCI_MANIFEST, Compression, layer_media_type
-from formation.store.blobs import add_bytes
+from formation.oci.media_types import LAYERS, Compression, layer_media_type
 from formation.store.store import Store
 
 
@@ -27,26 +23,15 @@ def assemble_service(
     for a base whose config and manifest differ.
     """
     service, base = plan.service, plan.base
-    labels = labels_of(plan, origin)
     config = Config(
         platform=base.config.platform,
         diff_ids=(*(layer.diff_id for layer in base.layers), *(layer.diff_id for layer in own)),
-        execution=execution_of(plan, labels),
+        execution=execution_of(plan, labels_of(plan, origin)),
         history=(*history_of(base), *(layer_history(service.short_name, layer, epoch) for layer in own)),
         created=time_text(epoch),
     )
-    config_data = config_bytes(config)
-    manifest = Manifest(
-        config=Descriptor(OCI_CONFIG, add_bytes(store, config_data), len(config_data)),
-        layers=(*map(_as_oci, base.manifest.layers), *map(layer_descriptor, own)),
-        annotations={
-            **labels,
-            LOCK_DIGEST: add_bytes(store, plan.lock_text.encode()),
-            COMPRESSOR: FORMAT[COMPRESSION],
-        },
-    )
-    data = manifest_bytes(manifest)
-    return Descriptor(OCI_MANIFEST, add_bytes(store, data), len(data), platform=base.config.platform)
+    layers = (*map(_as_oci, base.manifest.layers), *map(layer_descriptor, own))
+    return write_image(store, config, layers, plan.lock_text, COMPRESSION)
 
 
 COMPRESSION: Compression = "gzip"

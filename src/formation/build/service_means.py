@@ -1,10 +1,10 @@
 """The world as planning a service uses it: the base, the packages' files, and the archives when a program lacks one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from formation.build.base_files import BaseFiles, archives_of_base, read_base
+from formation.build.base_files import BaseFiles, read_base
 from formation.build.opened_base import Places
 from formation.build.service import Means
 from formation.definition.service_values import ServiceDefinition
@@ -22,69 +22,40 @@ def service_means(
     architecture: str,
     *,
     places: Places,
-    downloader: "Downloader",
+    downloader: "Callable[[], Downloader]",
     now: int,
     progress: Progress,
     workers: int,
 ) -> Means:
     """What `plan_service` needs for `service` and its `lock`. `now` is in seconds since 1970.
 
-    Nothing is read, downloaded or even imported before the plan asks for it.
+    `downloader` gives the one to use. Nothing is read, downloaded or even imported before the plan asks for it.
     """
-    world = _World(service, lock, architecture, places, downloader, now, progress, workers)
-    return Means(places, world.read, world.fetch, world.providers)
+    store = places.store
+    base: tuple[Image, BaseFiles] | None = None
 
-
-class _World:
-    """Remembers the base that was read: it says which archives to ask."""
-
-    def __init__(
-        self,
-        service: ServiceDefinition,
-        lock: Lock,
-        architecture: str,
-        places: Places,
-        downloader: "Downloader",
-        now: int,
-        progress: Progress,
-        workers: int,
-    ) -> None:
-        self._service = service
-        self._lock = lock
-        self._architecture = architecture
-        self._store = places.store
-        self._downloader = downloader
-        self._now = now
-        self._progress = progress
-        self._workers = workers
-        self._base: tuple[Image, BaseFiles] | None = None
-
-    def read(self, image: Image) -> BaseFiles:
-        """The file system of the base."""
-        files = read_base(image, self._service.base, self._store, workers=self._workers, progress=self._progress)
-        self._base = image, files
+    def read(image: Image) -> BaseFiles:
+        nonlocal base
+        files = read_base(image, service.base, store, workers=workers, progress=progress)
+        base = image, files
         return files
 
-    def fetch(self, packages: Sequence[LockedPackage]) -> Sequence[Path]:
-        """The files of packages of the lock."""
+    def fetch(packages: Sequence[LockedPackage]) -> Sequence[Path]:
         from formation.build.service_packages import fetch_packages
 
-        return fetch_packages(self._service, self._lock, packages, self._store, self._downloader)
+        return fetch_packages(service, lock, packages, store, downloader())
 
-    def providers(self, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-        """The packages that have libraries and programs, as the service's archives or those of its base say."""
+    def providers(names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        from formation.build.base_facts import archives_of_base
         from formation.build.service_packages import ArchivePackages
 
-        archives = self._service.archives
-        if archives is None and self._base is not None:
-            archives = archives_of_base(*self._base, self._store, self._service.base)
+        archives = service.archives
+        if archives is None and base is not None:
+            # The base that was read says which archives to ask.
+            archives = archives_of_base(*base, store, service.base)
         ask = ArchivePackages(
-            self._service,
-            archives or (),
-            self._architecture,
-            downloader=self._downloader,
-            store=self._store,
-            now=self._now,
-            progress=self._progress,
+            service, archives or (), architecture, downloader=downloader(), store=store, now=now, progress=progress
         )
         return ask(names)
+
+    return Means(places, read, fetch, providers)

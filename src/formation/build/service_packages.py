@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from formation.build.fetch import Fetching
@@ -47,27 +48,23 @@ def fetch_packages(
     return tuple(store.download(package.sha256) for package in packages)
 
 
+@dataclass(frozen=True, slots=True)
 class ArchivePackages:
     """Tells which packages of a service's archives have a library or program. Asks the archives when it is called."""
 
-    def __init__(
-        self,
-        service: ServiceDefinition,
-        archives: Sequence[Archive],
-        architecture: str,
-        *,
-        downloader: Downloader,
-        store: Store,
-        now: int,
-        progress: Progress,
-    ) -> None:
-        self._service = service
-        self._archives = tuple(archive for archive in archives if archive.keys)
-        self._architecture = architecture
-        self._downloader = downloader
-        self._store = store
-        self._now = now
-        self._progress = progress
+    service: ServiceDefinition
+    archives: Sequence[Archive]
+    """Those without keys are not asked."""
+    architecture: str
+    downloader: Downloader
+    store: Store
+    now: int
+    """In seconds since 1970."""
+    progress: Progress
+
+    @property
+    def _asked(self) -> tuple[Archive, ...]:
+        return tuple(archive for archive in self.archives if archive.keys)
 
     def __call__(self, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         """Library or program → packages that have it; those that no archive has are not in the result.
@@ -75,7 +72,7 @@ class ArchivePackages:
         First by the names that Debian gives to the packages of libraries, which the indexes at hand tell; then, for the
         rest, by the archives' Contents, where those can be had. Raises FormationError and its kinds.
         """
-        if not self._archives:
+        if not self._asked:
             return {}
         found = dict(self._by_name(names))
         missing = [name for name in names if name not in found]
@@ -84,16 +81,16 @@ class ArchivePackages:
         return found
 
     def _by_name(self, names: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
-        definition = package_definition(self._service, self._archives)
+        definition = package_definition(self.service, self._asked)
         suites = fetch_suites(
             definition,
-            downloader=self._downloader,
-            store=self._store,
-            now=self._now,
-            progress=self._progress,
+            downloader=self.downloader,
+            store=self.store,
+            now=self.now,
+            progress=self.progress,
             previous=None,
         )
-        universe = universes(suites, (self._architecture,), self._store, self._progress)[self._architecture]
+        universe = universes(suites, (self.architecture,), self.store, self.progress)[self.architecture]
         for name in names:
             known = [package for package in library_package_names(name) if universe.candidate(package)]
             if known:
@@ -101,18 +98,18 @@ class ArchivePackages:
 
     def _by_contents(self, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         found: dict[str, tuple[str, ...]] = {}
-        for archive in self._archives:
-            keys = keys_of(archive.keys, self._service.path.parent)
+        for archive in self._asked:
+            keys = keys_of(archive.keys, self.service.path.parent)
             for suite in archive.suites:
                 packages = packages_having(
                     archive,
                     suite,
-                    self._architecture,
+                    self.architecture,
                     names,
-                    downloader=self._downloader,
+                    downloader=self.downloader,
                     keys=keys,
-                    now=self._now,
-                    cache_dir=self._store.metadata,
+                    now=self.now,
+                    cache_dir=self.store.metadata,
                 )
                 for name, these in packages.items():
                     found[name] = tuple(dict.fromkeys((*found.get(name, ()), *these)))

@@ -6,13 +6,11 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from formation.contents.elf import MAGIC, Elf, Held, parse_elf
-from formation.debian.deb import open_deb
 from formation.definition.service_values import CollectedFile, Kind
 from formation.entry import EntryType
 from formation.errors import FormationError
+from formation.install.inside import follow
 
-MOST_LINKS = 40
-"""Symbolic links on the way to one file, as Linux counts (path_resolution(7))."""
 ELF_START = 24 << 20
 ELF_END = 8 << 20
 """What is read of a larger ELF file: strings are at its start, and its dynamic section may be at its end."""
@@ -91,25 +89,14 @@ def placed(tree: Tree, path: str) -> str | None:
 
 
 def _walked(tree: Tree, path: str, *, follow_last: bool) -> str | None:
-    waiting = [part for part in reversed(path.split("/")) if part not in ("", ".")]
-    done: list[str] = []
-    links = 0
-    while waiting:
-        part = waiting.pop()
-        if part == "..":
-            done = done[:-1]
-            continue
-        node = tree.node("/".join((*done, part)))
-        if node is None or node.type != "symlink" or not (waiting or follow_last):
-            done.append(part)
-            continue
-        links += 1
-        if links > MOST_LINKS:
-            return None
-        if node.target.startswith("/"):
-            done = []
-        waiting += [each for each in reversed(node.target.split("/")) if each not in ("", ".")]
-    return "/" + "/".join(done)
+    def read_link(name: str) -> str | None:
+        node = tree.node(name)
+        return node.target if node is not None and node.type == "symlink" else None
+
+    try:
+        return "/" + follow(path, read_link, last=follow_last)
+    except FormationError:
+        return None
 
 
 def found(tree: Tree, path: str) -> Node | None:
@@ -151,10 +138,10 @@ def _held(path: Path) -> Held:
     """As much of a file as tells what it is."""
     try:
         with path.open("rb") as opened:
-            start = opened.read(len(MAGIC))
-            if start != MAGIC:
+            if (start := opened.read(len(MAGIC))) != MAGIC:
                 return Held(start)
-            start += opened.read(ELF_START - len(start))
+            opened.seek(0)
+            start = opened.read(ELF_START)
             size = opened.seek(0, 2)
             if size <= len(start):
                 return Held(start)
@@ -163,27 +150,3 @@ def _held(path: Path) -> Held:
             return Held(start, opened.read(ELF_END), begin)
     except OSError as error:
         raise FormationError(f"cannot read {path}: {error.strerror}") from None
-
-
-def package_nodes(debs: Iterable[Path]) -> dict[str, Node]:
-    """The files of packages. Raises MalformedError and FormationError."""
-    nodes: dict[str, Node] = {}
-    for deb in debs:
-        with open_deb(deb) as opened:
-            for entry, content in opened.entries():
-                if entry.type == "hardlink":
-                    nodes[entry.path] = nodes[entry.target]
-                elif entry.path:
-                    elf = _elf_in(content) if entry.type == "file" else None
-                    nodes[entry.path] = Node(entry.type, entry.mode, entry.target, elf)
-    return nodes
-
-
-def _elf_in(content: Iterable[bytes]) -> Elf | None:
-    chunks = iter(content)
-    start = next(chunks, b"")
-    if not start.startswith(MAGIC):
-        return None
-    while len(start) < ELF_START and (chunk := next(chunks, b"")):
-        start += chunk
-    return parse_elf(Held(start))

@@ -1,6 +1,5 @@
 """`formation audit`: whether an image is safe to run, layer by layer."""
 
-import os
 from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
@@ -74,18 +73,14 @@ def _add_options(parser: Parser) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    import gc
-
     from formation.contents.image import scan_image
     from formation.contract.facts import debian_architecture, facts_of
     from formation.security.audit import audit
     from formation.security.subject import Subject, kind_of
 
-    # The facts are ten thousands of tuples without cycles: looking for some takes a sixth of a second run.
-    gc.disable()
     definitions = _definitions(arguments, context)
     with context.progress() as progress, opened_image(arguments, context, progress) as (name, image):
-        contents = scan_image(image, context.store, workers=os.cpu_count() or 1, progress=progress)
+        contents = scan_image(image, context.store, workers=context.workers, progress=progress)
         kind, declared = kind_of(image), None
         if definitions:
             from formation.security.from_definition import declared_by, kind_by
@@ -118,16 +113,15 @@ def _exceptions(
     """What the definitions accept. Raises UsageError for an unknown variant, DefinitionError for unknown checks."""
     if not definitions:
         return []
+    from formation.contract.from_definition import variant_of
     from formation.definition.values import RUNTIME, Definition
     from formation.security.from_definition import check_ids, exceptions_by
 
     found: list[AuditException] = []
     for definition in definitions:
         variant = arguments.variant
-        if variant is None and isinstance(definition, Definition):
-            version = image.config.execution.labels.get("org.opencontainers.image.version", "")
-            names = (each.name for each in definition.variants if version == definition.tag(each.name))
-            variant = next(names, RUNTIME)
+        if variant is None:
+            variant = variant_of(image, definition) if isinstance(definition, Definition) else RUNTIME
         found += exceptions_by(definition, variant or RUNTIME)
     check_ids(found)
     return found

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Final
 
-from formation.cli.text import printable
+from formation.cli.text import counted, printable
 from formation.security.audit import Report
 from formation.security.exceptions import Excepted
 from formation.security.findings import SEVERITIES, Finding, Severity
@@ -44,8 +44,7 @@ def _verdict(name: str, report: Report, limit: Severity) -> str:
     verdict = "fails" if report.fails(limit) else "passes"
     kind = f" as a {report.kind}" if report.profile == "strict" else ""
     checks = sum(check.only in (None, report.kind) for check in CHECKS) - len(report.left_out)
-    layers = len(report.facts.contents.layers)
-    looked = f"looked at {layers} layer{'' if layers == 1 else 's'} with {checks} checks"
+    looked = f"looked at {counted(len(report.facts.contents.layers), 'layer')} with {checks} checks"
     return f"{name} {verdict} the profile {report.profile}{kind}: {told}{accepted}; {looked}"
 
 

@@ -14,6 +14,7 @@ from formation.cli.registry_options import add_registry_options
 
 if TYPE_CHECKING:
     from formation.build.recall import BuiltImage
+    from formation.cli.build_steps import Read
     from formation.definition.values import Definition
     from formation.install.installer import Installer
     from formation.lock.model import Lock
@@ -122,21 +123,10 @@ def run(arguments: Namespace, context: Context) -> int:
 
 def _built(arguments: Namespace, context: Context, progress: "Progress") -> "BuiltImage":
     """The image that the arguments ask for, under its tags: as it was, when nothing that it is of has changed."""
-    from formation.build.recall import ask, recall, remember
-    from formation.store.locking import in_use
+    from formation.cli.build_steps import recalled_or_made
 
     asked = (context.path(arguments.directory), arguments.variant, arguments.arch)
-    question = ask(*asked)
-    if question is not None:
-        with in_use(context.store):
-            built = recall(context.store, question)
-        if built is not None:
-            return built
-    built, inputs = _make(arguments, context, progress)
-    # Not when somebody edited the definition meanwhile: nobody knows whether before it was read, or after.
-    if question is not None and inputs is not None and question == ask(*asked):
-        remember(context.store, question, built, inputs)
-    return built
+    return recalled_or_made(asked, context, lambda: _make(arguments, context, progress))
 
 
 def is_service(path: Path) -> bool:
@@ -167,9 +157,9 @@ def _dry_run(arguments: Namespace, context: Context) -> int:
     return 0
 
 
-def _make(arguments: Namespace, context: Context, progress: "Progress") -> "tuple[BuiltImage, dict[Path, str] | None]":
-    """Builds the image. Gives it, and the digests of what was read besides definition and lock; None when the image is
-    not of the lock that is there."""
+def _make(arguments: Namespace, context: Context, progress: "Progress") -> "tuple[BuiltImage, Read | None]":
+    """Builds the image. Gives it, and what was read besides definition and lock; None when the image is not of the lock
+    that is there."""
     from formation.install.installer import Installer
     from formation.network import Downloader, Proxies
 
@@ -189,6 +179,7 @@ def _make(arguments: Namespace, context: Context, progress: "Progress") -> "tupl
 
 def _check(arguments: Namespace, definition: "Definition") -> None:
     """Raises UsageError for a variant or architecture that cannot be, before anything is done."""
+    from formation.cli.build_steps import choose_architecture
     from formation.errors import UsageError
 
     variants = [variant.name for variant in definition.variants]
@@ -196,38 +187,24 @@ def _check(arguments: Namespace, definition: "Definition") -> None:
         raise UsageError(
             f"{definition.shown_path} has no variant {arguments.variant!r}", hint=f"it has: {', '.join(variants)}"
         )
-    if arguments.arch is None:
-        arguments.arch = definition.architectures[0]
-    if arguments.arch not in definition.architectures:
-        raise UsageError(
-            f"{definition.shown_path} is not for the architecture {arguments.arch!r}",
-            hint=f"it is for: {', '.join(definition.architectures)}",
-        )
+    choose_architecture(definition, arguments)
 
 
 def _lock(run: _Run) -> "tuple[Lock, str]":
     """The lock to build from, and its text. Raises UsageError when it is missing under --locked, or stale."""
+    from formation.cli.build_steps import lock_or_new
     from formation.errors import UsageError
-    from formation.files import write_bytes
     from formation.lock.check import staleness
-    from formation.lock.lockfile import lock_path, lock_text, read_lock
+    from formation.lock.lockfile import lock_path
 
-    arguments, path = run.arguments, lock_path(run.definition.path)
-    hint = f"formation lock {arguments.directory}"
-    if not path.exists():
-        if arguments.locked or arguments.offline:
-            raise UsageError(f"there is no lock {path}", hint=hint)
-        lock = _fresh_lock(run, None)
-        text = lock_text(lock)
-        if not arguments.dry_run:
-            write_bytes(path, text.encode())
-            run.progress.note(f"wrote {path}, since there was none; commit it")
-        return lock, text
-    lock = read_lock(path)
-    reason = staleness(run.definition, lock)
+    definition, arguments = run.definition, run.arguments
+    lock, text = lock_or_new(definition, arguments, run.progress, lambda: _fresh_lock(run, None))
+    reason = staleness(definition, lock)
     if reason is not None:
-        raise UsageError(f"{path} is stale: {reason}", hint=hint)
-    return lock, lock_text(lock)
+        raise UsageError(
+            f"{lock_path(definition.path)} is stale: {reason}", hint=f"formation lock {arguments.directory}"
+        )
+    return lock, text
 
 
 def _fresh_lock(run: _Run, previous: "Lock | None") -> "Lock":
@@ -246,7 +223,7 @@ def _fresh_lock(run: _Run, previous: "Lock | None") -> "Lock":
     return lock
 
 
-def _build(run: _Run, lock: "Lock", text: str, installer: "Installer") -> "tuple[BuiltImage, dict[Path, str] | None]":
+def _build(run: _Run, lock: "Lock", text: str, installer: "Installer") -> "tuple[BuiltImage, Read | None]":
     """As `_make`; with --relock-when-gone, once more from a fresh lock when packages are nowhere to be had."""
     from formation.build.base import build_base, inputs_of
     from formation.build.fetch import PackageGoneError
@@ -259,12 +236,12 @@ def _build(run: _Run, lock: "Lock", text: str, installer: "Installer") -> "tuple
 
     def build(plan: Plan, installer: Installer) -> "BuiltImage":
         return build_base(
-            plan, context.store, run.downloader, run.progress, installer, workers=_workers(), overlay=overlay
+            plan, context.store, run.downloader, run.progress, installer, workers=context.workers, overlay=overlay
         )
 
     plan = make_plan(run.definition, lock, text, arguments.variant, arguments.arch)
     try:
-        return build(plan, installer), inputs_of(plan)
+        return build(plan, installer), (inputs_of(plan), {})
     except PackageGoneError as error:
         if not arguments.relock_when_gone:
             raise PackageGoneError(error.message, hint=f"formation lock {arguments.directory}") from None
@@ -273,7 +250,3 @@ def _build(run: _Run, lock: "Lock", text: str, installer: "Installer") -> "tuple
     plan = make_plan(run.definition, fresh, lock_text(fresh), arguments.variant, arguments.arch)
     with Installer() as second:
         return build(plan, second), None
-
-
-def _workers() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

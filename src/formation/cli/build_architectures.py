@@ -25,6 +25,7 @@ def chosen_architectures(arguments: Namespace, context: Context, *, service: boo
     asked: str | None = arguments.arch
     if not arguments.all_architectures and "," not in (asked or ""):
         return (asked,)
+    from formation.cli.build_steps import require_architecture
     from formation.definition.load import load_definition, load_service
     from formation.errors import UsageError
 
@@ -32,10 +33,8 @@ def chosen_architectures(arguments: Namespace, context: Context, *, service: boo
     definition = load_service(path) if service else load_definition(path)
     known = definition.architectures
     wanted = set(known if asked is None else asked.split(","))
-    if strange := sorted(wanted.difference(known)):
-        raise UsageError(
-            f"{definition.shown_path} is not for the architecture {strange[0]!r}", hint=f"it is for: {', '.join(known)}"
-        )
+    for name in sorted(wanted):
+        require_architecture(definition, name)
     if len(wanted) > 1 and (arguments.output or "").startswith("docker-archive:"):
         raise UsageError(
             f"{arguments.output} holds one image, and {len(wanted)} are asked for", hint="write them to oci:DIR"
@@ -113,9 +112,8 @@ def _write_index(context: Context, output: str, reference: str, root: "Descripto
 
     wanted, source = parse_name(output), StoreBlobs(context.store)
     tree = tree_at(source, root)
-    documents = {each.descriptor.digest: each.data for each in tree.manifests}
     path = context.path(str(wanted.path))
-    add_to_layout(path, source, tree.blobs, documents, root, wanted.tag or parse_reference(reference).tag)
+    add_to_layout(path, source, tree.blobs, tree.documents, root, wanted.tag or parse_reference(reference).tag)
 
 
 def _of_this_machine(built: "Sequence[BuiltImage]") -> "BuiltImage":
@@ -160,13 +158,13 @@ def _text(
     context: Context,
     places: Sequence[str],
 ) -> str:
-    from formation.cli.text import size_text
+    from formation.cli.text import counted, size_text
 
     reference = built[0].references[0]
     rows = [("images", ", ".join(built[0].references)), ("digest", root.digest)]
     for name, each in zip(names, built, strict=True):
         layers = len(each.image.manifest.layers)
-        size = f"{size_text(each.image.size)} in {layers} layers, {each.packages} packages"
+        size = f"{size_text(each.image.size)} in {counted(layers, 'layer')}, {counted(each.packages, 'package')}"
         rows.append((str(name), f"{each.image.digest}  {size}"))
     rows += [("time", f"{seconds:.1f} s"), ("store", str(context.store.root)), *(("also", place) for place in places)]
     rows.append(("look", f"{context.program} inspect {reference} --platform {built[-1].image.config.platform}"))

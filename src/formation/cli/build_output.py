@@ -78,7 +78,7 @@ def say_plan(arguments: Namespace, context: Context, definition: "Definition", l
         context.write_json({"reference": reference, "packages": len(packages), "download": size})
     else:
         context.write(
-            f"would build {reference} for {arguments.arch} from {len(packages)} packages, "
+            f"would build {reference} for {arguments.arch} from {counted(len(packages), 'package')}, "
             f"{size_text(size)} to download\n"
         )
 
@@ -92,9 +92,10 @@ def say_service_plan(arguments: Namespace, context: Context, plan: "ServicePlan"
         data = {"reference": reference, "base": plan.base.digest, "packages": len(plan.packages), "download": size}
         context.write_json(data)
     else:
+        what = f"{counted(len(plan.packages), 'more package')}, {size_text(size)} to download, and "
         context.write(
-            f"would build {reference} for {plan.architecture} on {plan.service.base} with {len(plan.packages)} more "
-            f"packages, {size_text(size)} to download, and {len(plan.files)} files\n"
+            f"would build {reference} for {plan.architecture} on {plan.service.base} with {what}"
+            f"{counted(len(plan.files), 'file')}\n"
         )
 
 

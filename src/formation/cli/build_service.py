@@ -1,12 +1,11 @@
 """`formation build` of a service: its lock, its plan with every check, and then its image."""
 
 import os
-import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from formation.build.origin import Origin
     from formation.build.recall import BuiltImage
     from formation.build.service import ServicePlan
+    from formation.cli.build_steps import Read
     from formation.definition.service_values import ServiceDefinition
     from formation.errors import UnreachableError
     from formation.install.installer import Installer
@@ -35,30 +35,23 @@ class _Run:
     context: Context
     service: "ServiceDefinition"
     places: "Places"
-    downloader: "Downloader"
+    downloader: "Callable[[], Downloader]"
+    """The one to use; it is there from the first call on."""
     progress: "Progress"
 
 
 def built_service(arguments: Namespace, context: Context, progress: "Progress") -> "BuiltImage":
     """The image that the arguments ask for, under its tag: as it was, when nothing that it is of has changed."""
-    from formation.build.origin import origin_of
-    from formation.build.recall import ask, recall, remember
-    from formation.store.locking import in_use
+    from formation.build.origin import ask_origin
 
     path = context.path(arguments.directory)
-    origin = origin_of(path if path.is_dir() else path.parent, context.environment)
+    # Git works while the rest is imported.
+    asked_origin = ask_origin(path if path.is_dir() else path.parent, context.environment)
+    from formation.cli.build_steps import recalled_or_made
+
+    origin = asked_origin()
     asked = (path, f"{arguments.variant} {origin.key}", arguments.arch)
-    question = ask(*asked)
-    if question is not None:
-        with in_use(context.store):
-            built = recall(context.store, question)
-        if built is not None:
-            return built
-    built, watched = _make(origin, arguments, context, progress)
-    # Not when somebody edited the definition meanwhile: nobody knows whether before it was read, or after.
-    if question is not None and watched is not None and question == ask(*asked):
-        remember(context.store, question, built, *watched)
-    return built
+    return recalled_or_made(asked, context, lambda: _make(origin, arguments, context, progress))
 
 
 def dry_run(arguments: Namespace, context: Context) -> int:
@@ -76,29 +69,36 @@ def dry_run(arguments: Namespace, context: Context) -> int:
 
 def _make(
     origin: "Origin", arguments: Namespace, context: Context, progress: "Progress"
-) -> "tuple[BuiltImage, tuple[dict[Path, str], Mapping[Path, str]] | None]":
+) -> "tuple[BuiltImage, Read | None]":
     """Builds the image. Gives it, and what was read besides definition and lock: digests and shapes, by path; None when
     nobody can tell whether that changes."""
-    from formation.build.remembered import remembered_service
-    from formation.build.watched import watch
+    from formation.build.remembered import is_new_with_packages, remembered_service
+    from formation.build.repair import repair_store
     from formation.store.locking import in_use
-    from formation.store.unsynced import boot_id, forget_damaged
 
-    if damaged := forget_damaged(context.store, boot_id(), time.time()):
-        from formation.install.installer import remove_trees
-
-        remove_trees(damaged, progress)
+    path = context.path(arguments.directory)
+    repair_store(context.store, progress)
     with in_use(context.store):
-        service = remembered_service(context.path(arguments.directory), context.store)
-    watched = watch(service, context.store)
-    built, plan = _build(service, origin, arguments, context, progress)
+        early = is_new_with_packages(path, context.store)
+    with _installers(early=early) as installer:
+        from formation.build.watched import watch
+
+        with in_use(context.store):
+            service = remembered_service(path, context.store)
+        watched = watch(service, context.store)
+        built, plan = _build(service, origin, installer, arguments, context, progress)
     if watched is None or plan is None:
         return built, None
     return built, (watched.inputs(plan), watched.shapes)
 
 
 def _build(
-    service: "ServiceDefinition", origin: "Origin", arguments: Namespace, context: Context, progress: "Progress"
+    service: "ServiceDefinition",
+    origin: "Origin",
+    installer: "Callable[[], Installer]",
+    arguments: Namespace,
+    context: Context,
+    progress: "Progress",
 ) -> "tuple[BuiltImage, ServicePlan | None]":
     """Builds the image of `service`. Gives it, and what it is of; None when that is not the lock that is there."""
     from formation.build.package_layers import Tools
@@ -109,7 +109,7 @@ def _build(
     with _opened(service, arguments, context, progress) as run:
         lock, text = _lock(run)
         overlay = context.environment.get("FORMATION_OVERLAY") != "0"
-        tools = Tools(_installer, run.downloader, progress, workers(), overlay)
+        tools = Tools(installer, run.downloader, progress, context.workers, overlay)
         try:
             plan = _plan(run, lock, text)
             return build_service(plan, context.store, tools, origin), plan
@@ -120,10 +120,19 @@ def _build(
         return build_service(_plan(run, fresh, lock_text(fresh)), context.store, tools, origin), None
 
 
-def _installer() -> "Installer":
-    from formation.install.installer import Installer
+@contextmanager
+def _installers(*, early: bool) -> "Iterator[Callable[[], Installer]]":
+    """What gives an installer that has had no job. The first is at its start from now on when it is wanted `early`:
+    that takes as long as reading a definition and planning, and is for nothing when no package has to be installed."""
 
-    return Installer()
+    def start() -> "Installer":
+        from formation.install.installer import Installer
+
+        return Installer()
+
+    with ExitStack() as opened:
+        begun = [opened.enter_context(start())] if early else []
+        yield lambda: begun.pop() if begun else start()
 
 
 def _require_gone(error: "UnreachableError", arguments: Namespace) -> None:
@@ -136,27 +145,24 @@ def _require_gone(error: "UnreachableError", arguments: Namespace) -> None:
         raise PackageGoneError(error.message, hint=f"formation lock {arguments.directory}") from None
 
 
-def workers() -> int:
-    """How many processes may work at once."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @contextmanager
 def _opened(
     service: "ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
 ) -> "Iterator[_Run]":
     """The world for one build; the store is in use meanwhile."""
     from formation.cli.services import places
-    from formation.network import Downloader, Proxies
     from formation.store.locking import in_use
 
     _check(service, arguments)
-    proxies = Proxies.of(context.environment)
-    with (
-        in_use(context.store),
-        Downloader(progress=progress, proxies=proxies, offline=arguments.offline) as downloader,
-        places(arguments, context, progress) as where,
-    ):
+    with in_use(context.store), ExitStack() as opened, places(arguments, context, progress) as where:
+
+        @cache
+        def downloader() -> "Downloader":
+            from formation.network import Downloader, Proxies
+
+            proxies = Proxies.of(context.environment)
+            return opened.enter_context(Downloader(progress=progress, proxies=proxies, offline=arguments.offline))
+
         if arguments.offline:
             where = replace(where, pull=lambda name, platform: _kept(service, name, platform, arguments, context))
         yield _Run(arguments, context, service, where, downloader, progress)
@@ -164,17 +170,12 @@ def _opened(
 
 def _check(service: "ServiceDefinition", arguments: Namespace) -> None:
     """Raises UsageError for a variant or architecture that cannot be, before anything is done."""
+    from formation.cli.build_steps import choose_architecture
     from formation.errors import UsageError
 
     if arguments.variant != "runtime":
         raise UsageError(f"{service.shown_path} is a service, and those have no variants", hint="leave --variant away")
-    if arguments.arch is None:
-        arguments.arch = service.architectures[0]
-    if arguments.arch not in service.architectures:
-        raise UsageError(
-            f"{service.shown_path} is not for the architecture {arguments.arch!r}",
-            hint=f"it is for: {', '.join(service.architectures)}",
-        )
+    choose_architecture(service, arguments)
 
 
 def _kept(
@@ -197,37 +198,15 @@ def _kept(
 
 def _lock(run: _Run) -> "tuple[Lock, str]":
     """The lock to build from, and its text. Raises UsageError when it is missing under --locked."""
-    from formation.errors import UsageError
-    from formation.files import write_bytes
-    from formation.lock.lockfile import lock_path, lock_text, read_lock
+    from formation.cli.build_steps import lock_or_new
 
-    arguments, path = run.arguments, lock_path(run.service.path)
-    if path.exists():
-        lock = read_lock(path)
-        return lock, lock_text(lock)
-    if arguments.locked or arguments.offline:
-        raise UsageError(f"there is no lock {path}", hint=f"formation lock {arguments.directory}")
-    lock = _fresh_lock(run, None)
-    text = lock_text(lock)
-    if not arguments.dry_run:
-        write_bytes(path, text.encode())
-        run.progress.note(f"wrote {path}, since there was none; commit it")
-    return lock, text
+    return lock_or_new(run.service, run.arguments, run.progress, lambda: _fresh_lock(run, None))
 
 
 def _fresh_lock(run: _Run, previous: "Lock | None") -> "Lock":
-    from formation.cli.services import base_facts
-    from formation.lock.service import make_service_lock
+    from formation.cli.services import new_service_lock
 
-    return make_service_lock(
-        run.service,
-        base_facts(run.service, run.arguments, run.context, run.progress),
-        downloader=run.downloader,
-        store=run.context.store,
-        now=run.context.now,
-        progress=run.progress,
-        previous=previous,
-    )
+    return new_service_lock(run.service, run.arguments, run.context, run.progress, run.downloader(), previous)
 
 
 def _plan(run: _Run, lock: "Lock", text: str) -> "ServicePlan":
@@ -245,7 +224,7 @@ def _plan(run: _Run, lock: "Lock", text: str) -> "ServicePlan":
         downloader=run.downloader,
         now=run.context.now,
         progress=run.progress,
-        workers=workers(),
+        workers=run.context.workers,
     )
     plan = plan_service(run.service, lock, text, architecture, means)
     if plan.packages:

@@ -1,6 +1,5 @@
 """The two sides of a comparison, from whatever the command line names: images of any source, locks, definitions."""
 
-import os
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
     from formation.lock.model import Lock
+    from formation.oci.image import Image
     from formation.progress import Progress
     from formation.release.difference import Difference
     from formation.release.snapshot import Snapshot
@@ -35,9 +35,7 @@ def snapshots(
 ) -> Iterator[tuple["Snapshot", "Snapshot"]]:
     """What the two `names` stand for, usable while the block runs. Raises as `opened_name` and `read_lock`."""
     from formation.cli.image_source import opened_name
-    from formation.contents.image import scan_image
-    from formation.contract.facts import facts_of
-    from formation.release.snapshot import snapshot_of_image, snapshot_of_lock
+    from formation.release.snapshot import snapshot_of_lock
 
     locks = [lock_file(context, name) for name in names]
     with ExitStack() as stack:
@@ -45,8 +43,7 @@ def snapshots(
         for number, name in enumerate(names):
             if locks[number] is None:
                 _, image = stack.enter_context(opened_name(name, arguments, context, progress))
-                contents = scan_image(image, context.store, workers=os.cpu_count() or 1, progress=progress)
-                found[number] = snapshot_of_image(facts_of(contents), name)
+                found[number] = image_snapshot(image, name, context, progress)
         for number, path in enumerate(locks):
             if path is not None:
                 variant = arguments.variant or _variant_of(found[1 - number])
@@ -55,6 +52,16 @@ def snapshots(
         old, new = found
         assert old is not None and new is not None
         yield old, new
+
+
+def image_snapshot(image: "Image", name: str, context: Context, progress: "Progress") -> "Snapshot":
+    """The side that `image`, asked for as `name`, is. Its layers are read where nobody remembers what is in them."""
+    from formation.contents.image import scan_image
+    from formation.contract.facts import facts_of
+    from formation.release.snapshot import snapshot_of_image
+
+    contents = scan_image(image, context.store, workers=context.workers, progress=progress)
+    return snapshot_of_image(facts_of(contents), name)
 
 
 def with_news(difference: "Difference", arguments: Namespace, context: Context, progress: "Progress") -> "Difference":

@@ -43,6 +43,11 @@ class Context:
         return bool(self.environment.get("FORMATION_DEBUG"))
 
     @property
+    def workers(self) -> int:
+        """How many processes may work at once."""
+        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    @property
     def program(self) -> str:
         """What a person types to run this program: its name when that is enough, else as it was typed."""
         if "/" not in self.called or not self.called.endswith("/formation"):

@@ -43,13 +43,9 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    import gc
-
     from formation.cli.diff_output import as_data, as_markdown, as_text
     from formation.release.difference import compare
 
-    # As in `verify`: ten thousands of tuples without cycles.
-    gc.disable()
     names = arguments.old, arguments.new
     with context.progress() as progress, snapshots(names, arguments, context, progress) as (old, new):
         difference = with_news(compare(old, new), arguments, context, progress)

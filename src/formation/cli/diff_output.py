@@ -33,7 +33,7 @@ def as_text(difference: Difference, *, full: bool, colour: bool) -> str:
     if not found:
         lines += ["", "no difference"]
     lines += [line for note in difference.notes for line in ("", f"note: {printable(note)}")]
-    return "".join(f"{line}\n" for line in lines if line is not None)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def as_markdown(difference: Difference, *, full: bool) -> str:

@@ -24,7 +24,7 @@ _MARKS: dict[str, Mark] = {
     "kept": " ",
 }
 _TOPICS: tuple[tuple[str, frozenset[Topic]], ...] = (
-    ("platform and suites", frozenset({"platform", "suite", "variant"})),
+    ("platform and suites", frozenset({"platform", "suite"})),
     ("users and groups", frozenset({"user", "group"})),
     ("directories", frozenset({"directory"})),
     ("files of the definition", frozenset({"file"})),
@@ -209,7 +209,8 @@ def _layers(difference: Difference) -> Iterator[Item]:
             yield Item(_MARKS[layer.kind], f"{layer.digest[7:19]}  {size_text(layer.size)}{holds}")
     kept = [layer.size for layer in difference.layers if layer.kind == "kept"]
     if kept and len(kept) < len(difference.layers):
-        yield Item(" ", f"the same: {len(kept)} of {len(difference.layers)}, {size_text(sum(kept))}")
+        of_new = sum(layer.kind != "removed" for layer in difference.layers)
+        yield Item(" ", f"the same: {len(kept)} of {of_new}, {size_text(sum(kept))}")
 
 
 def signed_size(size: int) -> str:

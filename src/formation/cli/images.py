@@ -90,8 +90,7 @@ def _describe(store: "Store", stored: "StoredImage") -> dict[str, Any]:
     try:
         if stored.descriptor.media_type in INDEXES:
             index = parse_index(read_verified(source, stored.descriptor, "image index"))
-            # BuildKit lists attestations beside the images, for the platform unknown/unknown.
-            entries = tuple(e for e in index.manifests if e.platform is None or e.platform.os != "unknown")
+            entries = tuple(entry for entry in index.manifests if not entry.is_attestation)
         images = [read_image(source, entry) for entry in entries]
     except FormationError as error:
         return row | {"error": error.message}

@@ -6,13 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
 from formation.cli.parser import WIDTH, Subparsers, add_command
-from formation.cli.text import printable, size_text
+from formation.cli.text import counted, printable, size_text
 
 if TYPE_CHECKING:
     from formation.oci.image import Image
-
-_MAXIMUM_LOCK = 64 << 20
-"""Bytes of a lock. One of 1,000 packages for two architectures has about 1 MB."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -67,7 +64,9 @@ def run(arguments: Namespace, context: Context) -> int:
         if arguments.check:
             return _check(image, arguments, context)
         if arguments.lock:
-            context.write(_lock(image, str(name)))
+            from formation.lock.stored import stored_lock_text
+
+            context.write(stored_lock_text(image, str(name)))
         elif arguments.raw:
             data = image.manifest_bytes if arguments.raw == "manifest" else image.config_bytes
             context.write(data.decode())
@@ -84,33 +83,12 @@ def _check(image: "Image", arguments: Namespace, context: Context) -> int:
     with context.progress() as progress:
         progress.start("check layers", 0)
         problems = validate(image)
-        progress.finish("check layers", f"{len(image.manifest.layers)} layers")
+        progress.finish("check layers", counted(len(image.manifest.layers), "layer"))
     if arguments.json:
         context.write_json({"digest": image.digest, "problems": list(problems)})
     else:
         context.write("".join(f"{problem}\n" for problem in problems) or "every digest, size and diffID is right\n")
     return 1 if problems else 0
-
-
-def _lock(image: "Image", name: str) -> str:
-    """The lock's text. Raises FormationError when the image has none, or it is not kept beside the image."""
-    from formation.digest import check_digest
-    from formation.errors import FormationError, MalformedError
-    from formation.oci.annotations import LOCK_DIGEST
-    from formation.oci.verified import verified
-
-    digest = image.manifest.annotations.get(LOCK_DIGEST)
-    if digest is None:
-        raise FormationError(f"{name} does not say from which lock it was built")
-    stream = image.source.open_blob(check_digest(digest))
-    with verified(stream, digest, None, f"lock {digest}") as file:
-        data = file.read(_MAXIMUM_LOCK + 1)
-    if len(data) > _MAXIMUM_LOCK:
-        raise MalformedError(f"lock {digest} has more than {_MAXIMUM_LOCK} bytes")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise MalformedError(f"lock {digest} is not text") from None
 
 
 def _data(image: "Image") -> dict[str, Any]:
@@ -147,7 +125,7 @@ def _text(name: str, image: "Image") -> str:
         ("image", name),
         ("digest", image.digest),
         ("platform", str(image.config.platform)),
-        ("size", f"{size_text(image.size)} in {len(image.layers)} layers"),
+        ("size", f"{size_text(image.size)} in {counted(len(image.layers), 'layer')}"),
         ("created", image.config.created or ""),
         ("lock", image.manifest.annotations.get(LOCK_DIGEST, "")),
         *_execution(image),
@@ -180,8 +158,7 @@ def _layers(image: "Image") -> str:
     for number, layer in enumerate(image.layers):
         packages = layer_packages(layer.descriptor)
         kind = layer.descriptor.annotations.get(LAYER_KIND, "")
-        plural = "" if len(packages) == 1 else "s"
-        count = f"  {len(packages)} package{plural}" if packages else f"  {kind}" if kind else ""
+        count = f"  {counted(len(packages), 'package')}" if packages else f"  {kind}" if kind else ""
         digest = layer.descriptor.digest.removeprefix("sha256:")[:12]
         lines.append(f"{number:>4}  {digest}  {size_text(layer.descriptor.size):>9}{printable(count)}\n")
         listed = printable(", ".join(f"{package} {version}" for package, version in packages))

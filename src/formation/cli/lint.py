@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
 from formation.cli.registry_options import add_registry_options, open_registry
-from formation.cli.text import printable
+from formation.cli.text import counted, printable
 
 if TYPE_CHECKING:
     from formation.lint.base_rules import Published, World
@@ -172,7 +172,7 @@ def _fixed_text(arguments: Namespace, files: int) -> str:
     if not files:
         return ""
     written = arguments.fix and not arguments.dry_run
-    count = f"{files} file{'' if files == 1 else 's'}"
+    count = counted(files, "file")
     return f"fixed {count}; " if written else f"--fix would change {count}; "
 
 
@@ -205,9 +205,9 @@ def _text(results: Sequence["Result"], findings: Sequence["Finding"], context: C
     colour = context.colour and context.stdout_is_terminal
     lines = [line for each in findings for line in _lines(each, colour)]
     counts = Counter(each.severity for each in findings)
-    told = ", ".join(f"{counts[severity]} {severity}{'' if counts[severity] == 1 else 's'}" for severity in counts)
+    told = ", ".join(counted(counts[severity], severity) for severity in counts)
     ignored = sum(result.ignored for result in results)
-    looked = f"{len(results)} file{'' if len(results) == 1 else 's'}"
+    looked = counted(len(results), "file")
     except_for = f", {ignored} ignored" if ignored else ""
     lines += [""] if lines else []
     lines.append(f"{changed}{looked}: {told or 'no findings'}{except_for}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
 from formation.cli.registry_options import add_registry_options
-from formation.cli.text import size_text, table
+from formation.cli.text import counted, size_text, table
 
 if TYPE_CHECKING:
     from formation.definition.service_values import ServiceDefinition
@@ -87,7 +87,7 @@ def _check(arguments: Namespace, context: Context, definition: "Definition | Ser
         raise AnswerIsNo(f"{path} is stale: {reason}", hint=f"formation lock {arguments.directory}")
     if not arguments.json:
         count = sum(map(len, lock.packages.values()))
-        context.write(f"{path} is up to date: {count} packages, {lock_digest(lock_text(lock))}\n")
+        context.write(f"{path} is up to date: {counted(count, 'package')}, {lock_digest(lock_text(lock))}\n")
     return 0
 
 
@@ -137,11 +137,10 @@ def _made(
     progress: "Progress",
 ) -> "Lock":
     """A new lock."""
-    from formation.cli.services import base_facts
+    from formation.cli.services import new_service_lock
     from formation.definition.service_values import ServiceDefinition
     from formation.lock.closure import check_closure
     from formation.lock.resolve import make_lock
-    from formation.lock.service import make_service_lock
     from formation.network import Downloader, Proxies
     from formation.store.locking import in_use
 
@@ -149,16 +148,7 @@ def _made(
     with Downloader(progress=progress, proxies=Proxies.of(context.environment)) as downloader:
         if isinstance(definition, ServiceDefinition):
             with in_use(store):
-                bases = base_facts(definition, arguments, context, progress)
-                return make_service_lock(
-                    definition,
-                    bases,
-                    downloader=downloader,
-                    store=store,
-                    now=now,
-                    progress=progress,
-                    previous=previous,
-                )
+                return new_service_lock(definition, arguments, context, progress, downloader, previous)
         lock = make_lock(definition, downloader=downloader, store=store, now=now, progress=progress, previous=previous)
         check_closure(definition, lock)
         return lock
@@ -182,7 +172,7 @@ def _summary(lock: "Lock") -> str:
     """`233 packages, 190.3 MB to download`."""
     packages = {package.sha256: package.size for each in lock.packages.values() for package in each}
     where = f" on {lock.base[0].name}" if lock.base else ""
-    return f"{len(packages)} packages{where}, {size_text(sum(packages.values()))} to download"
+    return f"{counted(len(packages), 'package')}{where}, {size_text(sum(packages.values()))} to download"
 
 
 def _moved_text(old: "Lock | None", new: "Lock") -> str:

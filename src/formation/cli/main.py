@@ -12,19 +12,23 @@ from formation.cli.context import Context, read_context
 from formation.cli.parser import parse
 from formation.cli.text import as_typed, printable
 from formation.errors import FormationError, UsageError, remedy
+from formation.garbage import collect_seldom, keep_all
 
 EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line `argv` (None: that of the process) and gives the exit code of errors.py."""
+    """Runs the command line `argv` (None: that of the process, which then ends); the exit code of errors.py."""
+    collect_seldom()
     try:
         context = read_context()
     except FileNotFoundError:
         print("error: the current directory no longer exists", file=sys.stderr)
         return EXIT_FAILED
-    return run(sys.argv[1:] if argv is None else argv, context)
+    code = run(sys.argv[1:] if argv is None else argv, context)
+    keep_all()
+    return code
 
 
 def run(argv: Sequence[str], context: Context) -> int:

@@ -53,8 +53,8 @@ def add_command(subparsers: "Subparsers", name: str, summary: str, description: 
     return parser
 
 
-def build_parser() -> Parser:
-    """The parser of the whole command line."""
+def build_parser(names: Sequence[str] = COMMANDS) -> Parser:
+    """The parser of the command line, with the commands `names`."""
     parser = Parser(
         prog="formation",
         description="Define, lock, build and prove container base images from Debian packages, without a daemon.",
@@ -67,14 +67,15 @@ def build_parser() -> Parser:
     parser.add_argument("--version", action="version", version=f"formation {__version__}")
     _add_global_options(parser, default=None)
     subparsers = parser.add_subparsers(title="commands", metavar="COMMAND", dest="command", parser_class=Parser)
-    for name in COMMANDS:
+    for name in names:
         command(name).register(subparsers)
     return parser
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """The arguments that `argv` is. Raises UsageError, and SystemExit after --help and --version."""
-    parser = build_parser()
+    alone = _command_of(argv)
+    parser = build_parser(COMMANDS if alone is None else (alone,))
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
         asked = getattr(arguments, "command", None)
@@ -85,6 +86,18 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         hint = f"did you mean {nearest[0]}?" if nearest else f"{prog} --help"
         raise UsageError(f"{prog} does not take {unknown[0][:100]!r}", hint=hint)
     return arguments
+
+
+def _command_of(argv: Sequence[str]) -> str | None:
+    """The command of `argv` when nothing but global options is before it: then the grammar of the others, which takes
+    longer to make than some commands run, is not asked for. None when it takes all of it to tell what is meant."""
+    words = iter(argv)
+    for word in words:
+        if word == "--store":
+            next(words, None)
+        elif word not in ("--quiet", "-q") and not word.startswith("--store="):
+            return word if word in COMMANDS else None
+    return None
 
 
 def _usage_of(name: str) -> str:

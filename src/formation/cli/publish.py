@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
 from formation.cli.registry_options import add_registry_options, open_registry
-from formation.cli.text import size_text, table
+from formation.cli.text import counted, size_text, table
 
 if TYPE_CHECKING:
     from formation.oci.image import Image
@@ -108,7 +108,7 @@ def _text(repository: str, published: "Published", dry_run: bool) -> str:
     elif not dry_run:
         sent = sum(each.sent_bytes for each in published.pushed)
         mounted = sum(each.mounted for each in published.pushed)
-        lines += f"sent {size_text(sent)}; {mounted} blobs mounted\n"
+        lines += f"sent {size_text(sent)}; {counted(mounted, 'blob')} mounted\n"
     return lines
 
 

@@ -6,7 +6,7 @@ from argparse import Namespace
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
 from formation.cli.registry_options import add_registry_options, open_registry
-from formation.cli.text import size_text
+from formation.cli.text import counted, size_text
 
 
 def register(subparsers: Subparsers) -> None:
@@ -59,6 +59,6 @@ def run(arguments: Namespace, context: Context) -> int:
         found = {"reference": str(name.reference), "digest": descriptor.digest, "size": size, "layers": layers}
         context.write_json(found)
     else:
-        more = "" if size is None else f"  {size_text(size)} in {layers} layers"
+        more = "" if size is None or layers is None else f"  {size_text(size)} in {counted(layers, 'layer')}"
         context.write(f"{name.reference}  {descriptor.digest}{more}\n")
     return 0

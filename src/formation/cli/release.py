@@ -71,12 +71,8 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    import gc
-
     from formation.errors import UsageError
 
-    # As in `verify`: ten thousands of tuples without cycles.
-    gc.disable()
     words = list(arguments.words)
     check = words[:1] == ["check"]
     rest = words[1:] if check else words

@@ -26,15 +26,17 @@ def built_images(
     """Variant → image for this machine, usable while the block runs. The lock is fresh. Raises as a build."""
     from formation.build.plan import make_plan, plan_key
     from formation.build.recall import known_image
+    from formation.build.repair import repair_store
     from formation.lock.lockfile import lock_path, lock_text, read_lock
     from formation.store.locking import in_use
 
     lock = read_lock(lock_path(definition.path))
-    architecture = _architecture(definition, arguments.platform)
+    text, architecture = lock_text(lock), looked_at(definition, arguments.platform)
+    repair_store(context.store, progress)
     with in_use(context.store):
         images = {}
         for variant in definition.variants:
-            plan = make_plan(definition, lock, lock_text(lock), variant.name, architecture)
+            plan = make_plan(definition, lock, text, variant.name, architecture)
             image = known_image(context.store, plan_key(plan))
             images[variant.name] = image or _build(plan, arguments, context, progress)
         yield images
@@ -57,7 +59,7 @@ def _build(plan: "Plan", arguments: Namespace, context: Context, progress: "Prog
             downloader,
             progress,
             agent,
-            workers=os.cpu_count() or 1,
+            workers=context.workers,
             overlay=context.environment.get("FORMATION_OVERLAY") != "0",
         )
     for reference in built.references:
@@ -67,16 +69,21 @@ def _build(plan: "Plan", arguments: Namespace, context: Context, progress: "Prog
     return built.image
 
 
-def _architecture(definition: "Definition", platform: str | None) -> str:
-    """The architecture to look at: what was asked for, this machine's, or the definition's first."""
+def looked_at(definition: "Definition", platform: str | None) -> str:
+    """The Debian architecture to look at: what was asked for, this machine's, or the definition's first.
+
+    Raises UsageError for a platform that the definition is not for.
+    """
+    from formation.build.image import platform_of
     from formation.errors import UsageError
     from formation.oci.descriptor import parse_platform_name
+    from formation.registry.platforms import machine_platform
 
-    if platform is not None:
-        wanted = parse_platform_name(platform).architecture
-        if wanted not in definition.architectures:
-            known = ", ".join(definition.architectures)
-            raise UsageError(f"{definition.shown_path} is not for {platform}", hint=f"it is for: {known}")
-        return wanted
-    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, "")
-    return machine if machine in definition.architectures else definition.architectures[0]
+    known = {platform_of(each).architecture: each for each in definition.architectures}
+    if platform is None:
+        return known.get(machine_platform(os.uname().machine).architecture, definition.architectures[0])
+    wanted = parse_platform_name(platform).architecture
+    if wanted not in known:
+        hint = f"it is for: {', '.join(definition.architectures)}"
+        raise UsageError(f"{definition.shown_path} is not for {platform}", hint=hint)
+    return known[wanted]

@@ -1,12 +1,11 @@
 """What `formation release` compares: the release before, and the images that the definition makes now."""
 
-import os
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from formation.cli.compared import lock_file, snapshots, with_news
+from formation.cli.compared import image_snapshot, lock_file, snapshots, with_news
 from formation.cli.context import Context
 from formation.cli.image_source import opened_name
 from formation.cli.registry_options import open_registry
@@ -14,14 +13,11 @@ from formation.cli.registry_options import open_registry
 if TYPE_CHECKING:
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
-    from formation.oci.image import Image
     from formation.progress import Progress
     from formation.registry.tag_plan import VersionTag
     from formation.release.previous import PreviousRelease
     from formation.release.review import Review, VariantDifference
     from formation.release.snapshot import Snapshot
-
-_VERSION = "org.opencontainers.image.version"
 
 
 def review_named(arguments: Namespace, context: Context, progress: "Progress", version: str | None) -> "Review":
@@ -96,9 +92,7 @@ def _refuse_stale(definition: "Definition | ServiceDefinition") -> None:
 def stated_version(side: "Snapshot") -> str | None:
     """The version that an image or a definition states, without its variant; None when it states none."""
     tag = _stated(side)
-    if tag is None:
-        return None
-    return tag.text.removesuffix(f"-{tag.variant}") if tag.variant else tag.text
+    return None if tag is None else tag.version
 
 
 def stated_variant(side: "Snapshot") -> str:
@@ -108,18 +102,17 @@ def stated_variant(side: "Snapshot") -> str:
 
 
 def _stated(side: "Snapshot") -> "VersionTag | None":
+    from formation.oci.platform_index import version_of
     from formation.registry.tag_plan import parse_version_tag
 
     if side.facts is None:
         return parse_version_tag(side.version)
-    image = side.facts.image
-    said = image.manifest.annotations.get(_VERSION) or image.config.execution.labels.get(_VERSION, "")
-    return parse_version_tag(said) or parse_version_tag(side.name.rpartition(":")[2])
+    return parse_version_tag(version_of(side.facts.image)) or parse_version_tag(side.name.rpartition(":")[2])
 
 
 def _opened(name: str, arguments: Namespace, context: Context, progress: "Progress", stack: ExitStack) -> "Snapshot":
     _, image = stack.enter_context(opened_name(name, arguments, context, progress))
-    return _snapshot(image, name, context, progress)
+    return image_snapshot(image, name, context, progress)
 
 
 def _part(
@@ -141,15 +134,6 @@ def _elsewhere(parts: "list[VariantDifference]") -> "Iterator[VariantDifference]
         if difference is not None:
             names = dict.fromkeys([*difference.old.packages, *difference.new.packages])
             yield VariantDifference(", ".join(names), difference)
-
-
-def _snapshot(image: "Image", name: str, context: Context, progress: "Progress") -> "Snapshot":
-    from formation.contents.image import scan_image
-    from formation.contract.facts import facts_of
-    from formation.release.snapshot import snapshot_of_image
-
-    contents = scan_image(image, context.store, workers=os.cpu_count() or 1, progress=progress)
-    return snapshot_of_image(facts_of(contents), name)
 
 
 def _previous(
@@ -198,7 +182,7 @@ def _made(
         return
     if isinstance(definition, ServiceDefinition):
         with opened_name(f"{definition.name}:{definition.version}", arguments, context, progress) as (name, image):
-            yield {"runtime": _snapshot(image, str(name), context, progress)}
+            yield {"runtime": image_snapshot(image, str(name), context, progress)}
         return
     with built_images(definition, arguments, context, progress) as images:
-        yield {variant: _snapshot(image, shown, context, progress) for variant, image in images.items()}
+        yield {variant: image_snapshot(image, shown, context, progress) for variant, image in images.items()}

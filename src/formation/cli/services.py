@@ -1,6 +1,5 @@
 """What commands need of the world to work on services: their bases, wherever those are."""
 
-import os
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,6 +13,8 @@ if TYPE_CHECKING:
     from formation.build.opened_base import Places
     from formation.definition.service_values import ServiceDefinition
     from formation.lock.base_facts import BaseFacts
+    from formation.lock.model import Lock
+    from formation.network import Downloader
     from formation.oci.descriptor import Platform
     from formation.oci.image import Image
     from formation.oci.name import ImageName
@@ -40,14 +41,14 @@ def read_files(image: "Image", name: str, context: Context, progress: "Progress"
     """The file system of a base."""
     from formation.build.base_files import read_base
 
-    return read_base(image, name, context.store, workers=os.cpu_count() or 1, progress=progress)
+    return read_base(image, name, context.store, workers=context.workers, progress=progress)
 
 
 def base_facts(
     service: "ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
 ) -> "dict[str, BaseFacts]":
     """What the service's lock needs of its base, by architecture. The caller uses the store."""
-    from formation.build.base_files import facts_for_lock, needs_files
+    from formation.build.base_facts import facts_for_lock, needs_files
     from formation.build.opened_base import open_base
 
     facts = {}
@@ -57,6 +58,28 @@ def base_facts(
             files = read_files(image, service.base, context, progress) if needs_files(service) else None
             facts[architecture] = facts_for_lock(service, architecture, image, files, context.store)
     return facts
+
+
+def new_service_lock(
+    service: "ServiceDefinition",
+    arguments: Namespace,
+    context: Context,
+    progress: "Progress",
+    downloader: "Downloader",
+    previous: "Lock | None",
+) -> "Lock":
+    """As `lock.service.make_service_lock`, on the service's base as it is now. The caller uses the store."""
+    from formation.lock.service import make_service_lock
+
+    return make_service_lock(
+        service,
+        base_facts(service, arguments, context, progress),
+        downloader=downloader,
+        store=context.store,
+        now=context.now,
+        progress=progress,
+        previous=previous,
+    )
 
 
 def base_digests(

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Sequence
 
+from formation.progress import counted as counted
+
 _COMMAND = re.compile(r"(?:^|(?<=[:;] )|(?<=`))formation (?=[a-z-])", re.MULTILINE)
 
 
@@ -17,11 +19,6 @@ def size_text(size: int) -> str:
         if value < 999.95:
             return f"{value:.1f} {unit}"
     return f"{value:.1f} TB"
-
-
-def counted(number: int, noun: str) -> str:
-    """`1 layer`, `2 layers`."""
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> str:

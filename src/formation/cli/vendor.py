@@ -4,7 +4,7 @@ from argparse import Namespace
 
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
-from formation.cli.text import size_text
+from formation.cli.text import counted, size_text
 
 
 def register(subparsers: Subparsers) -> None:
@@ -74,9 +74,9 @@ def run(arguments: Namespace, context: Context) -> int:
         )
     else:
         size = sum(package.size for package in result.packages)
-        verb = "would bring" if arguments.dry_run else "brought"
+        brought, removed = ("would bring", "would remove") if arguments.dry_run else ("brought", "removed")
         context.write(
-            f"{directory}: {len(result.packages)} packages, {size_text(size)}; {verb} {len(result.downloaded)}, "
-            f"{'would remove' if arguments.dry_run else 'removed'} {len(result.removed)}\n"
+            f"{directory}: {counted(len(result.packages), 'package')}, {size_text(size)}; "
+            f"{brought} {len(result.downloaded)}, {removed} {len(result.removed)}\n"
         )
     return 0

@@ -1,6 +1,5 @@
 """`formation verify`: whether an image keeps its promises."""
 
-import os
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from formation.cli.context import Context
 from formation.cli.image_source import add_image_options, opened_image
 from formation.cli.parser import Subparsers, add_command
-from formation.cli.text import printable
+from formation.cli.text import counted, printable
 
 if TYPE_CHECKING:
     from formation.contract.checks import Runner
@@ -76,17 +75,13 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    import gc
-
     from formation.contents.image import scan_image
     from formation.contract.verify import verify
     from formation.store.blobs import StoreBlobs
 
-    # The facts are ten thousands of tuples without cycles: looking for some takes a sixth of a second run.
-    gc.disable()
     with context.progress() as progress, opened_image(arguments, context, progress) as (name, image):
         contract, checks = _contract(arguments, context, image)
-        contents = scan_image(image, context.store, workers=os.cpu_count() or 1, progress=progress)
+        contents = scan_image(image, context.store, workers=context.workers, progress=progress)
         with _runner(arguments, context, name, image, checks) as runner:
             report = verify(
                 contents,
@@ -109,7 +104,7 @@ def _contract(arguments: Namespace, context: Context, image: "Image") -> "tuple[
     if arguments.contract is None:
         return None, None
     from formation.contract.facts import debian_architecture
-    from formation.contract.from_definition import base_contract, checks_of, service_contract
+    from formation.contract.from_definition import base_contract, checks_of, service_contract, variant_of
     from formation.definition.load import load_any
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import RUNTIME
@@ -121,10 +116,7 @@ def _contract(arguments: Namespace, context: Context, image: "Image") -> "tuple[
     architecture = debian_architecture(image)
     if isinstance(definition, ServiceDefinition):
         return service_contract(definition, architecture, lock), checks_of(definition, RUNTIME)
-    variant = arguments.variant
-    if variant is None:
-        version = image.config.execution.labels.get("org.opencontainers.image.version", "")
-        variant = next((each.name for each in definition.variants if version == definition.tag(each.name)), RUNTIME)
+    variant = arguments.variant if arguments.variant is not None else variant_of(image, definition)
     return base_contract(definition, variant, architecture, lock), checks_of(definition, variant)
 
 
@@ -208,7 +200,7 @@ def _text(name: str, report: "Report", *, colour: bool) -> str:
     packages = sum(package.installed for package in report.facts.packages)
     looked = f"{len(report.facts.files)} paths, {packages} packages, {report.promises} promises of {report.contract}"
     verdict = f"{name} keeps its promises" if report.ok else f"{name} breaks promises"
-    found = f"{errors} error{'' if errors == 1 else 's'}, {warnings} warning{'' if warnings == 1 else 's'}"
+    found = f"{counted(errors, 'error')}, {counted(warnings, 'warning')}"
     lines.append(f"{verdict}: {found}; looked at {looked}")
     return "".join(f"{line}\n" for line in lines)
 

@@ -44,7 +44,7 @@ _FLAGS, _FLAGS_1, _VERDEF, _VERDEFNUM, _VERNEED, _VERNEEDNUM = (
     30, 0x6FFFFFFB, 0x6FFFFFFC, 0x6FFFFFFD, 0x6FFFFFFE, 0x6FFFFFFF,
 )  # fmt: skip
 _DF_TEXTREL, _DF_BIND_NOW, _DF_1_NOW, _DF_1_PIE = 4, 8, 1, 0x08000000
-_BASE_VERSION = 1
+_BASE_VERSION, _WEAK_VERSION = 1, 2
 
 
 class Elf(NamedTuple):
@@ -64,7 +64,7 @@ class Elf(NamedTuple):
     provides: tuple[str, ...]
     """Symbol versions that it defines, in the file's order, without the base version."""
     requires: tuple[tuple[str, tuple[str, ...]], ...]
-    """Soname and the symbol versions that are needed of it."""
+    """Soname and the symbol versions that are needed of it; without those that are weak, which may be missing."""
     run_path: tuple[str, ...]
     """Directories of RPATH and RUNPATH, as written."""
     dynamic: bool
@@ -254,8 +254,9 @@ class _Parser:
             versions = []
             auxiliary = address + first
             for _ in range(min(names, left)):
-                _, _, _, name, further = self._unpack("IHHII", self._at(auxiliary, 16))
-                versions.append(self._string(name))
+                _, flags, _, name, further = self._unpack("IHHII", self._at(auxiliary, 16))
+                if not flags & _WEAK_VERSION:
+                    versions.append(self._string(name))
                 auxiliary += further
                 left -= 1
             yield self._string(file), tuple(versions)

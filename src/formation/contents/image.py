@@ -1,27 +1,18 @@
 """All layers of an image, scanned at once and remembered."""
 
-import os
-import pickle
-import signal
-import sys
-import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from formation.contents import cache
 from formation.contents.detectors import DETECTORS, Detector
 from formation.contents.layer import LayerContents, Problem
 from formation.contents.record import decode, encode
 from formation.contents.scan import scan_layer
-from formation.errors import FormationError, MalformedError
+from formation.errors import MalformedError
 from formation.oci.image import Image, Layer
 from formation.progress import Progress, Silent
 from formation.store.store import Store
-
-if TYPE_CHECKING:
-    from concurrent.futures import Executor
 
 MOST_LAYERS: Final = 2000
 """Engines refuse more than 127 (overlayfs stacks no more)."""
@@ -116,51 +107,12 @@ def _contents(
 
 def _scan(layers: Sequence[Layer], workers: int, detectors: Sequence[Detector]) -> Iterator[tuple[Layer, bytes]]:
     if workers < 2 or len(layers) < 2 or sum(layer.descriptor.size for layer in layers) < _INLINE:
-        yield from ((layer, _scan_one(layer, detectors)) for layer in layers)
+        yield from ((layer, encode(scan_layer(layer, detectors))) for layer in layers)
         return
-    # Not at the top: where every layer is known already, importing these would take half of the time.
-    from concurrent.futures import BrokenExecutor, as_completed
+    # Not at the top: where every layer is known already, importing this would take half of the time.
+    from formation.contents.workers import scan_at_once
 
-    with _executor(layers, min(workers, len(layers))) as executor:
-        try:
-            running = {executor.submit(_scan_one, layer, detectors): layer for layer in layers}
-            for done in as_completed(running):
-                yield running[done], done.result()
-        except BrokenExecutor:
-            raise FormationError("a process that read layers was killed", hint="is there enough memory?") from None
-        finally:
-            executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _scan_one(layer: Layer, detectors: Sequence[Detector]) -> bytes:
-    return encode(scan_layer(layer, detectors))
-
-
-def _executor(layers: Sequence[Layer], workers: int) -> "Executor":
-    """Processes; or threads, which the interpreter's lock makes half as fast, for a source that cannot be sent."""
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-
-    try:
-        pickle.dumps(layers[0].source)
-    except (pickle.PicklingError, TypeError, AttributeError):
-        return ThreadPoolExecutor(workers, "layer")
-    # Starting afresh costs a process 0.2 s of imports; forking is not safe beside macOS's frameworks.
-    method = "fork" if sys.platform == "linux" else "spawn"
-    context = multiprocessing.get_context(method)
-    return ProcessPoolExecutor(workers, context, _start_worker, (os.getpid(),))
-
-
-def _start_worker(parent: int) -> None:
-    """A worker ends without a word when somebody types Ctrl-C, and when its parent is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1)
-    os._exit(1)
+    yield from scan_at_once(layers, min(workers, len(layers)), detectors)
 
 
 def problems(contents: ImageContents) -> tuple[tuple[int, Problem], ...]:

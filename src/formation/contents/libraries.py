@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from formation.contents.elf import Elf
-from formation.contents.filesystem import Filesystem, Node
+from formation.contents.filesystem import Filesystem
+from formation.contents.merge import Node
 from formation.entry import decode_path
 
 TRIPLETS: Final = {

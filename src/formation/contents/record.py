@@ -13,7 +13,7 @@ from formation.contents.elf import Elf
 from formation.contents.layer import LayerContents, LayerEntry, Match, Problem
 from formation.errors import MalformedError
 
-FORMAT: Final = 3
+FORMAT: Final = 4
 """Part of a cached record's name. Raise it whenever the scanner finds something else, or this module writes it
 differently."""
 

@@ -71,9 +71,8 @@ def _find(digest: str, sources: tuple[BlobSource, ...], image: Image) -> Image |
                 data = stream.read(MAXIMUM_SIZE + 1)
         except FormationError:
             continue
-        media_type = OCI_INDEX if "manifests" in parse_object(data, "image manifest").value else None
-        if media_type is None:
-            media_type = parse_manifest(data).media_type or OCI_MANIFEST
+        is_index = "manifests" in parse_object(data, "image manifest").value
+        media_type = OCI_INDEX if is_index else parse_manifest(data).media_type or OCI_MANIFEST
         try:
             return read_image(source, Descriptor(media_type, digest, len(data)), image.config.platform)
         except MalformedError:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from formation.contents.filesystem import Node
+from formation.contents.merge import Node
 from formation.contents.reading import read_content
 from formation.contract.facts import Facts
 from formation.contract.findings import Finding
@@ -76,8 +76,8 @@ def _file(check: FileCheck, facts: Facts) -> Iterator[Finding]:
     if check.mode is not None and node.entry.mode != check.mode:
         yield finding("file-mode", f"{check.path} has the mode {node.entry.mode:04o}, not {check.mode:04o}")
     for what, has, wanted, numbers in (
-        ("owner", node.entry.uid, check.owner, {user.name: user.uid for user in facts.users}),
-        ("group", node.entry.gid, check.group, {group.name: group.gid for group in facts.groups}),
+        ("owner", node.entry.uid, check.owner, facts.uids),
+        ("group", node.entry.gid, check.group, facts.gids),
     ):
         if wanted is not None and owner_number(wanted, numbers) != has:
             yield finding("file-owner", f"{check.path} has the {what} {has}, not {wanted}")

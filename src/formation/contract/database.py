@@ -14,10 +14,10 @@ from formation.contract.facts import Facts
 from formation.contract.findings import Finding
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, parse_diversions
+from formation.debian.statoverrides import FILE as STAT_OVERRIDES
 from formation.entry import decode_path
 
 _DPKG_CONFIGURATION = ("etc/dpkg/dpkg.cfg", "etc/dpkg/dpkg.cfg.d")
-_STAT_OVERRIDES = "var/lib/dpkg/statoverride"
 _MOST = 200
 """Findings of one kind that are told; of a database that is all wrong nobody reads more."""
 _MOST_RULES = 100
@@ -25,15 +25,25 @@ _MOST_RULES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class _Filters:
-    """The path-exclude and path-include of dpkg's configuration, in order; the last that matches decides."""
+class _Unpacking:
+    """What dpkg was told of where files go, and which."""
 
-    rules: tuple[tuple[bool, "re.Pattern[str]"], ...]
+    files: Filesystem
+    diversions: Mapping[str, Diversion]
+    """By path."""
+    filters: tuple[tuple[bool, "re.Pattern[str]"], ...]
+    """The path-exclude (True) and path-include of dpkg's configuration, in order; the last that matches decides."""
 
-    def leave_out(self, path: str) -> bool:
+    def place(self, path: str, package: InstalledPackage) -> str:
+        """Where the file of `package` that it calls `path` is."""
+        diversion = self.diversions.get(path)
+        return path if diversion is None or diversion.package == package.name else diversion.target
+
+    def leaves_out(self, path: str) -> bool:
+        """Whether nobody misses `path`, which has no leading slash."""
         decision = False
-        for excludes, pattern in self.rules:
-            if pattern.fullmatch(path):
+        for excludes, pattern in self.filters:
+            if pattern.fullmatch(f"/{path}"):
                 decision = excludes
         return decision
 
@@ -42,14 +52,14 @@ def check_database(facts: Facts) -> Iterator[Finding]:
     """What is wrong with the database, and where files are not as it says. Nothing when the image has none."""
     for problem in facts.database_problems:
         yield Finding("database", "database-damaged", f"dpkg's database: {problem}", path="/var/lib/dpkg")
-    diversions = {each.path: each for each in parse_diversions(facts.files.content(DIVERSIONS) or b"")}
-    filters = _filters(facts.files)
+    diversions = {each.path: each for each in _diversions(facts.files)}
+    unpacking = _Unpacking(facts.files, diversions, _filters(facts.files))
     for package, listing in zip(facts.packages, facts.listings, strict=True):
         if not package.installed:
             yield _unfinished(package)
             continue
-        yield from _limited(_listed(package, listing, diversions, filters, facts.files))
-        yield from _limited(_sums(package, listing, diversions, filters, facts.files))
+        yield from _limited(_listed(package, listing, unpacking))
+        yield from _limited(_sums(package, listing, unpacking))
         yield from _limited(_conffiles(package, facts.files))
     yield from _limited(_stat_overrides(facts))
 
@@ -71,13 +81,8 @@ def _limited(findings: Iterator[Finding]) -> Iterator[Finding]:
         yield finding
 
 
-def _listed(
-    package: InstalledPackage,
-    listing: Listing,
-    diversions: Mapping[str, Diversion],
-    filters: _Filters,
-    files: Filesystem,
-) -> Iterator[Finding]:
+def _listed(package: InstalledPackage, listing: Listing, unpacking: _Unpacking) -> Iterator[Finding]:
+    files = unpacking.files
     if listing.paths is None:
         path = f"var/lib/dpkg/info/{package.stem}.list"
         # Packages of distroless images have only their checksums; a list may also be too large to be kept.
@@ -87,8 +92,8 @@ def _listed(
         return
     conffiles = {path for path, _ in package.conffiles}
     for listed in listing.paths:
-        path = _place(listed, package, diversions)
-        if path in files or path in conffiles or filters.leave_out(f"/{path}"):
+        path = unpacking.place(listed, package)
+        if path in files or path in conffiles or unpacking.leaves_out(path):
             continue
         place = files.resolve(path, follow_last=False)
         if place is None or place not in files:
@@ -96,24 +101,18 @@ def _listed(
             yield Finding("database", "package-file-missing", what, path=f"/{path}")
 
 
-def _sums(
-    package: InstalledPackage,
-    listing: Listing,
-    diversions: Mapping[str, Diversion],
-    filters: _Filters,
-    files: Filesystem,
-) -> Iterator[Finding]:
+def _sums(package: InstalledPackage, listing: Listing, unpacking: _Unpacking) -> Iterator[Finding]:
     if listing.malformed:
         what = f"{listing.malformed} lines of the checksums of {package.name} are malformed"
         yield Finding("database", "md5sums-malformed", what, path=f"/var/lib/dpkg/info/{package.stem}.md5sums")
     listed = set(listing.paths or ())
     for name, md5 in listing.md5sums or ():
-        path = _place(name, package, diversions)
-        place = files.resolve(path, follow_last=False)
-        node = None if place is None else files.get(place)
+        path = unpacking.place(name, package)
+        place = unpacking.files.resolve(path, follow_last=False)
+        node = None if place is None else unpacking.files.get(place)
         if node is None:
             # `_listed` has told of those that the list has.
-            if name not in listed and not filters.leave_out(f"/{path}"):
+            if name not in listed and not unpacking.leaves_out(path):
                 what = f"/{path} of {package.name} is missing"
                 yield Finding("database", "package-file-missing", what, path=f"/{path}")
         elif node.entry.type != "file":
@@ -122,12 +121,6 @@ def _sums(
         elif node.entry.md5 != md5:
             what = f"/{path} is not as {package} has it: its checksum differs"
             yield Finding("database", "package-file-changed", what, path=f"/{path}", layer=node.layer)
-
-
-def _place(path: str, package: InstalledPackage, diversions: Mapping[str, Diversion]) -> str:
-    """Where the file of `package` that it calls `path` is."""
-    diversion = diversions.get(path)
-    return path if diversion is None or diversion.package == package.name else diversion.target
 
 
 def _conffiles(package: InstalledPackage, files: Filesystem) -> Iterator[Finding]:
@@ -139,26 +132,28 @@ def _conffiles(package: InstalledPackage, files: Filesystem) -> Iterator[Finding
 
 
 def _stat_overrides(facts: Facts) -> Iterator[Finding]:
-    users = {user.name: user.uid for user in facts.users}
-    groups = {group.name: group.gid for group in facts.groups}
-    for line in decode_path(facts.files.content(_STAT_OVERRIDES) or b"").splitlines():
+    for line in decode_path(facts.files.content(STAT_OVERRIDES) or b"").splitlines():
         words = line.split(" ", 3)
         if len(words) != 4 or not re.fullmatch("[0-7]{1,5}", words[2]):
             what = f"{line[:100]!r} is no line of statoverride"
-            yield Finding("database", "statoverride-malformed", what, path=f"/{_STAT_OVERRIDES}")
+            yield Finding("database", "statoverride-malformed", what, path=f"/{STAT_OVERRIDES}")
             continue
         owner, group, mode, path = words
         node = facts.files.find(path)
         if node is None:
             continue
-        uid = int(owner[1:]) if re.fullmatch("#[0-9]{1,10}", owner) else users.get(owner)
-        gid = int(group[1:]) if re.fullmatch("#[0-9]{1,10}", group) else groups.get(group)
+        uid = int(owner[1:]) if re.fullmatch("#[0-9]{1,10}", owner) else facts.uids.get(owner)
+        gid = int(group[1:]) if re.fullmatch("#[0-9]{1,10}", group) else facts.gids.get(group)
         if (node.entry.uid, node.entry.gid, node.entry.mode) != (uid, gid, int(mode, 8)):
             what = f"{path} is not {owner}:{group} {mode}, as dpkg-statoverride was told"
             yield Finding("database", "statoverride-ignored", what, path=path, layer=node.layer)
 
 
-def _filters(files: Filesystem) -> _Filters:
+def _diversions(files: Filesystem) -> tuple[Diversion, ...]:
+    return parse_diversions(files.content(DIVERSIONS) or b"")
+
+
+def _filters(files: Filesystem) -> tuple[tuple[bool, "re.Pattern[str]"], ...]:
     rules = []
     first, rest = _DPKG_CONFIGURATION
     for path in (first, *files.kept_below(rest)):
@@ -168,7 +163,7 @@ def _filters(files: Filesystem) -> _Filters:
                 # dpkg's patterns are those of fnmatch(3) without FNM_PATHNAME: `*` takes slashes too.
                 pattern = re.compile(fnmatch.translate(value.strip().strip("\"'")))
                 rules.append((name.strip() == "path-exclude", pattern))
-    return _Filters(tuple(rules[-_MOST_RULES:]))
+    return tuple(rules[-_MOST_RULES:])
 
 
 _OWNED = ("usr/bin/", "usr/sbin/", "usr/lib/", "usr/lib64/", "usr/libexec/", "usr/share/", "usr/include/", "lib64/")
@@ -194,7 +189,7 @@ def check_unowned(facts: Facts, promised: frozenset[str]) -> Iterator[Finding]:
             owned.update(path for path, _ in listing.md5sums or ())
         owned.update(listing.paths or ())
     resolved = {facts.files.resolve(path, follow_last=False) for path in owned if path not in facts.files}
-    diverted = {each.target for each in parse_diversions(facts.files.content(DIVERSIONS) or b"")}
+    diverted = {each.target for each in _diversions(facts.files)}
     yield from _limited(_unowned(facts, owned | {path for path in resolved if path} | diverted, promised))
 
 

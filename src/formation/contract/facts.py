@@ -40,6 +40,12 @@ class Facts:
     """What the database says of the files of each of `packages`, in their order."""
     users: tuple[User, ...]
     groups: tuple[Group, ...]
+    uids: dict[str, int]
+    """User name → uid; of several with a name the first, as getpwnam(3) has it."""
+    gids: dict[str, int]
+    user_names: dict[int, str]
+    """Uid → name; of several with a uid the first, as getpwuid(3) has it."""
+    group_names: dict[int, str]
     libraries: Libraries
     commands: dict[str, str]
     """Name → path of each command in the image's PATH."""
@@ -53,6 +59,7 @@ def facts_of(contents: ImageContents) -> Facts:
     image = contents.image
     files = filesystem(contents.layers)
     packages, problems = files.packages()
+    users, groups = files.users()[0], files.groups()[0]
     environment = dict(variable.partition("=")[::2] for variable in image.config.execution.environment)
     return Facts(
         image=image,
@@ -61,8 +68,12 @@ def facts_of(contents: ImageContents) -> Facts:
         packages=packages,
         database_problems=problems,
         listings=_listings(files, packages),
-        users=files.users()[0],
-        groups=files.groups()[0],
+        users=users,
+        groups=groups,
+        uids={user.name: user.uid for user in reversed(users)},
+        gids={group.name: group.gid for group in reversed(groups)},
+        user_names={user.uid: user.name for user in reversed(users)},
+        group_names={group.gid: group.name for group in reversed(groups)},
         libraries=libraries(files),
         commands=dict(commands(files, environment.get("PATH", DEFAULT_PATH))),
         architecture=debian_architecture(image),

@@ -1,7 +1,7 @@
 """The contract that a definition makes, with the versions of its lock."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from formation.contract.promise import (
@@ -13,13 +13,16 @@ from formation.contract.promise import (
     SonamePromise,
     UserPromise,
 )
+from formation.debian.request import PackageRequest
 from formation.definition.image_checks import Checks
 from formation.definition.minimal import is_taken
 from formation.definition.service_values import ServiceDefinition
-from formation.definition.values import RUNTIME, Definition, Directory, File, Group, ImageConfig, User
+from formation.definition.values import RUNTIME, Definition, Directory, File, Group, ImageConfig, User, Variant
 from formation.digest import sha256_file
 from formation.errors import UsageError
-from formation.lock.model import Lock
+from formation.lock.model import Lock, LockedPackage
+from formation.oci.image import Image
+from formation.oci.platform_index import version_of
 
 _NEVER_COMPARED = frozenset({"org.opencontainers.image.created", "org.opencontainers.image.revision"})
 """Labels that tell of a build, and not of what was defined."""
@@ -30,26 +33,14 @@ def base_contract(definition: Definition, variant: str, architecture: str | None
 
     Raises UsageError when the definition has no such variant.
     """
-    names = [each.name for each in definition.variants]
-    if variant not in names:
-        raise UsageError(f"{definition.shown_path} has no variant {variant!r}", hint=f"it has: {', '.join(names)}")
-    lineage = definition.lineage(variant)
+    lineage = lineage_of(definition, variant)
     checks = checks_of(definition, variant)
     place = definition.shown_path
-    packages = {
-        request.name: PackagePromise(
-            request.name, request.version, request.architecture, definition.place_of_package(request.name)
-        )
-        for each in lineage
-        for request in each.packages
-    }
+    requested = [request for each in lineage for request in each.packages]
+    locked: tuple[LockedPackage, ...] = ()
     if lock is not None and architecture in lock.packages:
-        packages |= {
-            each.name: PackagePromise(
-                each.name, each.version, each.architecture, definition.place_of_package(each.name)
-            )
-            for each in lock.of(architecture, frozenset(each.name for each in lineage))
-        }
+        locked = lock.of(architecture, frozenset(each.name for each in lineage))
+    packages = _packages(definition, requested, locked)
     only = lineage[-1].only
     if only is not None:
         # What else it has follows from the libraries that these need: not even the lock tells.
@@ -75,19 +66,24 @@ def base_contract(definition: Definition, variant: str, architecture: str | None
     )
 
 
+def lineage_of(definition: Definition, variant: str) -> tuple[Variant, ...]:
+    """`variant` and all that it extends, `runtime` first. Raises UsageError when there is none of the name."""
+    names = [each.name for each in definition.variants]
+    if variant not in names:
+        raise UsageError(f"{definition.shown_path} has no variant {variant!r}", hint=f"it has: {', '.join(names)}")
+    return definition.lineage(variant)
+
+
+def variant_of(image: Image, definition: Definition) -> str:
+    """The variant of `definition` that `image` says it is, by its version; `runtime` when it says none of them."""
+    version = version_of(image)
+    return next((each.name for each in definition.variants if version == definition.tag(each.name)), RUNTIME)
+
+
 def service_contract(service: ServiceDefinition, architecture: str | None, lock: Lock | None) -> Contract:
     """What a service promises beside what its base does. With a `lock` every package has its version there."""
-    packages = {
-        request.name: PackagePromise(
-            request.name, request.version, request.architecture, service.place_of_package(request.name)
-        )
-        for request in service.packages
-    }
-    if lock is not None and architecture in lock.packages:
-        packages |= {
-            each.name: PackagePromise(each.name, each.version, each.architecture, service.place_of_package(each.name))
-            for each in lock.packages[architecture]
-        }
+    locked = lock.packages[architecture] if lock is not None and architecture in lock.packages else ()
+    packages = _packages(service, service.packages, locked)
     contract = _contract(
         service.shown_path,
         packages.values(),
@@ -101,8 +97,8 @@ def service_contract(service: ServiceDefinition, architecture: str | None, lock:
         service.checks,
         service.shown_path,
     )
-    locked = () if lock is None else lock.base
-    digest = next((each.digest for each in locked if each.architecture == architecture), None)
+    bases = () if lock is None else lock.base
+    digest = next((each.digest for each in bases if each.architecture == architecture), None)
     return replace(contract, base_digest=digest)
 
 
@@ -118,6 +114,17 @@ def checks_of(definition: Definition | ServiceDefinition, variant: str) -> Check
     for each in lineage:
         checks += each.checks
     return checks
+
+
+def _packages(
+    definition: Definition | ServiceDefinition, requested: Sequence[PackageRequest], locked: Sequence[LockedPackage]
+) -> dict[str, PackagePromise]:
+    """By name. What is `locked` has its version, whatever was requested."""
+    found: list[PackageRequest | LockedPackage] = [*requested, *locked]
+    return {
+        each.name: PackagePromise(each.name, each.version, each.architecture, definition.place_of_package(each.name))
+        for each in found
+    }
 
 
 def _contract(

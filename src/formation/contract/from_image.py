@@ -28,8 +28,7 @@ def contract_of(facts: Facts, name: str) -> Contract:
     """
     execution = facts.image.config.execution
     packaged = {path for listing in facts.listings for path in listing.paths or ()}
-    users = {user.uid: user.name for user in reversed(facts.users)}
-    groups = {group.gid: group.name for group in reversed(facts.groups)}
+    users, groups = facts.user_names, facts.group_names
     return Contract(
         source=name,
         packages=tuple(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from formation.contents.image import problems
 from formation.contents.layer import Problem
 from formation.contract.facts import Facts
 from formation.contract.findings import Finding, Severity
@@ -20,11 +21,11 @@ def check_image(facts: Facts) -> Iterator[Finding]:
         yield Finding("image", "oci-metadata", problem)
     for rule in broken_rules(facts.image):
         yield Finding("image", "oci-rule", rule)
-    problems = [(number, each) for number, layer in enumerate(facts.contents.layers) for each in layer.problems]
-    for number, each in problems[:_MOST]:
+    found = problems(facts.contents)
+    for number, each in found[:_MOST]:
         yield _finding(each, number, f"layer {number}: ")
-    if len(problems) > _MOST:
-        yield Finding("layers", "layer-limit", f"there are {len(problems) - _MOST} more problems in the layers")
+    if len(found) > _MOST:
+        yield Finding("layers", "layer-limit", f"there are {len(found) - _MOST} more problems in the layers")
     for each in facts.files.problems:
         yield _finding(each, facts.files.layer_of(each.path), "")
 

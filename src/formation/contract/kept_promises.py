@@ -63,7 +63,6 @@ def _other_version(promise: PackagePromise, version: str, *, derived: bool) -> F
 def _accounts(contract: Contract, facts: Facts) -> Iterator[Finding]:
     users = {user.name: user for user in reversed(facts.users)}
     groups = {group.name: group for group in reversed(facts.groups)}
-    names = {group.gid: group.name for group in reversed(facts.groups)}
     for group in contract.groups:
         found = groups.get(group.name)
         if found is None:
@@ -78,7 +77,7 @@ def _accounts(contract: Contract, facts: Facts) -> Iterator[Finding]:
             continue
         for id_, what, has, promised in (
             ("user-id", "the uid", user.uid, promise.uid),
-            ("user-group", "the primary group", names.get(user.gid, str(user.gid)), promise.group),
+            ("user-group", "the primary group", facts.group_names.get(user.gid, str(user.gid)), promise.group),
             ("user-home", "the home directory", user.home, promise.home),
             ("user-shell", "the shell", user.shell, promise.shell),
         ):
@@ -113,14 +112,12 @@ def _path(promise: DirectoryPromise | FilePromise, topic: str, type_: str, facts
         return
     if promise.mode is not None and found.entry.mode != promise.mode:
         yield finding("mode", f"{promise.path} has the mode {found.entry.mode:04o}, not {promise.mode:04o}")
-    for id_, has, wanted, numbers in (
-        ("owner", found.entry.uid, promise.owner, {user.name: user.uid for user in reversed(facts.users)}),
-        ("group", found.entry.gid, promise.group, {group.name: group.gid for group in reversed(facts.groups)}),
+    for id_, has, wanted, numbers, names in (
+        ("owner", found.entry.uid, promise.owner, facts.uids, facts.user_names),
+        ("group", found.entry.gid, promise.group, facts.gids, facts.group_names),
     ):
-        number = owner_number(wanted, numbers)
-        if number != has:
-            name = next((name for name, each in numbers.items() if each == has), str(has))
-            yield finding(id_, f"{promise.path} has the {id_} {name}, not {wanted}")
+        if owner_number(wanted, numbers) != has:
+            yield finding(id_, f"{promise.path} has the {id_} {names.get(has, has)}, not {wanted}")
 
 
 def owner_number(wanted: str, numbers: Mapping[str, int]) -> int | None:

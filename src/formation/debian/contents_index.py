@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from formation.debian.archive import Archive
-from formation.debian.openpgp import Keyring, verify_cleartext
-from formation.debian.release import IndexFile, check_release, parse_release
+from formation.debian.openpgp import Keyring
+from formation.debian.release import IndexFile, Release, check_release
+from formation.debian.suite import index_download, signed_release
 from formation.digest import hexadecimal, sha256_file
 from formation.errors import MalformedError
-from formation.network import Download, Downloader
+from formation.network import Downloader
 
-_LARGEST_RELEASE: Final = 16 << 20
 _LARGEST: Final = 128 << 20
 """Ten times Debian's, compressed."""
 _LARGEST_CONTENT: Final = 4 << 30
@@ -42,18 +42,17 @@ def packages_having(
     A name that no package has is not in the result, nor is any when the suite has no such index. `now` is in seconds
     since 1970. The index, 12 MB for Debian's main, stays in `cache_dir`, named by its digest.
 
-    Raises IntegrityError, MalformedError and UnreachableError.
+    Raises as `signed_release` and `check_release`, and MalformedError for a damaged index.
     """
-    source = f"{archive.uri}/dists/{suite}/InRelease"
-    signed = verify_cleartext(downloader.get(source, max_size=_LARGEST_RELEASE), keys, source, now=now)
-    release = parse_release(signed.text, source)
-    check_release(release, suite, source, now=now, not_before=None, check_valid_until=archive.check_valid_until)
+    signed = signed_release(archive, suite, downloader, keys, now)
+    release = signed.release
+    check_release(release, suite, signed.source, now=now, not_before=None, check_valid_until=archive.check_valid_until)
     found: dict[str, tuple[str, ...]] = {}
     for component in archive.components:
         file = release.files.get(f"{component}/Contents-{architecture}.gz")
         if file is None or file.size > _LARGEST:
             continue
-        index = _index(archive, suite, file, downloader, cache_dir, by_hash=release.acquire_by_hash)
+        index = _index(f"{archive.uri}/dists/{suite}", release, file, suite, downloader, cache_dir)
         for name, packages in search_contents(index, names).items():
             found[name] = tuple(dict.fromkeys((*found.get(name, ()), *packages)))
     return found
@@ -93,16 +92,11 @@ def _search(line: re.Pattern[bytes], text: bytes, found: dict[str, tuple[str, ..
             found[key] = tuple(dict.fromkeys((*found.get(key, ()), *packages)))
 
 
-def _index(
-    archive: Archive, suite: str, file: IndexFile, downloader: Downloader, cache_dir: Path, *, by_hash: bool
-) -> Path:
+def _index(base: str, release: Release, file: IndexFile, suite: str, downloader: Downloader, cache_dir: Path) -> Path:
     """The index, in the cache."""
     place = cache_dir / f"{hexadecimal(file.sha256)}.contents.gz"
     if not place.is_file() or sha256_file(place) != file.sha256:
-        base = f"{archive.uri}/dists/{suite}"
-        directory = file.path.rpartition("/")[0]
-        plain = f"{base}/{file.path}"
-        urls = (f"{base}/{directory}/by-hash/SHA256/{hexadecimal(file.sha256)}", plain) if by_hash else (plain,)
-        for _ in downloader.fetch_all([Download(urls, place, file.sha256, file.size)], stage=f"contents of {suite}"):
+        job = index_download(base, release, file, place)
+        for _ in downloader.fetch_all([job], stage=f"contents of {suite}"):
             pass
     return place

@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from formation.debian.administration import INFO
 from formation.errors import MalformedError
 
-ADMINISTRATION = "var/lib/dpkg"
-INFO = f"{ADMINISTRATION}/info"
 _TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _OWN_TRIGGER_FILES = frozenset({"File", "Lock", "Unincorp"})
 _NOT_IN_INFO = frozenset({"control"})

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from formation.debian.explain import unresolvable
 from formation.debian.leftovers import remove_leftovers
 from formation.debian.marking import Marker, positive_groups
-from formation.debian.package import BinaryPackage, PackageRequest
+from formation.debian.package import BinaryPackage
 from formation.debian.repair import repair
+from formation.debian.request import PackageRequest
 from formation.debian.universe import Choices, Universe
 from formation.errors import UnresolvableError
 

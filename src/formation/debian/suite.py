@@ -80,7 +80,7 @@ class FetchedSuite:
 
 
 @dataclass(frozen=True, slots=True)
-class _SignedRelease:
+class SignedRelease:
     """A Release file whose signature was checked, and where it came from."""
 
     source: str
@@ -109,7 +109,7 @@ def fetch_suite(
     the future, or is older than `not_before`; UsageError for a component or architecture that the suite does not have;
     UnreachableError.
     """
-    signed = _signed_release(archive, suite, downloader, keys, now)
+    signed = signed_release(archive, suite, downloader, keys, now)
     for last in (False, True):
         release = signed.release
         check_release(
@@ -126,7 +126,7 @@ def fetch_suite(
             break
         except (IntegrityError, GoneError):
             # Perhaps the archive changed in between. Archives without by-hash then have the new indexes only.
-            again = None if last else _signed_release(archive, suite, downloader, keys, now)
+            again = None if last else signed_release(archive, suite, downloader, keys, now)
             if again is None or again.sha256 == signed.sha256:
                 raise
             signed = again
@@ -142,8 +142,12 @@ def fetch_suite(
     )
 
 
-def _signed_release(archive: Archive, suite: str, downloader: Downloader, keys: Keyring, now: int) -> _SignedRelease:
-    """InRelease, or Release with Release.gpg where there is no InRelease, verified."""
+def signed_release(archive: Archive, suite: str, downloader: Downloader, keys: Keyring, now: int) -> SignedRelease:
+    """InRelease, or Release with Release.gpg where there is no InRelease: its signature is verified, its dates are not.
+
+    `now` is in seconds since 1970. Raises IntegrityError, MalformedError, UsageError for a name that no suite or
+    component has, and UnreachableError.
+    """
     for name in (suite, *archive.components):
         if not _NAME.fullmatch(name):
             raise UsageError(f"{name!r} of the archive {archive.name} is not the name of a suite or component")
@@ -155,7 +159,7 @@ def _signed_release(archive: Archive, suite: str, downloader: Downloader, keys: 
     except GoneError as error:
         source = f"{base}/Release"
         data, signed = _detached_release(archive, source, downloader, keys, now, error)
-    return _SignedRelease(source, sha256(data), signed.signed_by, parse_release(signed.text, source))
+    return SignedRelease(source, sha256(data), signed.signed_by, parse_release(signed.text, source))
 
 
 def _detached_release(
@@ -221,14 +225,19 @@ def _download(
         compressed = index.compressed
         if index.file.is_file() and sha256_file(index.file) == compressed.sha256:
             continue
-        directory = compressed.path.rpartition("/")[0]
-        by_hash = f"{base}/{directory}/by-hash/SHA256/{hexadecimal(compressed.sha256)}"
-        plain = f"{base}/{compressed.path}"
-        urls = (by_hash, plain) if release.acquire_by_hash else (plain,)
-        jobs.append(Download(urls, index.file, compressed.sha256, compressed.size))
+        jobs.append(index_download(base, release, compressed, index.file))
     if jobs:
         for _ in downloader.fetch_all(jobs, stage=f"indexes of {suite}"):
             pass
+
+
+def index_download(base: str, release: Release, file: IndexFile, target: Path) -> Download:
+    """How `file` of `release`, which is at the URL `base`, is brought to `target`: by its hash where that works."""
+    directory = file.path.rpartition("/")[0]
+    by_hash = f"{base}/{directory}/by-hash/SHA256/{hexadecimal(file.sha256)}"
+    plain = f"{base}/{file.path}"
+    urls = (by_hash, plain) if release.acquire_by_hash else (plain,)
+    return Download(urls, target, file.sha256, file.size)
 
 
 def _read(path: Path) -> bytes:

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from functools import cached_property
 
 from formation.debian.index import PackageIndex
-from formation.debian.package import BinaryPackage, PackageRequest, Relation
+from formation.debian.package import BinaryPackage, Relation
 from formation.debian.relation import provisions_of
+from formation.debian.request import PackageRequest
 from formation.debian.version import satisfies, sort_key
 from formation.errors import UnresolvableError
 

@@ -4,10 +4,10 @@ from pathlib import Path
 
 from formation.debian.archive import Archive
 from formation.definition.beside import beside
+from formation.definition.data_path import DataPath
 from formation.definition.distribution import archives_of
 from formation.definition.model import ArchiveEntry, Identity
 from formation.definition.problems import Invalid, Problem, nearest
-from formation.definition.source import DataPath
 
 
 def archives_from(model: Identity, directory: Path, problems: list[Problem]) -> tuple[Archive, ...]:

@@ -9,9 +9,9 @@ from pydantic import AfterValidator, Field
 
 from formation.definition import grammar
 from formation.definition.audit_exceptions import AuditException
+from formation.definition.data_path import DataPath
 from formation.definition.model_parts import Entry, text_like
 from formation.definition.problems import Invalid
-from formation.definition.source import DataPath
 
 _CHECK = r"^[a-z][a-z0-9-]*$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterator
 
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
+from formation.definition.data_path import DataPath
 from formation.definition.problems import joined_error, nearest
 from formation.definition.service_values import ServiceDefinition
-from formation.definition.source import DataPath
 
 
 def check_base_accounts(service: ServiceDefinition, users: Collection[str], groups: Collection[str]) -> None:

@@ -17,7 +17,7 @@ def beside(directory: Path, name: str) -> Path:
     try:
         found = (root / name).resolve(strict=True)
     except (OSError, RuntimeError, ValueError):
-        raise Invalid(f"there is no file {name!r} beside the definition", _similar(root, name)) from None
+        raise Invalid(f"there is no file {name!r} beside the definition", similar(root, name)) from None
     if not found.is_relative_to(root):
         raise Invalid(f"{name!r} leads outside the definition's directory through a symbolic link")
     if not found.is_file():
@@ -25,7 +25,8 @@ def beside(directory: Path, name: str) -> Path:
     return found
 
 
-def _similar(root: Path, name: str) -> str | None:
+def similar(root: Path, name: str) -> str | None:
+    """A hint that names what is beside the missing `name` of `root` and is called nearly so; None for nothing."""
     parent = root / Path(name).parent
     try:
         names = [entry.name for entry in parent.iterdir()] if parent.resolve().is_relative_to(root) else []

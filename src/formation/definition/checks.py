@@ -9,12 +9,12 @@ from pathlib import PurePosixPath
 
 from formation.definition import grammar
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
+from formation.definition.data_path import DataPath
 from formation.definition.model import BaseDefinition, DirectoryEntry, FileEntry, Identity, VariantEntry
 from formation.definition.owned import instead_of
 from formation.definition.problems import Problem, nearest
 from formation.definition.sections import Part
 from formation.definition.service_grammar import is_directory
-from formation.definition.source import DataPath
 
 
 @dataclass(frozen=True, slots=True)

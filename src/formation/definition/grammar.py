@@ -3,7 +3,7 @@
 import re
 import shlex
 
-from formation.debian.package import PackageRequest
+from formation.debian.request import PackageRequest
 from formation.definition.problems import Invalid, nearest
 
 ACCOUNT = r"^[a-z_][a-z0-9_-]{0,31}$"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from formation.debian.archive import Archive
-from formation.debian.package import PackageRequest
+from formation.debian.request import PackageRequest
 from formation.definition.archives import is_key_file
 from formation.definition.values import Variant
 from formation.digest import sha256, sha256_file

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from formation.definition import grammar
+from formation.definition.data_path import DataPath
 from formation.definition.image_checks import Checks, CommandCheck, FileCheck
 from formation.definition.model_parts import Command, Entry, EnvironmentName, ImagePath, LabelName, Mode, Owner
 from formation.definition.problems import Invalid
-from formation.definition.source import DataPath
 
 
 def _pattern(text: str) -> str:

@@ -8,11 +8,11 @@ from formation.definition.accounts import STATIC_GROUPS
 from formation.definition.audit_model import exceptions_from
 from formation.definition.beside import beside
 from formation.definition.checks import groups_of
+from formation.definition.data_path import DataPath
 from formation.definition.image_checks_model import checks_from
 from formation.definition.model import BaseDefinition, FileEntry, Identity, Section, UserEntry, VariantEntry
 from formation.definition.problems import Invalid, Problem
 from formation.definition.sections import Part
-from formation.definition.source import DataPath
 from formation.definition.values import Directory, File, Group, ImageConfig, User, Variant, variant_tag
 
 Place = Callable[[DataPath], str]
@@ -91,13 +91,13 @@ def groups_from(part: Part, place: Place = _nowhere) -> tuple[Group, ...]:
     return tuple(sorted(groups, key=lambda group: group.gid is None))
 
 
-def users_from(part: Part, place: Place = _nowhere) -> tuple[User, ...]:
+def users_from(part: Part, place: Place) -> tuple[User, ...]:
     """The declared users; those with a fixed id come first, so that no other takes it."""
     users = [user_from(user, place((*part.path, "users", index))) for index, user in enumerate(part.section.users)]
     return tuple(sorted(users, key=lambda user: user.uid is None))
 
 
-def user_from(entry: UserEntry, place: str = "") -> User:
+def user_from(entry: UserEntry, place: str) -> User:
     """The user that `entry` describes."""
     return User(
         name=entry.name,

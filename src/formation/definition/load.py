@@ -85,8 +85,7 @@ def _base(file: Path, source: Source) -> Definition:
         problems.append(Problem((), "no archive to install from", "write `distribution: debian/trixie`, or archives"))
     archives = archives_from(validated.model, file.parent, problems)
     _check(parts, validated.model, archives, _set_aside(source, parts), problems)
-    place = _places(validated, source)
-    variants = _variants(parts, validated.model, file.parent, problems, place)
+    variants = _variants(parts, validated.model, file.parent, problems, validated.place)
     if problems or validated.problems:
         located = [Problem(validated.original(each.path), each.reason, each.hint) for each in problems]
         raise definition_error(source, [*validated.problems, *located])
@@ -141,10 +140,6 @@ def _set_aside(source: Source, parts: tuple[Part, ...]) -> checks.SetAside:
     sound_groups = {group.name for part in parts for group in part.section.groups}
     lost_users = frozenset(users - sound_users)
     return checks.SetAside(lost_users, frozenset(groups - sound_groups) | lost_users)
-
-
-def _places(validated: Validated[BaseDefinition], source: Source) -> Place:
-    return lambda path: f"{source.name}:{source.position(validated.original(path)).line}"
 
 
 def _variants(

@@ -3,9 +3,14 @@
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from formation.definition.source import DataPath, Source
+from formation.definition.data_path import DataPath
 from formation.errors import DefinitionError
+
+if TYPE_CHECKING:
+    # A remembered definition has problems too, and no YAML to read.
+    from formation.definition.source import Source
 
 
 class Invalid(ValueError):
@@ -33,7 +38,7 @@ def nearest(word: str, words: Iterable[str]) -> str | None:
     return f"did you mean {matches[0]!r}?" if matches else None
 
 
-def definition_error(source: Source, problems: Iterable[Problem]) -> DefinitionError:
+def definition_error(source: "Source", problems: Iterable[Problem]) -> DefinitionError:
     """One error that tells all `problems` of `source`, by line, each once.
 
     Several problems make several lines, each followed by its own hint; a single one has its hint in `hint`.

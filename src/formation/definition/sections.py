@@ -4,10 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from formation.definition import grammar
+from formation.definition.data_path import DataPath
 from formation.definition.model import BaseDefinition, Section, VariantEntry
 from formation.definition.problems import Problem, nearest
 from formation.definition.service_model import ServiceModel
-from formation.definition.source import DataPath, Source
+from formation.definition.source import Source
 from formation.definition.values import RUNTIME
 
 

@@ -17,7 +17,7 @@ SERVICE = r"^[a-z]([a-z0-9-]{0,53}[a-z0-9])?$"
 """A DNS label (RFC 1035, 2.3.1) that stays one with a dash and a number behind it: engines name containers so."""
 SOURCE = r"^[^/\u0000-\u001f\u007f][^\u0000-\u001f\u007f]*$"
 
-REGISTRY = "docker://"
+REGISTRY = Transport.REGISTRY.value
 _UNITS = {"h": 3_600_000_000_000, "m": 60_000_000_000, "s": 1_000_000_000, "ms": 1_000_000}
 _LONGEST = 24 * _UNITS["h"]
 

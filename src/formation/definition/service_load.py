@@ -6,6 +6,7 @@ from formation.debian.archive import Archive
 from formation.definition import checks, grammar
 from formation.definition.archives import archives_from
 from formation.definition.audit_model import exceptions_from
+from formation.definition.data_path import DataPath
 from formation.definition.identity import service_lock_digest
 from formation.definition.image_checks_model import checks_from
 from formation.definition.interpret import config_from, groups_from, user_from
@@ -13,7 +14,7 @@ from formation.definition.problems import Problem, definition_error
 from formation.definition.sections import Part, package_lines
 from formation.definition.service_model import HealthCheckEntry, ServiceFileEntry, ServiceModel
 from formation.definition.service_values import HealthCheck, ServiceBuild, ServiceDefinition, ServiceFile
-from formation.definition.source import DataPath, Source
+from formation.definition.source import Source
 from formation.definition.substitution import UnknownVariable, substituted
 from formation.definition.validate import Validated
 from formation.definition.values import RUNTIME, Directory, ImageConfig
@@ -50,17 +51,24 @@ def service_from(file: Path, source: Source) -> ServiceDefinition:
         recommends=model.recommends,
         packages=requests,
         without=without,
-        groups=groups_from(part),
-        users=tuple(user_from(entry) for entry in model.users),
+        groups=groups_from(part, validated.place),
+        users=tuple(user_from(entry, validated.place(("users", index))) for index, entry in enumerate(model.users)),
         directories=tuple(
-            Directory(entry.path, entry.owner or owner, entry.group or group, entry.mode) for entry in model.directories
+            Directory(
+                entry.path,
+                entry.owner or owner,
+                entry.group or group,
+                entry.mode,
+                validated.place(("directories", index)),
+            )
+            for index, entry in enumerate(model.directories)
         ),
         files=files,
         config=config_from(part, ImageConfig(), model),
         ports=tuple(model.ports),
         health_check=_health_check(model.health_check) if model.health_check else None,
-        checks=checks_from(model.checks, ("checks",), lambda path: f"{file}:{source.position(path).line}"),
-        exceptions=exceptions_from(model.audit, ("audit",), lambda path: f"{file}:{source.position(path).line}"),
+        checks=checks_from(model.checks, ("checks",), validated.place),
+        exceptions=exceptions_from(model.audit, ("audit",), validated.place),
         build=_build(model),
         digest=service_lock_digest(
             file.parent,

@@ -3,7 +3,8 @@
 import re
 from pathlib import Path
 
-from formation.definition.problems import Invalid, nearest
+from formation.definition.beside import similar
+from formation.definition.problems import Invalid
 from formation.definition.service_grammar import is_directory
 from formation.definition.service_values import ServiceBuild
 
@@ -56,13 +57,4 @@ def missing_hint(root: Path, source: str, build: ServiceBuild | None) -> str | N
             return f"build it first: {command}"
     if root.joinpath("Cargo.toml").is_file() and source.startswith("target/"):
         return "build it first: cargo build --release"
-    return _similar(root, source)
-
-
-def _similar(root: Path, source: str) -> str | None:
-    parent = (root / source.rstrip("/")).parent
-    try:
-        names = [entry.name for entry in parent.iterdir()] if parent.resolve().is_relative_to(root) else []
-    except OSError:
-        return None
-    return nearest(Path(source).name, names)
+    return similar(root, source)

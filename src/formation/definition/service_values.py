@@ -6,10 +6,10 @@ from enum import Enum
 from pathlib import Path
 
 from formation.debian.archive import Archive
-from formation.debian.package import PackageRequest
+from formation.debian.request import PackageRequest
 from formation.definition.audit_exceptions import AuditException
+from formation.definition.data_path import DataPath
 from formation.definition.image_checks import Checks
-from formation.definition.source import DataPath
 from formation.definition.values import Directory, Group, ImageConfig, Pinned, User
 
 

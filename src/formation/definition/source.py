@@ -10,13 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from formation.definition.data_path import DataPath
 from formation.errors import DefinitionError
 
 if TYPE_CHECKING:
     import yaml
-
-DataPath = tuple[str | int, ...]
-"""Keys and indexes from the top of a document: ("users", 0, "name")."""
 
 LIMIT = 1 << 20
 """Bytes of a definition."""
@@ -29,7 +27,8 @@ VALUES = 50_000
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _CONSTANTS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _CONSTANTS_NULL = frozenset({"", "~", "null", "Null", "NULL"})
-_UNPRINTABLE = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
+"""All but YAML's c-printable (YAML 1.2.2, section 5.1), and the byte order mark."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
+from formation.definition.data_path import DataPath
 from formation.definition.model import Identity
 from formation.definition.problems import Invalid, Problem, definition_error, nearest
 from formation.definition.schema import KINDS, keys_at, model_schema
-from formation.definition.source import DataPath, Source
+from formation.definition.source import Source
 
 Model = TypeVar("Model", bound=Identity)
 
@@ -51,6 +52,10 @@ class Validated(Generic[Model]):
                 part = self._kept[result][part]
             result = (*result, part)
         return result
+
+    def place(self, path: DataPath) -> str:
+        """`FILE:LINE` of the value at `path` of the model."""
+        return f"{self._source.name}:{self._source.position(self.original(path)).line}"
 
     def _without_nulls(self, value: Any, path: DataPath) -> Any:
         """A copy of `value` in which nothing is shared, and keys and items without a value are gone."""

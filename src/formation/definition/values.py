@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from formation.debian.archive import Archive
-from formation.debian.package import PackageRequest
+from formation.debian.request import PackageRequest
 from formation.definition.audit_exceptions import AuditException
 from formation.definition.hardening import Hardening
 from formation.definition.image_checks import Checks

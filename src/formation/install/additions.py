@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from formation.definition.hardening import AS_PACKAGED, Hardening
 from formation.definition.values import Directory, File, Group, Pinned, User
-from formation.entry import WHITEOUT, Entry
+from formation.entry import WHITEOUT, Entry, encode_path
 from formation.errors import DefinitionError, FormationError, UsageError
 from formation.install.accounts import Accounts
 from formation.install.hardening import tightened, without_shells
@@ -96,14 +97,17 @@ def realise(additions: Additions, view: View, epoch: int) -> list[Added]:
 
 def pin(file: File) -> File:
     """`file` with what its source holds now; itself when it has none. Raises FormationError when it cannot be read."""
-    if file.source is None:
-        return file
+    return file if file.source is None else replace(file, pinned=pinned(file.source, file.path))
+
+
+def pinned(source: Path, path: str) -> Pinned:
+    """What `source` holds now, which will be at `path` in the image. Raises FormationError when it cannot be read."""
     try:
-        with file.source.open("rb") as opened:
+        with source.open("rb") as opened:
             digest = hashlib.file_digest(opened, "sha256").hexdigest()
-            return replace(file, pinned=Pinned(f"sha256:{digest}", opened.tell()))
+            return Pinned(f"sha256:{digest}", opened.tell())
     except OSError as error:
-        raise FormationError(f"cannot read {file.source} for {file.path}: {error.strerror}") from error
+        raise FormationError(f"cannot read {source} for {path}: {error.strerror}") from error
 
 
 @contextmanager
@@ -215,7 +219,7 @@ def _with_parents(added: dict[str, Added], places: Mapping[str, str], view: View
             elif there.type != "directory":
                 with _said_at(places.get(path, "")):
                     raise FormationError(f"/{path} cannot be made: /{parent} is not a directory")
-    return sorted(complete.values(), key=lambda item: item.entry.path.encode("utf-8", "surrogateescape"))
+    return sorted(complete.values(), key=lambda item: encode_path(item.entry.path))
 
 
 def parents(path: str) -> Sequence[str]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from formation import errors
 from formation.errors import FormationError
+from formation.garbage import collect_seldom
 from formation.install import namespaces
 from formation.install.channel import Channel
 from formation.install.installation import Installation
@@ -32,6 +33,7 @@ from formation.store.store import Store
 
 def main() -> int:
     """Does one job that arrives on stdin; answers on stdout."""
+    collect_seldom()
     channel = Channel(os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb"))
     # What a library may print must not end up between the messages.
     os.dup2(2, 1)

@@ -2,9 +2,9 @@
 
 from formation.entry import encode_path
 from formation.install.additions import Additions, realise
-from formation.install.job import BuiltLayer
+from formation.install.ancestors import add_parents
+from formation.install.built_layer import BuiltLayer
 from formation.install.layer import LayerStore, Source, tree_layer
-from formation.install.top import add_parents
 from formation.install.view import View
 
 

@@ -9,7 +9,9 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 from formation.contents.filesystem import Filesystem
@@ -25,6 +27,7 @@ from formation.tarstream import read_tar
 
 _FORMAT = 1
 """Part of every tree's name: a change of what is unpacked must raise it."""
+_LAYERS_AT_ONCE = 2
 _LATEST = 2**33 - 1
 _CAPABILITY = "security.capability"
 
@@ -52,8 +55,11 @@ def base_tree(
         for path, node in merged:
             if node.entry.type == "directory":
                 writer.directory(_plain(path, node.entry))
-        for number, layer in enumerate(layers):
-            _unpack(layer, _wanted(number, contents[number], merged), writer, scratch)
+        # With all directories there, layers have nothing to do with each other. The interpreter's lock is free while
+        # they are decompressed, hashed and written.
+        with ThreadPoolExecutor(_LAYERS_AT_ONCE) as threads:
+            for _ in threads.map(_unpack, layers, _wanted(contents, merged), repeat(writer), repeat(scratch)):
+                pass
         writer.finish()
     except (OSError, OverflowError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
@@ -76,14 +82,16 @@ _Wanted = Mapping[int, tuple[str, ...]]
 """Number of an entry in its layer, from 0 → the paths at which its content is left."""
 
 
-def _wanted(number: int, contents: LayerContents, merged: Filesystem) -> _Wanted:
+def _wanted(contents: Sequence[LayerContents], merged: Filesystem) -> Sequence[_Wanted]:
+    """What is left of each layer."""
     # Where a path occurs twice in a layer, the last counts.
-    last = {entry.path: index for index, entry in enumerate(contents.entries)}
-    wanted: dict[int, tuple[str, ...]] = {}
+    last = [{entry.path: index for index, entry in enumerate(layer.entries)} for layer in contents]
+    wanted: list[dict[int, tuple[str, ...]]] = [{} for _ in contents]
     for path, node in merged:
-        if node.origin[0] == number and node.entry.type in ("file", "symlink") and node.origin[1] in last:
-            index = last[node.origin[1]]
-            wanted[index] = (*wanted.get(index, ()), path)
+        number, origin = node.origin
+        index = last[number].get(origin)
+        if index is not None and node.entry.type in ("file", "symlink"):
+            wanted[number][index] = (*wanted[number].get(index, ()), path)
     return wanted
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from formation.debian import database
+from formation.debian.administration import ADMINISTRATION, STATUS
 from formation.debian.deb822 import parse_stanza
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, parse_diversions
@@ -24,8 +25,7 @@ from formation.install.stages import Stage, StagePackage
 
 _FAILED = re.compile(r"dpkg: error processing package (\S+) \(--configure\):\n\s*(.+)")
 _SHOWN_LINES = 20
-_STATUS = f"{database.ADMINISTRATION}/status"
-_TRIGGERS = f"{database.ADMINISTRATION}/triggers"
+_TRIGGERS = f"{ADMINISTRATION}/triggers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,14 +88,14 @@ class StageRun:
 
     def _run_preinsts(self, root: Root, packages: Sequence[StagePackage]) -> None:
         """Runs each preinst as dpkg does: from tmp.ci, with all control members beside it."""
-        unpacked = inside(root.path, database.ADMINISTRATION) / "tmp.ci"
+        unpacked = inside(root.path, ADMINISTRATION) / "tmp.ci"
         for package in packages:
             unpacked.mkdir(parents=True)
             for member, data in package.control.items():
                 (unpacked / member).write_bytes(data)
                 (unpacked / member).chmod(0o755)
             script = Program(
-                (f"/{database.ADMINISTRATION}/tmp.ci/preinst", "install"),
+                (f"/{ADMINISTRATION}/tmp.ci/preinst", "install"),
                 self._script_environment(package, "preinst"),
                 f"preinst of {package.name.name}",
             )
@@ -113,7 +113,7 @@ class StageRun:
             ("DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT", "1"),
             ("DPKG_MAINTSCRIPT_DEBUG", "0"),
             ("DPKG_RUNNING_VERSION", self._dpkg_version()),
-            ("DPKG_ADMINDIR", f"/{database.ADMINISTRATION}"),
+            ("DPKG_ADMINDIR", f"/{ADMINISTRATION}"),
             ("DPKG_ROOT", ""),
         )
 
@@ -123,7 +123,7 @@ class StageRun:
                 return package.version
         for lower in self.before:
             try:
-                status = inside(lower, _STATUS).read_bytes()
+                status = inside(lower, STATUS).read_bytes()
             except FileNotFoundError:
                 continue
             for stanza in status.split(b"\n\n"):
@@ -134,8 +134,8 @@ class StageRun:
     def _write_database(self, root: Root) -> None:
         """Adds the stage's packages as unpacked, with the interests they declare and the triggers they set off."""
         for name in ("updates", "triggers", "info", "alternatives", "parts"):
-            inside(root.path, f"{database.ADMINISTRATION}/{name}").mkdir(parents=True, exist_ok=True)
-        status = inside(root.path, _STATUS)
+            inside(root.path, f"{ADMINISTRATION}/{name}").mkdir(parents=True, exist_ok=True)
+        status = inside(root.path, STATUS)
         before = status.read_bytes() if status.exists() else b""
         stanzas = [before.rstrip(b"\n") + b"\n"] if before.strip() else []
         stanzas.extend(
@@ -144,7 +144,7 @@ class StageRun:
         )
         status.write_bytes(b"\n".join(stanzas))
         for name, content in (("arch", f"{self._architecture()}\n"), ("info/format", "1\n")):
-            file = inside(root.path, f"{database.ADMINISTRATION}/{name}")
+            file = inside(root.path, f"{ADMINISTRATION}/{name}")
             if not file.exists():
                 file.write_text(content)
         self._write_triggers(inside(root.path, _TRIGGERS), root.path)
@@ -191,7 +191,7 @@ class StageRun:
         if outcome.status != 0:
             failed = _FAILED.search(outcome.output)
             raise self._failure(root, failed.group(1) if failed else "", "postinst", outcome)
-        unfinished = database.unfinished(inside(root.path, _STATUS).read_bytes())
+        unfinished = database.unfinished(inside(root.path, STATUS).read_bytes())
         if unfinished:
             raise FormationError(f"dpkg left packages unfinished: {', '.join(unfinished)}")
 

@@ -12,7 +12,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from formation.entry import WHITEOUT, Entry
+from formation.entry import WHITEOUT, Entry, encode_path
 from formation.errors import FormationError
 
 TRACES = re.compile(
@@ -78,7 +78,7 @@ def capture(
                 removed.append(path)
         elif before is None or not _same(source / path, status, before):
             changed.append(entry_of(source / path, path, status, epoch))
-    return sorted(changed, key=lambda entry: entry.path.encode("utf-8", "surrogateescape")), sorted(removed)
+    return sorted(changed, key=lambda entry: encode_path(entry.path)), sorted(removed)
 
 
 def restore_links(

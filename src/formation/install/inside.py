@@ -10,6 +10,7 @@ from pathlib import Path
 from formation.errors import FormationError
 
 _MAX_SYMLINKS = 40
+"""On the way to one file, as Linux counts (path_resolution(7))."""
 
 
 def follow(path: str, read_link: Callable[[str], str | None], *, last: bool = True) -> str:
@@ -20,14 +21,14 @@ def follow(path: str, read_link: Callable[[str], str | None], *, last: bool = Tr
     loop of them.
     """
     done: list[str] = []
-    parts = _names(path)
+    waiting = _names(path)[::-1]
     links = 0
-    while parts:
-        part = parts.pop(0)
+    while waiting:
+        part = waiting.pop()
         if part == "..":
             done = done[:-1]
             continue
-        target = read_link("/".join([*done, part])) if parts or last else None
+        target = read_link("/".join([*done, part])) if waiting or last else None
         if target is None:
             done.append(part)
             continue
@@ -35,7 +36,7 @@ def follow(path: str, read_link: Callable[[str], str | None], *, last: bool = Tr
         if links > _MAX_SYMLINKS:
             raise FormationError(f"/{path.lstrip('/')} leads through a loop of symlinks")
         done = [] if target.startswith("/") else done
-        parts = _names(target) + parts
+        waiting += _names(target)[::-1]
     return "/".join(done)
 
 

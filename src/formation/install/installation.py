@@ -5,29 +5,29 @@ the next variant still come in; layers are put together where a worker has nothi
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any
 
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import parse_diversions
 from formation.debian.statoverrides import FILE as STATOVERRIDES
 from formation.debian.statoverrides import parse_statoverrides
 from formation.errors import FormationError
+from formation.install.arrivals import Arrivals
+from formation.install.built_layer import BuiltLayer
 from formation.install.foundation import Foundation, lay_foundation
 from formation.install.hardening import overridden, privileged, without_privileges
-from formation.install.job import Arrived, BuiltLayer, BuiltVariant, Job, PackageJob, Step, Stop, Wanted
+from formation.install.job import BuiltVariant, Job, PackageJob, Step
 from formation.install.landing import Landings
 from formation.install.layer import LayerStore
 from formation.install.minimal import chosen, minimal_top, part_of
 from formation.install.ownership import Ownership
-from formation.install.placement import SegmentSpec
 from formation.install.roots import Isolation
 from formation.install.schedule import ASSEMBLE, CONFIGURE, UNPACK, Schedule
-from formation.install.segment_record import Segment
 from formation.install.stages import Stage, StagePackage, early_names, plan_stages
 from formation.install.top import Top, build_top
 from formation.install.variant import Variant, corrected_files
@@ -36,15 +36,12 @@ from formation.install.work import (
     build_package_layer,
     configure,
     known_effects,
-    known_segment,
     settled,
     shipped_package,
     stage_package,
     unpack,
 )
 from formation.store.store import Store
-
-Result = TypeVar("Result")
 
 
 class Installation:
@@ -63,7 +60,6 @@ class Installation:
         self._job = job
         self._store = Store(job.store)
         self._schedule = schedule
-        self._inbox = inbox
         self._tell = tell
         self._work = work
         self._isolation = isolation
@@ -71,46 +67,31 @@ class Installation:
             self._store.segments, self._store.trees, self._store.layers, self._store.blobs, work, job.spec.compression
         )
         self._variants = [Variant(variant) for variant in job.variants]
-        self._packages = {package.digest: package for variant in job.variants for package in variant.packages}
-        self._segments: dict[str, Segment] = {}
-        self._begun: set[str] = set()
+        self._arrivals = Arrivals(job, schedule, inbox, tell)
         self._trees: list[Path] = []
         self._ownership = Ownership()
         self._before: Stage | None = None
         self._reused: set[str] = set()
         self._is_minimal = job.variants[-1].only is not None
         self._staged: dict[str, StagePackage] = {}
-        self._specs: dict[str, SegmentSpec] = {}
         self._landings: dict[str, Landings] = {}
 
     def run(self) -> tuple[BuiltVariant, ...]:
         """Does everything, and gives what each variant adds. Raises FormationError."""
-        total = len(self._packages)
+        total = len(self._arrivals.packages)
         self._tell(Step("unpack", total=total))
-        self._look_for_segments()
-        known = len(self._segments)
+        self._arrivals.look()
+        known = len(self._arrivals.segments)
         self._tell(Step("unpack", amount=known))
         self._tell(Step("configure", total=total))
         if self._job.base is not None:
-            self._stand_on(self._await(UNPACK, lay_foundation, self._store, self._job.base, self._work))
+            self._stand_on(self._arrivals.result(UNPACK, lay_foundation, self._store, self._job.base, self._work))
         for variant in self._variants:
             self._install(variant)
         reused = sum(len(stage.packages) for v in self._variants for stage in v.stages if stage.key in self._reused)
         self._tell(Step("unpack", result=_counted(total, known)))
         self._tell(Step("configure", result=_counted(total, reused)))
         return self._finish()
-
-    def _look_for_segments(self) -> None:
-        """Finds what is unpacked already, and asks for the rest: the essential packages, then large ones first."""
-        wanted: list[tuple[tuple[int, bool, int], str]] = []
-        for number, variant in enumerate(self._variants):
-            for package in variant.job.packages:
-                known = known_segment(self._store, package, self._job.spec, self._job.epoch)
-                if known is not None:
-                    self._segments[package.digest] = known
-                else:
-                    wanted.append(((number, not package.essential, -package.size), package.digest))
-        self._tell(Wanted(tuple(digest for _, digest in sorted(wanted))))
 
     def _stand_on(self, foundation: Foundation) -> None:
         self._trees.append(foundation.tree)
@@ -126,11 +107,11 @@ class Installation:
         essential = [package for package in packages if package.essential]
         rest = packages
         if essential and self._before is None:
-            self._wait_for(essential)
+            self._arrivals.wait_for(essential)
             self._note_contents(variant, essential)
             self._run_stages(variant, essential, frozenset(package.name for package in essential))
             rest = tuple(package for package in packages if not package.essential)
-        self._wait_for(rest)
+        self._arrivals.wait_for(rest)
         self._note_contents(variant, rest)
         # Those that will be unpacked once more need no layer before.
         variant.package_layers = [
@@ -142,7 +123,7 @@ class Installation:
         self._run_stages(variant, rest)
         self._settle(variant)
         tree = self._work / f"additions-{variant.job.name}"
-        variant.top = self._await(
+        variant.top = self._arrivals.result(
             CONFIGURE,
             build_top,
             self._layers,
@@ -161,21 +142,21 @@ class Installation:
         below = [each for each in self._variants if each is not variant]
         packages = {package.digest: package for each in below for package in each.job.packages}
         parts = {
-            digest: part_of(package, self._segments[digest], self._specs.get(digest, self._job.spec))
+            digest: part_of(package, self._arrivals.segments[digest], self._arrivals.spec(digest))
             for digest, package in packages.items()
         }
-        taken = set(self._await(CONFIGURE, chosen, self._store, tuple(parts.values()), only))
+        taken = set(self._arrivals.result(CONFIGURE, chosen, self._store, tuple(parts.values()), only))
         made = {
             digest: self._schedule.submit(UNPACK, unpack, self._store, part.package, part.spec, self._job.epoch)
             for digest, part in parts.items()
             if digest in taken
         }
         for digest, future in made.items():
-            self._wait(future)
-            self._segments[digest] = future.result()
+            self._arrivals.wait(future)
+            self._arrivals.segments[digest] = future.result()
         groups = [[digest for digest in group if digest in taken] for each in below for group in each.job.layers]
         variant.package_layers = [self._start_package_layer(group) for group in groups if group]
-        layer, entries = self._await(
+        layer, entries = self._arrivals.result(
             CONFIGURE,
             minimal_top,
             self._layers,
@@ -192,8 +173,9 @@ class Installation:
         self, variant: Variant, packages: Sequence[PackageJob], essential: frozenset[str] = frozenset()
     ) -> None:
         """Configures `packages` on top of everything so far."""
-        segments = {self._segments[package.digest].key: self._segments[package.digest] for package in packages}
-        staged = {p.digest: stage_package(self._store, p, self._segments[p.digest]) for p in packages}
+        unpacked = [self._arrivals.segments[package.digest] for package in packages]
+        segments = {segment.key: segment for segment in unpacked}
+        staged = {p.digest: stage_package(self._store, p, self._arrivals.segments[p.digest]) for p in packages}
         self._staged.update(staged)
         early = early_names(self._staged.values())
         epoch = self._job.epoch
@@ -201,7 +183,7 @@ class Installation:
             effects = known_effects(self._store, stage)
             if effects is None:
                 own = [segments[package.key] for package in stage.packages]
-                effects = self._await(
+                effects = self._arrivals.result(
                     CONFIGURE, configure, self._store, stage, own, tuple(self._trees), self._work, self._isolation
                 )
             else:
@@ -226,14 +208,16 @@ class Installation:
         A package of the same variant that loses files to another is unpacked once more without them.
         """
         own = {package.digest for package in variant.job.packages}
-        shipped = [shipped_package(self._store, package, self._segments[package.digest]) for package in packages]
+        shipped = [
+            shipped_package(self._store, package, self._arrivals.segments[package.digest]) for package in packages
+        ]
         for each in shipped:
             if found := privileged(each.entries, variant.job.additions.hardening):
                 variant.privileged[each.digest] = found
         for digest, paths in self._ownership.add(shipped).items():
             if digest in own:
-                spec = self._specs.get(digest, self._job.spec)
-                self._unpack_again(digest, replace(spec, omit=spec.omit | paths))
+                spec = self._arrivals.spec(digest)
+                self._arrivals.unpack_again(digest, replace(spec, omit=spec.omit | paths))
             else:
                 variant.lost[digest] = variant.lost.get(digest, frozenset()) | paths
 
@@ -248,23 +232,19 @@ class Installation:
         overrides = parse_statoverrides(view.read(STATOVERRIDES))
         moved = set()
         for package in variant.job.packages:
-            before = self._specs.get(package.digest, self._job.spec)
-            segment, landings = self._segments[package.digest], self._landings[package.digest]
+            before = self._arrivals.spec(package.digest)
+            segment, landings = self._arrivals.segments[package.digest], self._landings[package.digest]
             spec, away = settled(self._store, package, segment, before, diversions, landings)
             spec = overridden(spec, self._staged[package.digest].listed, overrides)
             spec = without_privileges(spec, variant.privileged.get(package.digest, ()))
             if spec != before:
                 moved.add(package.digest)
-                self._unpack_again(package.digest, spec)
+                self._arrivals.unpack_again(package.digest, spec)
                 self._ownership.move(package.digest, spec.renames, away)
         for number, group in enumerate(variant.job.layers):
             waits = variant.package_layers[number] is None or not moved.isdisjoint(group)
             if waits and not self._is_minimal:
                 variant.package_layers[number] = self._start_package_layer(group)
-
-    def _unpack_again(self, digest: str, spec: SegmentSpec) -> None:
-        self._specs[digest] = spec
-        self._segments[digest] = self._await(UNPACK, unpack, self._store, self._packages[digest], spec, self._job.epoch)
 
     def _note_top(self, top: Top, additions: Path) -> None:
         """What comes above the top layer stands on its additions, and must repeat its directories as it left them."""
@@ -275,8 +255,8 @@ class Installation:
 
     def _start_package_layer(self, group: Sequence[str]) -> "Future[BuiltLayer]":
         special = self._ownership.special_directories()
-        names = [(self._packages[digest].name, self._packages[digest].version) for digest in group]
-        segments = [self._segments[digest] for digest in group]
+        names = [(self._arrivals.packages[digest].name, self._arrivals.packages[digest].version) for digest in group]
+        segments = [self._arrivals.segments[digest] for digest in group]
         return self._schedule.submit(ASSEMBLE, build_package_layer, self._layers, names, segments, special)
 
     def _finish(self) -> tuple[BuiltVariant, ...]:
@@ -284,7 +264,7 @@ class Installation:
         futures = [future for variant in self._variants for future in variant.package_layers if future is not None]
         self._tell(Step("layers", total=len(futures)))
         for future in futures:
-            self._wait(future)
+            self._arrivals.wait(future)
             self._tell(Step("layers", amount=1))
         built = []
         epoch = self._job.epoch
@@ -298,43 +278,6 @@ class Installation:
                 built.append(BuiltVariant(variant.job.name, layers, epoch))
         self._tell(Step("layers", result=f"{sum(len(variant.layers) for variant in built)} layers"))
         return tuple(built)
-
-    def _wait_for(self, packages: Iterable[PackageJob]) -> None:
-        needed = {package.digest for package in packages}
-        while not needed <= self._segments.keys():
-            self._handle(self._inbox.get())
-
-    def _await(self, urgency: int, task: Callable[..., Result], *arguments: Any) -> Result:
-        """The result of a task; whatever else comes in meanwhile is dealt with."""
-        future = self._schedule.submit(urgency, task, *arguments)
-        self._wait(future)
-        return future.result()
-
-    def _wait(self, future: "Future[Any]") -> None:
-        while not future.done():
-            self._handle(self._inbox.get())
-
-    def _handle(self, message: Any) -> None:
-        if isinstance(message, Stop):
-            raise FormationError("the build was stopped")
-        if isinstance(message, Arrived):
-            self._unpack(message.digest)
-        else:
-            # A task has ended; raises what it raised.
-            message()
-
-    def _unpack(self, digest: str) -> None:
-        if digest in self._begun:
-            return
-        self._begun.add(digest)
-        future = self._schedule.submit(
-            UNPACK, unpack, self._store, self._packages[digest], self._job.spec, self._job.epoch
-        )
-        future.add_done_callback(lambda done: self._unpacked(done.result()))
-
-    def _unpacked(self, segment: Segment) -> None:
-        self._segments[segment.deb] = segment
-        self._tell(Step("unpack", amount=1))
 
 
 def _counted(total: int, reused: int) -> str:

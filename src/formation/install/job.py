@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from formation.install.additions import Additions
+from formation.install.built_layer import BuiltLayer
 from formation.install.placement import SegmentSpec
 from formation.oci.image import Image
-from formation.oci.media_types import Compression
 
 OUT_OF_MEMORY_HINT = "if nobody did that on purpose, the machine ran out of memory: dmesg tells"
 
@@ -65,21 +65,6 @@ class Job:
     """Whether overlayfs may be used where it works."""
     base: Base | None = None
     """None: the first variant's essential packages are the ground to stand on."""
-
-
-@dataclass(frozen=True, slots=True)
-class BuiltLayer:
-    """A layer that is in the store's blobs."""
-
-    kind: str
-    """`packages`, `effects` or `application`."""
-    packages: tuple[tuple[str, str], ...]
-    """Name and version of the packages in it, sorted."""
-    digest: str
-    size: int
-    """Compressed, in bytes."""
-    diff_id: str
-    compression: Compression
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Final
 
 from formation.contents.elf import MAGIC, Held, parse_elf
-from formation.debian.database import ADMINISTRATION
+from formation.debian.administration import STATUS
 from formation.definition.minimal import is_taken
 from formation.entry import Entry, encode_path
 from formation.errors import FormationError
 from formation.install.additions import Additions, realise
-from formation.install.job import BuiltLayer, PackageJob
+from formation.install.ancestors import add_parents
+from formation.install.built_layer import BuiltLayer
+from formation.install.job import PackageJob
 from formation.install.layer import LayerStore, Source, tree_layer
 from formation.install.placement import Placement, SegmentSpec
 from formation.install.segment_record import Segment, read_entries
-from formation.install.top import add_parents
 from formation.install.view import TreesView
 from formation.store.store import Store
 
@@ -38,7 +39,6 @@ iconv(3) of glibc knows ASCII, UTF-8, UTF-16 and UTF-32 by itself.
 ALWAYS: Final = "base-files"
 """/etc/os-release, by which scanners know the release, and the links of a merged /usr."""
 
-_STATUS = f"{ADMINISTRATION}/status"
 _ACCOUNTS = r"etc/(passwd|group|shadow|gshadow)"
 _MADE = re.compile(
     rf"""
@@ -147,8 +147,8 @@ def minimal_top(
             place = view.place(path)
             if place is not None and _is_taken(entry, declared):
                 merged[path] = Source(entry, place if entry.type == "file" else None)
-    status = _status(view.read(_STATUS), names)
-    merged[_STATUS] = Source(Entry(_STATUS, "file", 0o644, 0, 0, epoch, len(status)), status)
+    status = _status(view.read(STATUS), names)
+    merged[STATUS] = Source(Entry(STATUS, "file", 0o644, 0, 0, epoch, len(status)), status)
     for item in realise(additions, view, epoch):
         merged[item.entry.path] = Source(item.entry, item.read if item.source else item.content)
     add_parents(merged, view, epoch)

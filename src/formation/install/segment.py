@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
 
-from formation.debian.database import INFO, PackageName, info_files
+from formation.debian.administration import INFO
+from formation.debian.database import PackageName, info_files
 from formation.debian.deb import Deb, open_deb
 from formation.debian.deb822 import parse_stanza
 from formation.digest import sha256_file

@@ -9,9 +9,10 @@ from pathlib import Path
 from formation.definition.hardening import Hardening
 from formation.entry import WHITEOUT, Entry, encode_path
 from formation.install.additions import Added, Additions, parents, realise
+from formation.install.ancestors import add_parents, directory_of
+from formation.install.built_layer import BuiltLayer
 from formation.install.effects_record import Effects
 from formation.install.hardening import is_backup, privileged
-from formation.install.job import BuiltLayer
 from formation.install.layer import LayerStore, Source, tree_layer
 from formation.install.unpack import TreeWriter
 from formation.install.view import TreesView, View
@@ -126,28 +127,13 @@ def _whiteout(path: str) -> str:
     return f"{parent}/{WHITEOUT}{name}" if parent else f"{WHITEOUT}{name}"
 
 
-def add_parents(merged: dict[str, Source], view: View, epoch: int) -> None:
-    """A layer names every directory above its entries, with the owner and mode that it has in the image."""
-    for path in list(merged):
-        for parent in parents(path):
-            if parent not in merged:
-                merged[parent] = Source(_directory(parent, view, epoch))
-
-
-def _directory(path: str, view: View, epoch: int) -> Entry:
-    there = view.find(path)
-    if there is None:
-        return Entry(path, "directory", 0o755, mtime=epoch)
-    return Entry(path, "directory", there.mode, there.uid, there.gid, epoch)
-
-
 def _write_tree(tree: Path, added: Sequence[Added], view: View, epoch: int) -> None:
     """The additions as files below `tree`, for the scripts of a variant that extends this one."""
     tree.mkdir()
     entries = {item.entry.path: item for item in added}
     for path in list(entries):
         for parent in parents(path):
-            entries.setdefault(parent, Added(_directory(parent, view, epoch)))
+            entries.setdefault(parent, Added(directory_of(parent, view, epoch)))
     writer = TreeWriter(tree, epoch)
     try:
         for path in sorted(entries, key=encode_path):

@@ -5,14 +5,15 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from formation.debian.database import INFO
+from formation.debian.administration import INFO
 from formation.debian.statoverrides import FILE as STATOVERRIDES
 from formation.debian.statoverrides import parse_statoverrides, statoverrides_text
 from formation.install.additions import read_accounts
+from formation.install.built_layer import BuiltLayer
 from formation.install.effects import lower_path
 from formation.install.effects_record import Effects
 from formation.install.hardening import Privileged, overriding, privileged
-from formation.install.job import BuiltLayer, VariantJob
+from formation.install.job import VariantJob
 from formation.install.ownership import without_lost
 from formation.install.stages import Stage, StagePackage
 from formation.install.top import Top

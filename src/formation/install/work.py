@@ -7,11 +7,13 @@ from pathlib import Path
 from formation.debian.database import PackageName, interests
 from formation.debian.deb822 import parse_stanza
 from formation.debian.diversions import Diversion, diverted
+from formation.entry import decode_path
 from formation.errors import IntegrityError, MalformedError
+from formation.install.built_layer import BuiltLayer
 from formation.install.configure import StageRun
 from formation.install.conflicts import Shipped
 from formation.install.effects_record import Effects, load_effects, store_effects
-from formation.install.job import BuiltLayer, PackageJob
+from formation.install.job import PackageJob
 from formation.install.landing import NOWHERE_ELSE, Arriving, Ground, Landings, find_landings, landed, settled_spec
 from formation.install.layer import LayerStore, Owner, package_layer
 from formation.install.link import link_tree
@@ -80,14 +82,13 @@ def stage_package(store: Store, package: PackageJob, segment: Segment) -> StageP
     """What the stages need to know of an unpacked package."""
     control = read_control(store.segments, segment)
     stanza = parse_stanza(control["control"])
-    listed = read_listed(store.segments, segment).decode("utf-8", "surrogateescape").splitlines()
     return StagePackage(
         name=PackageName(package.name, package.architecture, stanza.get("Multi-Arch", "") == "same"),
         version=package.version,
         key=segment.key,
         tree=store.trees / segment.key,
         control=control,
-        listed=tuple(listed),
+        listed=_listed(store, segment),
         newest=segment.newest,
     )
 
@@ -118,11 +119,16 @@ def settled(
 
     `spec` is how it was unpacked for its stage; `landings` are those of the stage.
     """
-    listed = read_listed(store.segments, segment).decode("utf-8", "surrogateescape").splitlines()
+    listed = _listed(store, segment)
     away = dict(diverted(package.name, listed, diversions))
     if not away and landings == NOWHERE_ELSE:
         return spec, away
     return settled_spec(spec, listed, read_entries(store.segments, segment), away, landings), away
+
+
+def _listed(store: Store, segment: Segment) -> tuple[str, ...]:
+    """The absolute paths that a package ships, in its order."""
+    return tuple(decode_path(read_listed(store.segments, segment)).splitlines())
 
 
 def configure(

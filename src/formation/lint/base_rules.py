@@ -65,12 +65,12 @@ def _source(text: Text, stage: Stage, world: World, *, stands: bool) -> Iterator
         return
     if world.configuration.is_base(reference.repository):
         yield from _base(text, at, reference, world)
-    elif stands:
+        return
+    if stands:
         bases = " or ".join(world.configuration.bases)
         yield finding(text, at, "FL002", f"the image stands on {shown(image)}, not on {bases}",
                       fix=f"write FROM {world.configuration.bases[0]}:VERSION")  # fmt: skip
-    if not world.configuration.is_base(reference.repository):
-        yield from image_findings(text, text.position(at), image, world)
+    yield from image_findings(text, text.position(at), image, world)
 
 
 def _base(text: Text, at: int, reference: Reference, world: World) -> Iterator[Finding]:

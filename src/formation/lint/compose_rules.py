@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Iterator
 
-from formation.errors import UsageError
 from formation.lint.base_rules import World, image_findings
-from formation.lint.container_rules import DANGEROUS_CAPABILITIES, capability, covers_logs, is_powerful, is_root
+from formation.lint.container_rules import (
+    DANGEROUS_CAPABILITIES,
+    capability,
+    covers_logs,
+    is_our_service,
+    is_powerful,
+    is_root,
+)
 from formation.lint.dockerfile_rules import LOG_VOLUME
 from formation.lint.findings import Finding, finding
 from formation.lint.secrets import is_secret_name, is_secret_value
 from formation.lint.text import Text, shown
 from formation.lint.variables import expanded
 from formation.lint.yaml_documents import Mapping, inserted
-from formation.oci.reference import parse_reference
 
 _HOST = ("network_mode", "pid", "ipc", "userns_mode", "uts", "cgroup")
 
@@ -62,16 +67,10 @@ def _missing(text: Text, service: Mapping, name: str, image: str | None, world: 
         edits = inserted(text, service, ('security_opt: ["no-new-privileges:true"]',)) if absent else ()
         fix = 'add security_opt: ["no-new-privileges:true"]'
         yield finding(text, at, "FL053", f"programs of {who} may gain privileges", fix=fix, edits=edits)
-    if ("build" in service.data or _is_ours(image, world)) and not any(map(covers_logs, _targets(service))):
+    ours = "build" in service.data or is_our_service(image, world.configuration)
+    if ours and not any(map(covers_logs, _targets(service))):
         fix = f"add a volume: {who}-logs:{LOG_VOLUME}"
         yield finding(text, at, "FL042", f"the logs of {who} are lost with its container", fix=fix)
-
-
-def _is_ours(image: str | None, world: World) -> bool:
-    try:
-        return image is not None and world.configuration.is_service(parse_reference(image).repository)
-    except UsageError:
-        return False
 
 
 def _targets(service: Mapping) -> Iterator[str]:

@@ -1,6 +1,9 @@
 """What the rules about compose files and Kubernetes manifests share."""
 
+from formation.errors import UsageError
+from formation.lint.configuration import Configuration
 from formation.lint.dockerfile_rules import LOG_VOLUME
+from formation.oci.reference import parse_reference
 
 DANGEROUS_CAPABILITIES = frozenset({
     "ALL", "SYS_ADMIN", "SYS_PTRACE", "SYS_MODULE", "SYS_RAWIO", "SYS_BOOT", "SYS_TIME", "BPF", "PERFMON",
@@ -33,6 +36,14 @@ def is_root(user: object) -> bool:
         return False
     name = str(user).partition(":")[0].strip()
     return name == "root" or (name.isdecimal() and int(name[:9]) == 0)
+
+
+def is_our_service(image: object, configuration: Configuration) -> bool:
+    """Whether `image`, as compose files and manifests write it, is in the namespace of one of our bases."""
+    try:
+        return isinstance(image, str) and configuration.is_service(parse_reference(image).repository)
+    except UsageError:
+        return False
 
 
 def covers_logs(path: object) -> bool:

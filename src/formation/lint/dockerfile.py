@@ -9,6 +9,7 @@ from formation.lint.dockerfile_syntax import Instruction, Spliced, Syntax
 from formation.lint.variables import expanded
 
 _FROM = re.compile(r"(\S+)(?:\s+[Aa][Ss]\s+(\S+))?\s*\Z")
+_WORD = re.compile(r"(?:\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.|[^\s\"'\\])+", re.DOTALL)
 _PAIR = re.compile(r"([^\s=]+)=((?:\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.|[^\s\"'\\])*)", re.DOTALL)
 # BuildKit sets these; what they are depends on who builds.
 _PREDEFINED = ("TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT", "BUILDPLATFORM", "BUILDOS", "BUILDARCH")
@@ -123,12 +124,9 @@ def _set_arguments(
 
 def arguments_of(instruction: Instruction) -> Iterator[tuple[str, str | None, int]]:
     """Name, default (None: none) and offset of each argument of an ARG."""
-    at = 0
-    text = instruction.value.text
-    for match in re.finditer(r"(?:\"(?:\\.|[^\"\\])*\"|'[^']*'|\\.|[^\s\"'\\])+", text, re.DOTALL):
+    for match in _WORD.finditer(instruction.value.text):
         name, equals, value = match[0].partition("=")
-        at = match.start()
-        yield name, value if equals else None, instruction.value.offset(at)
+        yield name, value if equals else None, instruction.value.offset(match.start())
 
 
 def pairs(value: Spliced) -> Iterator[tuple[str, str, int]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from formation.lint.dockerfile import Dockerfile, Stage, arguments_of, pairs, paths_of
 from formation.lint.dockerfile_syntax import Instruction
 from formation.lint.findings import Finding, finding
+from formation.lint.rules import Severity
 from formation.lint.secrets import is_secret_file, is_secret_name, is_secret_value, secret_in
 from formation.lint.shell import commands_of
 from formation.lint.text import Edit, Text, shown
@@ -153,11 +154,11 @@ def _copied(text: Text, instruction: Instruction, *, shipped: bool) -> Iterator[
         fix = "write COPY, and unpack it with tar in a stage of its own" if archive else ""
         yield finding(text, instruction.start, "FL040", f"ADD of {shown(' '.join(sources))}", fix=fix, edits=edits)
     # A builder's files stay behind, but for the layers that a cache may publish.
-    severity = None if shipped else "warning"
+    severity: Severity | None = None if shipped else "warning"
     for source in sources if not from_stage else ():
         if is_secret_file(source):
             message = f"{shown(source)} looks like a file with a secret"
-            yield finding(text, instruction.start, "FL031", message, severity=severity)  # type: ignore[arg-type]
+            yield finding(text, instruction.start, "FL031", message, severity=severity)
 
 
 def _written(text: Text, instruction: Instruction) -> Iterator[Finding]:

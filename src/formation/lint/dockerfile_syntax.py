@@ -20,6 +20,8 @@ KEYWORDS = frozenset({
 })  # fmt: skip
 
 _DIRECTIVE = re.compile(r"#\s*([A-Za-z][A-Za-z0-9]*)\s*=\s*(.+?)\s*\Z")
+_KEYWORD = re.compile(r"([A-Za-z]+)(?=\s|\Z)")
+_TRIGGERED = re.compile(r"\s+([A-Za-z]+)(?=\s|\Z)")
 _FLAG = re.compile(r"--([a-z][a-z-]*)(?:=((?:\"[^\"]*\"|'[^']*'|[^\s\"'])*))?(?=\s|\Z)")
 # A word of its own, as BuildKit wants it: `$((1<<2))` and `a<<EOF` are none.
 _HEREDOC = re.compile(r"(?<!\S)\d*<<(-?)(\"[^\"\n]+\"|'[^'\n]+'|[^\s<\"']+)(?!\S)")
@@ -168,13 +170,13 @@ class _Parser:
         joined = self._joined()
         if not joined.text.strip():
             return
-        match = re.compile(r"([A-Za-z]+)(?=\s|\Z)").match(joined.text)
+        match = _KEYWORD.match(joined.text)
         keyword = match[1].upper() if match else ""
         if match is None or keyword not in KEYWORDS:
             self.problems.append((joined.offset(0), f"there is no instruction {joined.text.split()[0][:40]!r}"))
             return
         if keyword == "ONBUILD":
-            inner = re.compile(r"\s+([A-Za-z]+)(?=\s|\Z)").match(joined.text, match.end())
+            inner = _TRIGGERED.match(joined.text, match.end())
             if inner is None or inner[1].upper() not in KEYWORDS - {"ONBUILD", "FROM", "MAINTAINER"}:
                 self.problems.append((joined.offset(0), "ONBUILD needs an instruction that may be triggered"))
                 return

@@ -3,15 +3,13 @@
 import re
 from collections.abc import Iterator
 
-from formation.errors import UsageError
 from formation.lint.base_rules import World, image_findings
-from formation.lint.container_rules import DANGEROUS_CAPABILITIES, capability, covers_logs, is_powerful
+from formation.lint.container_rules import DANGEROUS_CAPABILITIES, capability, covers_logs, is_our_service, is_powerful
 from formation.lint.dockerfile_rules import LOG_VOLUME
 from formation.lint.findings import Finding, finding
 from formation.lint.secrets import is_secret_name, is_secret_value
 from formation.lint.text import Edit, Text, shown
 from formation.lint.yaml_documents import Mapping, inserted
-from formation.oci.reference import parse_reference
 
 _TEMPLATE = ("spec", "template", "spec")
 _PODS: dict[str, tuple[str, ...]] = {
@@ -143,13 +141,6 @@ def _running(text: Text, container: Mapping, world: World, *, ends: bool) -> Ite
         fix = "add a livenessProbe or readinessProbe"
         yield finding(text, container.at(), "FL012", f"{who} has no probe", fix=fix)
     mounts = [mount.get("mountPath") for mount in container.mappings("volumeMounts")]
-    if _is_ours(container.get("image"), world) and not any(map(covers_logs, mounts)):
+    if is_our_service(container.get("image"), world.configuration) and not any(map(covers_logs, mounts)):
         fix = f"mount a volume at {LOG_VOLUME}"
         yield finding(text, container.at(), "FL042", f"the logs of {who} are lost with its container", fix=fix)
-
-
-def _is_ours(image: object, world: World) -> bool:
-    try:
-        return isinstance(image, str) and world.configuration.is_service(parse_reference(image).repository)
-    except UsageError:
-        return False

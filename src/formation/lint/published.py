@@ -34,9 +34,10 @@ class Registries:
 
     def has(self, reference: Reference) -> bool | None:
         """Whether the registry has `reference`; None when it cannot be asked."""
-        first, _, rest = reference.repository.partition("/")
-        has_host = bool(rest) and ("." in first or ":" in first or first == "localhost")
-        host, name = (first, rest) if has_host else (self._host, reference.repository)
+        host, name = self._host, reference.repository
+        # A canonical reference is one with a host.
+        if reference.canonical == str(reference):
+            host, _, name = name.partition("/")
         if host in self._silent:
             return None
         try:

@@ -1,13 +1,13 @@
-"""Findings as SARIF 2.1.0 (docs.oasis-open.org/sarif/sarif/v2.1.0), which code hosts show beside the lines."""
+"""Findings as SARIF, which code hosts show beside the lines."""
 
 from collections.abc import Iterable
-from typing import Any
-from urllib.parse import quote
+from typing import Any, Final
 
 from formation.lint.findings import Finding
-from formation.lint.rules import RULES
+from formation.lint.rules import RULES, Severity
+from formation.sarif import Level, sarif_file, sarif_log, sarif_result, sarif_rule
 
-_LEVELS = {"error": "error", "warning": "warning", "info": "note"}
+_LEVELS: Final[dict[Severity, Level]] = {"error": "error", "warning": "warning", "info": "note"}
 
 
 def sarif(findings: Iterable[Finding], version: str) -> dict[str, Any]:
@@ -19,43 +19,26 @@ def sarif(findings: Iterable[Finding], version: str) -> dict[str, Any]:
         "version": version,
         "rules": [_rule(rule) for rule in ids],
     }
-    return {
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [
-            {
-                "tool": {"driver": driver},
-                "columnKind": "unicodeCodePoints",
-                "results": [_result(each, ids[each.rule]) for each in found],
-            }
-        ],
-    }
+    return sarif_log(
+        {
+            "tool": {"driver": driver},
+            "columnKind": "unicodeCodePoints",
+            "results": [_result(each, ids[each.rule]) for each in found],
+        }
+    )
 
 
-def _rule(rule: str) -> dict[str, Any]:
-    known = RULES.get(rule)
-    if known is None:
-        return {"id": rule}
-    return {
-        "id": rule,
-        "name": known.name,
-        "shortDescription": {"text": known.title},
-        "fullDescription": {"text": known.why},
-        "help": {"text": known.fix},
-        "defaultConfiguration": {"level": _LEVELS[known.severity]},
-    }
+def _rule(id_: str) -> dict[str, Any]:
+    rule = RULES.get(id_)
+    if rule is None:
+        return {"id": id_}
+    return {**sarif_rule(id_, rule.title, rule.why, rule.fix, _LEVELS[rule.severity]), "name": rule.name}
 
 
-def _result(found: Finding, index: int) -> dict[str, Any]:
+def _result(found: Finding, number: int) -> dict[str, Any]:
     location = {
-        "artifactLocation": {"uri": quote(found.path.encode("utf-8", "surrogateescape"), safe="/")},
+        "artifactLocation": sarif_file(found.path),
         "region": {"startLine": found.line, "startColumn": found.column},
     }
     text = f"{found.message}; {found.fix}" if found.fix else found.message
-    return {
-        "ruleId": found.rule,
-        "ruleIndex": index,
-        "level": _LEVELS[found.severity],
-        "message": {"text": text},
-        "locations": [{"physicalLocation": location}],
-    }
+    return sarif_result(found.rule, number, _LEVELS[found.severity], text, {"physicalLocation": location})

@@ -3,6 +3,7 @@
 import re
 
 from formation.contents.detectors import DETECTORS, find
+from formation.entry import decode_path, encode_path
 
 # A name that ends so holds a secret; one that goes on (_FILE, _PATH, _URL, _NAME) says where one is.
 _NAME = re.compile(
@@ -42,9 +43,9 @@ def secret_in(text: str) -> tuple[int, str] | None:
     """Offset and kind of the first secret in `text` that can be told by its form; None when there is none."""
     found = [(match.start(), "a private key") for match in [_PRIVATE_KEY.search(text)] if match]
     found += [(match.start(), "a password in a URL") for match in [_LOGIN_IN_URL.search(text)] if match]
-    data = text.encode("utf-8", "surrogateescape")
+    data = encode_path(text)
     for name, offset in find(data, len(data), DETECTORS):
-        found.append((len(data[:offset].decode("utf-8", "surrogateescape")), f"a secret ({name})"))
+        found.append((len(decode_path(data[:offset])), f"a secret ({name})"))
     return min(found, default=None)
 
 

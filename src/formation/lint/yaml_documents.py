@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from formation.definition.source import LIMIT, DataPath, Position, Source, read_source
+from formation.definition.data_path import DataPath
+from formation.definition.source import LIMIT, Position, Source, read_source
 from formation.errors import DefinitionError, FormationError
 from formation.lint.findings import Finding, finding
 from formation.lint.text import Edit, Text, shown

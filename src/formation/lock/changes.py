@@ -1,10 +1,27 @@
 """What a new lock changes against the one before."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol, TypeVar
 
 from formation.debian.version import compare, sort_key
 from formation.lock.model import Lock, LockedPackage
+
+
+class Versioned(Protocol):
+    """A package of any kind; equal ones are the same package."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    def __hash__(self) -> int: ...
+
+
+Package = TypeVar("Package", bound=Versioned)
 
 
 class Kind(StrEnum):
@@ -45,8 +62,8 @@ def lock_changes(old: Lock | None, new: Lock) -> tuple[Change, ...]:
     found: dict[Change, list[str]] = {}
     before = {} if old is None else old.packages
     for architecture in dict.fromkeys([*before, *new.packages]):
-        for change in _changes(before.get(architecture, ()), new.packages.get(architecture, ())):
-            found.setdefault(change, []).append(architecture)
+        for pair in pairs(before.get(architecture, ()), new.packages.get(architecture, ())):
+            found.setdefault(_change(*pair), []).append(architecture)
     changes = (replace(change, architectures=tuple(each)) for change, each in found.items())
     return tuple(sorted(changes, key=lambda change: (change.name, change.architectures)))
 
@@ -65,21 +82,22 @@ def is_same(old: Lock, new: Lock) -> bool:
     )
 
 
-def _changes(old: tuple[LockedPackage, ...], new: tuple[LockedPackage, ...]) -> list[Change]:
-    """The changes for one architecture. Variants may lock several versions of one name."""
+def pairs(old: Sequence[Package], new: Sequence[Package]) -> Iterator[tuple[Package | None, Package | None]]:
+    """Each package that is not the same in `old` and `new`, beside the one of its name on the other side, or None.
+
+    Variants may lock several versions of one name: then the highest that is left of each side goes with the other.
+    """
     same = set(old) & set(new)
     before, after = _by_name(old, same), _by_name(new, same)
-    changes = []
     for name in {**before, **after}:
         gone, came = before.get(name, []), after.get(name, [])
         while gone or came:
-            changes.append(_change(gone.pop() if gone else None, came.pop() if came else None))
-    return changes
+            yield gone.pop() if gone else None, came.pop() if came else None
 
 
-def _by_name(packages: tuple[LockedPackage, ...], leave_out: set[LockedPackage]) -> dict[str, list[LockedPackage]]:
+def _by_name(packages: Sequence[Package], leave_out: set[Package]) -> dict[str, list[Package]]:
     """The packages of each name, the lowest version first."""
-    found: dict[str, list[LockedPackage]] = {}
+    found: dict[str, list[Package]] = {}
     for package in sorted(packages, key=lambda package: sort_key(package.version)):
         if package not in leave_out:
             found.setdefault(package.name, []).append(package)

@@ -1,6 +1,6 @@
 """What a variant asks for on one architecture."""
 
-from formation.debian.package import PackageRequest
+from formation.debian.request import PackageRequest
 from formation.definition.values import Variant
 
 

@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from formation.debian.archive import package_urls
-from formation.debian.package import BinaryPackage, PackageRequest
+from formation.debian.package import BinaryPackage
+from formation.debian.request import PackageRequest
 from formation.debian.resolver import Selected, resolve
 from formation.debian.universe import Universe
 from formation.definition.problems import joined_error
@@ -12,9 +13,9 @@ from formation.definition.values import Definition, Variant
 from formation.errors import DefinitionError, UnresolvableError
 from formation.lock.model import Lock, LockedPackage
 from formation.lock.requests import requests_for
-from formation.lock.suites import fetch_suites, locked_suite, universes
+from formation.lock.suites import fetch_suites, locked_suites, universes
 from formation.network import Downloader
-from formation.progress import Progress
+from formation.progress import Progress, counted
 from formation.store.locking import in_use
 from formation.store.store import Store
 
@@ -46,15 +47,14 @@ def make_lock(
             architecture: _packages(definition, offers[architecture], progress)
             for architecture in definition.architectures
         }
-    components = {archive.name: archive.components for archive in definition.archives}
     lock = Lock(
         definition=definition.digest,
         epoch=max(suite.date for suite in suites),
-        suites=tuple(locked_suite(suite, components[suite.archive]) for suite in suites),
+        suites=locked_suites(definition, suites),
         packages=packages,
     )
     check_paths(definition, lock)
-    progress.finish("resolve", f"{len({package for each in packages.values() for package in each})} packages")
+    progress.finish("resolve", counted(len({package for each in packages.values() for package in each}), "package"))
     return lock
 
 

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from formation.debian.archive import Archive
 from formation.debian.marking import positive_groups
-from formation.debian.package import BinaryPackage, PackageRequest
+from formation.debian.package import BinaryPackage
 from formation.debian.relation import provisions_of
+from formation.debian.request import PackageRequest
 from formation.debian.resolver import Resolution, Selected, resolve
 from formation.debian.universe import Universe
 from formation.definition.problems import joined_error
@@ -19,9 +20,9 @@ from formation.lock.base_facts import BaseFacts, present
 from formation.lock.model import Lock, LockedBase, LockedPackage
 from formation.lock.requests import requests_for
 from formation.lock.resolve import check_paths, check_requests, locked_package, place_of_error
-from formation.lock.suites import fetch_suites, locked_suite, universes
+from formation.lock.suites import fetch_suites, locked_suites, universes
 from formation.network import Downloader
-from formation.progress import Progress
+from formation.progress import Progress, counted
 from formation.store.locking import in_use
 from formation.store.store import Store
 
@@ -55,11 +56,10 @@ def make_service_lock(
         packages = _all_added(
             wanted, requests, bases, universes(suites, service.architectures, store, progress), progress
         )
-    components = {archive.name: archive.components for archive in wanted.archives}
     lock = Lock(
         definition=service.digest,
         epoch=max(epoch, *(suite.date for suite in suites)),
-        suites=tuple(locked_suite(suite, components[suite.archive]) for suite in suites),
+        suites=locked_suites(wanted, suites),
         packages=packages,
         base=locked,
     )
@@ -128,7 +128,8 @@ def _all_added(
     for architecture, missing in requests.items():
         packages[architecture] = _added(wanted, missing, offers[architecture], bases[architecture].installed or ())
         progress.advance("resolve")
-    progress.finish("resolve", f"{len({package for each in packages.values() for package in each})} packages added")
+    count = len({package for each in packages.values() for package in each})
+    progress.finish("resolve", f"{counted(count, 'package')} added")
     return packages
 
 

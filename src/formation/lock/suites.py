@@ -11,7 +11,7 @@ from formation.debian.universe import Universe
 from formation.definition.values import Definition
 from formation.lock.model import Lock, LockedSuite
 from formation.network import Downloader
-from formation.progress import Progress
+from formation.progress import Progress, counted
 from formation.store.store import Store
 
 _AT_ONCE = 8
@@ -56,21 +56,25 @@ def fetch_suites(
             fetched = tuple(future.result() for future in futures)
         finally:
             threads.shutdown(wait=True, cancel_futures=True)
-    progress.finish("archives", f"{len(fetched)} suites verified")
+    progress.finish("archives", f"{counted(len(fetched), 'suite')} verified")
     return fetched
 
 
-def locked_suite(fetched: FetchedSuite, components: tuple[str, ...]) -> LockedSuite:
-    """What a lock says of a suite."""
-    return LockedSuite(
-        archive=fetched.archive,
-        uri=fetched.uri,
-        suite=fetched.suite,
-        components=components,
-        sha256=fetched.sha256,
-        date=fetched.date,
-        valid_until=fetched.valid_until,
-        signed_by=fetched.signed_by,
+def locked_suites(definition: Definition, fetched: tuple[FetchedSuite, ...]) -> tuple[LockedSuite, ...]:
+    """What a lock of `definition` says of its suites, in the order in which they were fetched."""
+    components = {archive.name: archive.components for archive in definition.archives}
+    return tuple(
+        LockedSuite(
+            archive=suite.archive,
+            uri=suite.uri,
+            suite=suite.suite,
+            components=components[suite.archive],
+            sha256=suite.sha256,
+            date=suite.date,
+            valid_until=suite.valid_until,
+            signed_by=suite.signed_by,
+        )
+        for suite in fetched
     )
 
 
@@ -87,7 +91,7 @@ def universes(
         )
         loaded.append((index.architecture, packages))
         progress.advance("indexes")
-    progress.finish("indexes", f"{sum(len(index) for _, index in loaded)} packages on offer")
+    progress.finish("indexes", f"{counted(sum(len(index) for _, index in loaded), 'package')} on offer")
     return {each: Universe(list(_of(each, loaded)), architecture=each) for each in architectures}
 
 

@@ -16,7 +16,7 @@ from formation.network.answers import Answer, GoneError, LocalAnswer
 from formation.network.partial import Memory, PartialFile, Sink
 from formation.network.proxies import Proxies
 from formation.network.transfer import Patience, Run, transfer, was_unconnected
-from formation.progress import Progress
+from formation.progress import Progress, counted
 
 if TYPE_CHECKING:
     from formation.network.http import HttpClient
@@ -137,7 +137,7 @@ class Downloader:
                 threads.shutdown(wait=True, cancel_futures=True)
         if gone:
             raise _all_gone(gone)
-        self._progress.finish(stage, f"{len(waiting)} file" + ("" if len(waiting) == 1 else "s"))
+        self._progress.finish(stage, counted(len(waiting), "file"))
 
     def _fetch(self, job: Download, run: Run, advance: Callable[[int], None]) -> Download:
         """One file, from the first of its places that has it."""

@@ -28,9 +28,11 @@ from formation.errors import UnreachableError
 from formation.network.answers import PIECE, Answer, FailedAttempt, GoneError, PastEnd
 from formation.network.proxies import Proxies
 
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-_MOST_REDIRECTS: Final = 8
+REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+MOST_REDIRECTS: Final = 8
+BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Answers after which trying again may help."""
+
 _LONGEST_CONNECT: Final = 10.0
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
 _UNSATISFIED: Final = re.compile(r"bytes \*/(\d{1,18})")
@@ -68,7 +70,7 @@ class HttpClient:
     def __init__(self, *, connections: int, timeout: float, proxies: Proxies, agent: str) -> None:
         """`connections` are kept per server; `timeout`, in seconds, is how long a server may send nothing."""
         self._connections = connections
-        self._timeout = urllib3.Timeout(connect=min(timeout, _LONGEST_CONNECT), read=timeout)
+        self._timeout = timeout_of(timeout)
         self._proxies = proxies
         # `identity`: sizes and digests are of the file, and no server should compress a .deb again.
         self._headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
@@ -83,13 +85,13 @@ class HttpClient:
         """
         headers = self._headers | ({"Range": f"bytes={start}-"} if start else {})
         at = url
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(MOST_REDIRECTS):
             response = self._request(at, headers)
-            if response.status not in _REDIRECTS:
+            if response.status not in REDIRECTS:
                 return answer_of(response, start)
             at = redirected(at, response.headers.get("Location", ""))
             response.drain_conn() if _is_short(response) else response.close()
-        raise UnreachableError(f"the server redirects more than {_MOST_REDIRECTS} times")
+        raise UnreachableError(f"the server redirects more than {MOST_REDIRECTS} times")
 
     def close(self) -> None:
         with self._lock:
@@ -149,6 +151,11 @@ def was_cut(error: SSLError) -> bool:
     return any(isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)) for cause in error.args)
 
 
+def timeout_of(seconds: float) -> urllib3.Timeout:
+    """For a server that may send nothing for so long, and has to be reached sooner."""
+    return urllib3.Timeout(connect=min(seconds, _LONGEST_CONNECT), read=seconds)
+
+
 def new_pool(proxy: str | None, connections: int, **options: Any) -> urllib3.PoolManager:
     """Kept connections, `connections` per server, through `proxy` unless it is None; `options` are urllib3's."""
     if proxy is None:
@@ -173,13 +180,17 @@ def answer_of(response: urllib3.BaseHTTPResponse, start: int) -> HttpAnswer:
     if response.status == 416 and start:
         unsatisfied = _UNSATISFIED.fullmatch(content_range)
         raise PastEnd(int(unsatisfied[1]) if unsatisfied else None)
-    # Not the server's own phrase: it may hold anything, terminal escapes too.
-    reason = f"the server answers {response.status} {responses.get(response.status, '')}".rstrip()
+    reason = f"the server answers {status_text(response.status)}"
     if response.status in (404, 410):
         raise GoneError(reason)
-    if response.status in _BUSY:
+    if response.status in BUSY:
         raise FailedAttempt(reason, retry_after=_number(response.headers.get("Retry-After")))
     raise UnreachableError(reason)
+
+
+def status_text(status: int) -> str:
+    """`404 Not Found`. Not the server's own phrase: it may hold anything, terminal escapes too."""
+    return f"{status} {responses.get(status, '')}".rstrip()
 
 
 def redirected(url: str, location: str) -> str:

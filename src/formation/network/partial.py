@@ -58,7 +58,7 @@ class PartialFile(Sink):
     It is not synced: whoever reads a download checks its digest first, and 300 syncs cost more than 300 downloads.
     """
 
-    def __init__(self, path: Path, size: int, advance: Callable[[int], None]) -> None:
+    def __init__(self, path: Path, size: int, advance: Callable[[int], object]) -> None:
         """`advance` hears of every byte; a restart takes the bytes back with a negative number."""
         self.promised = size
         self.most = size

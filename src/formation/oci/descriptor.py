@@ -39,6 +39,11 @@ class Descriptor:
     """Set in an index only."""
     artifact_type: str | None = None
 
+    @property
+    def is_attestation(self) -> bool:
+        """Whether it is no image: BuildKit lists attestations beside the images, for the platform unknown/unknown."""
+        return self.platform is not None and self.platform.os == "unknown"
+
 
 def parse_descriptor(json: JsonObject) -> Descriptor:
     """The descriptor that `json` is. Raises MalformedError."""

@@ -116,8 +116,7 @@ def image_of(source: BlobSource, manifest_bytes: bytes) -> Image:
 
 def choose_manifest(manifests: tuple[Descriptor, ...], platform: Platform | None) -> Descriptor:
     """The entry of an index for `platform`, or its only image for None. Raises FormationError."""
-    # BuildKit lists attestations beside the images, for the platform unknown/unknown.
-    images = [entry for entry in manifests if entry.platform is None or entry.platform.os != "unknown"]
+    images = [entry for entry in manifests if not entry.is_attestation]
     # An entry without a platform may be for any, and a variant such as v8 that one side leaves open fits.
     fitting = [entry for entry in images if platform is None or _fits(entry.platform, platform)]
     if len({entry.digest for entry in fitting}) == 1:

@@ -33,7 +33,7 @@ class Layout:
 
     def open_blob(self, digest: str) -> BinaryIO:
         """The file of that blob. Raises FormationError when it is missing, MalformedError when it is no file."""
-        return open_regular(self.path / "blobs" / "sha256" / hexadecimal(digest), f"blob {digest}")
+        return open_regular(_blob(self.path, digest), f"blob {digest}")
 
     def image(self, tag: str | None = None, platform: Platform | None = None) -> Image:
         """The image tagged `tag`; None: the only one. Raises FormationError, IntegrityError, MalformedError."""

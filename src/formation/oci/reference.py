@@ -30,12 +30,17 @@ class Reference:
         return self.repository + tag + ("" if self.digest is None else f"@{self.digest}")
 
     @property
+    def host(self) -> str | None:
+        """The registry's host, with its port; None where none is written."""
+        first, _, rest = self.repository.partition("/")
+        return first if rest and ("." in first or ":" in first or first == "localhost") else None
+
+    @property
     def canonical(self) -> str:
         """As containerd writes it in annotations: with a host, docker.io where none is written."""
-        first, _, rest = self.repository.partition("/")
-        if rest and ("." in first or ":" in first or first == "localhost"):
+        if self.host is not None:
             return str(self)
-        return f"docker.io/{self}" if rest else f"docker.io/library/{self}"
+        return f"docker.io/{self}" if "/" in self.repository else f"docker.io/library/{self}"
 
 
 def parse_reference(text: str, *, default_tag: str | None = "latest") -> Reference:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from formation.errors import FormationError
+from formation.registry.settings import user_configuration
 
 _SYSTEM = ("/etc/containers/certs.d", "/etc/docker/certs.d")
 
@@ -31,8 +32,7 @@ def tls_context(host: str, environment: Mapping[str, str], certificates: Sequenc
 
 
 def _directories(host: str, environment: Mapping[str, str]) -> Iterator[Path]:
-    home = environment.get("HOME")
-    config = environment.get("XDG_CONFIG_HOME") or (home and f"{home}/.config")
+    config = user_configuration(environment)
     places = (f"{config}/containers/certs.d",) if config else ()
     for place in (*places, *_SYSTEM):
         directory = Path(place) / host

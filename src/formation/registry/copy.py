@@ -78,9 +78,9 @@ def _write(opened: Opened, source: ImageName, target: ImageName, place: Place, p
         mounts = _same_registry(source, target.reference)
         push_tree(opened.tree, opened.source, target.reference, place.registry, store=place.store, also=mounts)
     elif target.transport is Transport.LAYOUT and target.path is not None:
-        documents = {each.descriptor.digest: each.data for each in opened.tree.manifests}
-        root = opened.tree.root.descriptor
-        add_to_layout(place.directory / target.path, opened.source, opened.tree.blobs, documents, root, tag)
+        tree = opened.tree
+        path = place.directory / target.path
+        add_to_layout(path, opened.source, tree.blobs, tree.documents, tree.root.descriptor, tag)
     elif target.transport is Transport.DOCKER_ARCHIVE and target.path is not None:
         reference = target.reference or _named(source.reference, tag)
         save_archive(place.directory / target.path, opened.image(platform), [reference] if reference else [])
@@ -93,13 +93,18 @@ def _into_store(opened: Opened, reference: Reference, place: Place) -> None:
     with in_use(store):
         if opened.sessions:
             fetch_tree(opened.sessions, opened.tree, store, place.registry)
-        for blob in opened.tree.blobs:
-            if not has_blob(store, blob.digest, blob.size):
-                with open_verified(opened.source, blob, "blob") as stream, atomic_file(store.blob(blob.digest)) as file:
-                    shutil.copyfileobj(stream, file, CHUNK)
-        for each in opened.tree.manifests:
-            add_bytes(store, each.data)
+        else:
+            _add_tree(opened, store)
         tag_image(store, reference, opened.tree.root.descriptor)
+
+
+def _add_tree(opened: Opened, store: Store) -> None:
+    for blob in opened.tree.blobs:
+        if not has_blob(store, blob.digest, blob.size):
+            with open_verified(opened.source, blob, "blob") as stream, atomic_file(store.blob(blob.digest)) as file:
+                shutil.copyfileobj(stream, file, CHUNK)
+    for each in opened.tree.manifests:
+        add_bytes(store, each.data)
 
 
 def _same_registry(source: ImageName, target: Reference) -> tuple[str, ...]:

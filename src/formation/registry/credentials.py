@@ -16,6 +16,7 @@ from formation.errors import FormationError, MalformedError, UsageError
 from formation.oci.regular_file import open_regular
 from formation.oci.strict_json import MAXIMUM_SIZE, JsonObject, parse_object
 from formation.registry.repository import DOCKER_HUB, Repository
+from formation.registry.settings import user_configuration
 
 _DOCKER_HUB_KEYS = (DOCKER_HUB, "index.docker.io", "https://index.docker.io/v1/")
 _HELPER_SECONDS = 60
@@ -69,8 +70,8 @@ def _files(environment: Mapping[str, str]) -> Iterator[Path]:
     home = environment.get("HOME", "")
     if runtime := environment.get("XDG_RUNTIME_DIR"):
         yield Path(runtime) / "containers" / "auth.json"
-    if config := environment.get("XDG_CONFIG_HOME") or (home and f"{home}/.config"):
-        yield Path(config) / "containers" / "auth.json"
+    if config := user_configuration(environment):
+        yield config / "containers" / "auth.json"
     if docker := environment.get("DOCKER_CONFIG") or (home and f"{home}/.docker"):
         yield Path(docker) / "config.json"
 

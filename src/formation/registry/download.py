@@ -19,11 +19,7 @@ def download_blob(
     `sessions` are asked in order. `advance` hears of every byte; a restart takes bytes back with a negative number.
     Raises the last place's RegistryError, UnreachableError or IntegrityError.
     """
-
-    def tell(amount: int) -> None:
-        advance(amount)
-
-    with PartialFile(path, descriptor.size, tell) as file:
+    with PartialFile(path, descriptor.size, advance) as file:
         for session in sessions:
             try:
                 _fill(session, descriptor, file)

@@ -4,17 +4,16 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from http.client import responses
 from typing import BinaryIO, Final
 from urllib.parse import urlsplit
 
-from urllib3 import BaseHTTPResponse, PoolManager, Timeout
+from urllib3 import BaseHTTPResponse, PoolManager
 from urllib3.exceptions import HTTPError, SSLError
 
 from formation import __version__
 from formation.errors import UnreachableError
 from formation.network.answers import FailedAttempt
-from formation.network.http import attempt_errors, new_pool, was_cut
+from formation.network.http import attempt_errors, new_pool, timeout_of, was_cut
 from formation.network.proxies import Proxies
 from formation.registry.certificates import tls_context
 from formation.registry.repository import api_host, is_loopback
@@ -25,7 +24,6 @@ Body = bytes | Callable[[], BinaryIO]
 
 _BUFFER: Final = 256 * 1024
 """Bytes that are sent at a time. Each must go within the connect timeout: a line of 30 kB/s is fast enough."""
-_LONGEST_CONNECT: Final = 10.0
 _SHORT: Final = 64 * 1024
 """Bytes of a body that reading costs less than a new connection; a hostile one never ends."""
 
@@ -36,7 +34,7 @@ class Exchange:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._proxies = Proxies.of(settings.environment)
-        self._timeout = Timeout(connect=min(settings.timeout, _LONGEST_CONNECT), read=settings.timeout)
+        self._timeout = timeout_of(settings.timeout)
         self._pools: dict[str, PoolManager] = {}
         self._bases: dict[str, str] = {}
         self._lock = threading.Lock()
@@ -163,8 +161,3 @@ def drop(response: BaseHTTPResponse) -> None:
             response.close()
     except (HTTPError, OSError) as error:
         raise FailedAttempt("the connection was cut") from error
-
-
-def status_text(status: int) -> str:
-    """`404 Not Found`. Not the server's own phrase: it may hold anything, terminal escapes too."""
-    return f"{status} {responses.get(status, '')}".rstrip()

@@ -15,8 +15,6 @@ from formation.registry.session import Session
 from formation.registry.tag_plan import parse_version_tag
 from formation.registry.tree import Found
 
-_UNKNOWN = "unknown"
-
 
 @dataclass(frozen=True, slots=True)
 class Content:
@@ -89,8 +87,7 @@ def _order(entry: TagEntry) -> tuple[int, tuple[int, int, int], bool, str]:
 def _content(session: Session, found: Found) -> Content:
     if not found.is_index:
         return _of_image(session, found)
-    entries = parse_index(found.data).manifests
-    shown = [entry for entry in entries if entry.platform is None or entry.platform.os != _UNKNOWN]
+    shown = [entry for entry in parse_index(found.data).manifests if not entry.is_attestation]
     images = [_of_image(session, manifest(session, entry.digest, size=entry.size)) for entry in shown[:50]]
     return Content(
         found.descriptor.digest,

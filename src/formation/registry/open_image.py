@@ -104,9 +104,7 @@ def open_tree(
 
 
 def _is_image(found: Found) -> bool:
-    parsed = parse_manifest(found.data)
-    platform = found.descriptor.platform
-    return parsed.config.media_type in CONFIGS and (platform is None or platform.os != "unknown")
+    return not found.descriptor.is_attestation and parse_manifest(found.data).config.media_type in CONFIGS
 
 
 def _opened(source: BlobSource, descriptor: Descriptor, platform: Platform | None) -> Opened:

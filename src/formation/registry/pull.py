@@ -13,18 +13,16 @@ from formation.oci.name import ImageName, Transport
 from formation.oci.reference import Reference
 from formation.oci.regular_file import read_regular
 from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
+from formation.progress import counted
 from formation.registry.download import download_blob
 from formation.registry.parallel import in_parallel
 from formation.registry.registry import Registry, manifest
 from formation.registry.session import Session
-from formation.registry.tree import Found, Tree, read_tree
+from formation.registry.tree import DEEPEST, Found, Tree, read_tree
 from formation.store.blobs import StoreBlobs, add_bytes, add_file, has_blob
 from formation.store.images import tag_image
 from formation.store.locking import work_directory
 from formation.store.store import Store
-
-_DEEPEST = 4
-"""Indexes may hold indexes; nobody nests them deeper than twice."""
 
 
 def pull_image(
@@ -65,7 +63,7 @@ def find_one(
     """Where the image of `reference` for `platform` is, what `reference` itself names, and the image's manifest."""
     sessions, named = registry.find(reference)
     found = named
-    for _ in range(_DEEPEST):
+    for _ in range(DEEPEST):
         if found.is_index:
             chosen = choose_manifest(parse_index(found.data).manifests, platform)
             found = manifest(sessions[0], chosen.digest, size=chosen.size)
@@ -113,7 +111,7 @@ def _fetch_blobs(
         add_file(store, path, blob.digest, trusted=True)
 
     in_parallel(missing, fetch, registry.run, threads=2 * connections)
-    progress.finish("pull", f"{len(missing)} blob{'' if len(missing) == 1 else 's'}")
+    progress.finish("pull", counted(len(missing), "blob"))
 
 
 def _known(store: Store, reference: Reference, platform: Platform | None) -> Image | None:

@@ -9,6 +9,7 @@ from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image
 from formation.oci.manifest import parse_manifest
 from formation.oci.reference import Reference, parse_reference
+from formation.progress import counted
 from formation.registry.parallel import in_parallel
 from formation.registry.registry import Registry, put_manifest
 from formation.registry.repository import repository_of
@@ -121,7 +122,7 @@ def push_blobs(
 
     in_parallel(blobs, push, registry.run, threads=registry.settings.connections)
     pushed = _counted(tree.root.descriptor.digest, blobs, outcomes)
-    progress.finish("push", f"{pushed.sent} blobs sent, {pushed.mounted} mounted, {pushed.there} there")
+    progress.finish("push", f"{counted(pushed.sent, 'blob')} sent, {pushed.mounted} mounted, {pushed.there} there")
     return pushed
 
 

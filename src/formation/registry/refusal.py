@@ -11,10 +11,9 @@ from urllib3.exceptions import HTTPError
 
 from formation.errors import FormationError, MalformedError
 from formation.network.answers import FailedAttempt
+from formation.network.http import BUSY, status_text
 from formation.oci.strict_json import parse_object
-from formation.registry.exchange import status_text
 
-_BUSY = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOST = 64 * 1024
 _SHOWN = 300
 
@@ -44,7 +43,7 @@ def refusal(response: BaseHTTPResponse, what: str, host: str, secrets: Iterable[
     codes, said = _read(response, secrets)
     message = f"{what}: {host} answers {status_text(response.status)}" + (f": {said}" if said else "")
     status = response.status
-    if status in _BUSY:
+    if status in BUSY:
         return FailedAttempt(f"{host} answers {status_text(status)}", retry_after=retry_after(response))
     if status == 401:
         return LoginNeeded(message, status, codes, hint=f"log in: podman login {host} (or docker login {host})")

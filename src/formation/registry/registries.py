@@ -8,6 +8,7 @@ from typing import Any
 from formation.errors import FormationError, UsageError
 from formation.oci.regular_file import read_regular
 from formation.registry.repository import Repository
+from formation.registry.settings import user_configuration
 
 _MAXIMUM_SIZE = 1 << 20
 
@@ -71,9 +72,8 @@ def _files(environment: Mapping[str, str]) -> Iterator[Path]:
     if chosen := environment.get("CONTAINERS_REGISTRIES_CONF"):
         yield Path(chosen)
         return
-    home = environment.get("HOME")
-    config = environment.get("XDG_CONFIG_HOME") or (home and f"{home}/.config")
-    user = Path(config) / "containers" if config else None
+    config = user_configuration(environment)
+    user = config / "containers" if config else None
     machine = Path("/etc/containers")
     first = next((d / "registries.conf" for d in (user, machine) if d and (d / "registries.conf").is_file()), None)
     if first is not None:

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from urllib3 import BaseHTTPResponse
@@ -10,20 +9,17 @@ from urllib3.exceptions import HTTPError
 
 from formation.errors import FormationError, UnreachableError
 from formation.network.answers import FailedAttempt
-from formation.network.http import HttpAnswer, answer_of, redirected
+from formation.network.http import MOST_REDIRECTS, REDIRECTS, HttpAnswer, answer_of, redirected, status_text
 from formation.network.partial import Memory
 from formation.network.transfer import Run, transfer
 from formation.oci.strict_json import MAXIMUM_SIZE
 from formation.registry.challenge import parse_challenges
 from formation.registry.credentials import Credential
-from formation.registry.exchange import Body, Exchange, drop, status_text
+from formation.registry.exchange import Body, Exchange, drop
 from formation.registry.refusal import refusal
 from formation.registry.repository import Repository
 from formation.registry.settings import Settings
 from formation.registry.tokens import Authorizer, Scope
-
-_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_MOST_REDIRECTS: Final = 8
 
 
 class Session:
@@ -70,21 +66,14 @@ class Session:
         for an answer of 400 and above, and UnreachableError after too many failures.
         """
 
-        def once() -> BaseHTTPResponse:
-            guard()
-            response = self.attempt(method, target, what, scope, headers=headers, body=body)
-            drop(response)
-            return response
-
-        return self.patiently(once, what)
-
-    def patiently(self, once: Callable[[], BaseHTTPResponse], what: str) -> BaseHTTPResponse:
-        """What `once` gives, called again after each FailedAttempt. Raises UnreachableError after too many."""
         failures = 0
         while True:
             self.run.check()
             try:
-                return once()
+                guard()
+                response = self.attempt(method, target, what, scope, headers=headers, body=body)
+                drop(response)
+                return response
             except FailedAttempt as failure:
                 failures += 1
                 if failures >= self.settings.tries:
@@ -133,15 +122,15 @@ class Session:
         base = self._exchange.base(self.repository.host, self._insecure)
         authorizer = self._authorised(base)
         url = urljoin(base, target)
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(MOST_REDIRECTS):
             response = self._authorised_send(method, url, headers or {}, body, scope, base, authorizer)
             if response.status >= 400 and not (response.status == 416 and "Range" in (headers or {})):
                 raise refusal(response, what, urlsplit(url).netloc, authorizer.secrets)
-            if response.status not in _REDIRECTS or method not in ("GET", "HEAD"):
+            if response.status not in REDIRECTS or method not in ("GET", "HEAD"):
                 return response
             drop(response)
             url = self._redirected(url, response.headers.get("Location", ""))
-        raise UnreachableError(f"{what}: {self.repository.host} redirects more than {_MOST_REDIRECTS} times")
+        raise UnreachableError(f"{what}: {self.repository.host} redirects more than {MOST_REDIRECTS} times")
 
     def location(self, response: BaseHTTPResponse, asked: str) -> str:
         """The URL in the Location of an answer to a request for `asked`. Raises UnreachableError for an unsafe one.

@@ -8,6 +8,17 @@ from pathlib import Path
 from formation.network.transfer import Patience
 
 
+def user_configuration(environment: Mapping[str, str]) -> Path | None:
+    """Where the person keeps configuration, ~/.config as a rule; None: nothing says who it is.
+
+    Source: XDG Base Directory Specification.
+    """
+    chosen, home = environment.get("XDG_CONFIG_HOME"), environment.get("HOME")
+    if not chosen and not home:
+        return None
+    return Path(chosen or f"{home}/.config")
+
+
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How a `Registry` behaves."""

@@ -20,7 +20,7 @@ class RegistryBlobs:
     def __init__(self, sessions: Sequence[Session], tree: Tree, directory: Path) -> None:
         """`sessions` are asked in order."""
         self._sessions = sessions
-        self._documents = {each.descriptor.digest: each.data for each in tree.manifests}
+        self._documents = tree.documents
         self._blobs: Mapping[str, Descriptor] = {blob.digest: blob for blob in tree.blobs}
         self._directory = directory
         self._locks = {digest: threading.Lock() for digest in self._blobs}

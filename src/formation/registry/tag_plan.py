@@ -39,6 +39,11 @@ class VersionTag:
     """`dev`; empty: the runtime variant, whose tags have no suffix."""
 
     @property
+    def version(self) -> str:
+        """Without the variant: `1.0.1-rc.1`."""
+        return self.text.removesuffix(f"-{self.variant}") if self.variant else self.text
+
+    @property
     def moving(self) -> tuple[str, ...]:
         """The moving tags of its lines, the narrowest first; none for a pre-release."""
         if self.prerelease:

@@ -10,7 +10,7 @@ from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import INDEXES
 
 _MOST_MANIFESTS = 1000
-_DEEPEST = 4
+DEEPEST = 4
 """Indexes may hold indexes; nobody nests them deeper than twice."""
 
 
@@ -34,6 +34,11 @@ class Tree:
     root: Found
     manifests: tuple[Found, ...]
     """All of them, the root last: each comes after those that it names."""
+
+    @property
+    def documents(self) -> dict[str, bytes]:
+        """Digest → bytes of every manifest and index."""
+        return {each.descriptor.digest: each.data for each in self.manifests}
 
     @property
     def blobs(self) -> tuple[Descriptor, ...]:
@@ -66,8 +71,8 @@ def read_tree(root: Found, read: Callable[[Descriptor], Found]) -> Tree:
     seen: set[str] = set()
 
     def visit(each: Found, depth: int) -> Iterator[Found]:
-        if len(seen) >= _MOST_MANIFESTS or depth > _DEEPEST:
-            reason = f"more than {_MOST_MANIFESTS} manifests, or {_DEEPEST} levels of indexes"
+        if len(seen) >= _MOST_MANIFESTS or depth > DEEPEST:
+            reason = f"more than {_MOST_MANIFESTS} manifests, or {DEEPEST} levels of indexes"
             raise MalformedError(f"{root.descriptor.digest} holds {reason}")
         seen.add(each.descriptor.digest)
         if each.is_index:

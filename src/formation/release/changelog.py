@@ -19,7 +19,6 @@ _HEADING = re.compile(
 _TRAILER = re.compile(r" ?-- ?(.{0,300}?)(?:  ?([A-Z][a-z]{2}, .{0,100}))?")
 _URGENCY = re.compile(r"\burgency=([A-Za-z]{1,20})", re.IGNORECASE)
 _CVE = re.compile(r"(?<![A-Za-z0-9])CVE-([0-9]{4})-([0-9]{4,10})(?![0-9])", re.IGNORECASE)
-_OLDER = re.compile(r"# (?:For )?older changelog entries", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +70,6 @@ def parse_changelog(text: str) -> Iterator[ChangelogEntry]:
         heading, lines = begins, []
     if heading is not None:
         yield _entry(heading, lines, None)
-
-
-def is_trimmed(text: str) -> bool:
-    """Whether `text` says that its older entries were left out, as debhelper does since 2023."""
-    return _OLDER.search(text[-1000:]) is not None
 
 
 def _entry(heading: re.Match[str], lines: list[str], signed: re.Match[str] | None) -> ChangelogEntry:

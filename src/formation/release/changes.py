@@ -18,7 +18,6 @@ Topic = Literal[
     "command",
     "library",
     "symbol version",
-    "variant",
 ]
 """What a change is about."""
 

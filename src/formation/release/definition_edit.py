@@ -5,7 +5,7 @@ from pathlib import Path
 
 from formation.definition.source import read_source
 from formation.errors import DefinitionError, UsageError, system_error
-from formation.files import write_bytes
+from formation.files import rewrite
 
 _LINE = re.compile(
     rb"(?P<key>(?:\xef\xbb\xbf)?(?P<quoted>[\"']?)version(?P=quoted)[ \t]*:[ \t]+)"
@@ -47,7 +47,6 @@ def write_version(path: Path, content: bytes) -> None:
     Raises FormationError when it cannot be written.
     """
     try:
-        place = path.resolve(strict=True)
-        write_bytes(place, content, mode=place.stat().st_mode & 0o7777)
+        rewrite(path, content)
     except OSError as error:
         raise system_error(f"cannot write {path}", error) from error

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from formation.contents.filesystem import Filesystem, Node
+from formation.contents.filesystem import Filesystem
+from formation.contents.merge import Node
 from formation.contract.facts import Facts
 from formation.release.changes import FileChange, FileState
 

@@ -59,7 +59,6 @@ _RULES = {
     "command": _ADDITION,
     "library": _ADDITION,
     "symbol version": _ADDITION,
-    "variant": _ADDITION,
 }
 _PACKAGES = {
     "added": Level.MINOR,

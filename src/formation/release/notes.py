@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from formation.errors import FormationError, system_error
-from formation.files import write_bytes
+from formation.files import rewrite
 from formation.oci.regular_file import read_regular
 from formation.release.difference import Difference
 from formation.release.levels import Level, Reason
@@ -83,9 +83,7 @@ def read_notes(path: Path) -> str:
 def write_notes(path: Path, text: str) -> None:
     """Replaces the changelog in one step. Raises FormationError when it cannot be written."""
     try:
-        place = path.resolve()
-        mode = place.stat().st_mode & 0o7777 if place.exists() else 0o644
-        write_bytes(place, text.encode(), mode=mode)
+        rewrite(path, text.encode())
     except OSError as error:
         raise system_error(f"cannot write {path}", error) from error
 

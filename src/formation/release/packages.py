@@ -1,10 +1,11 @@
 """What happened to the packages between two images or locks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from formation.debian.version import compare, sort_key
+from formation.debian.version import compare
+from formation.lock.changes import pairs
 
 PackageKind = Literal["added", "removed", "upgraded", "downgraded", "rebuilt", "moved"]
 """`rebuilt`: the same version, another digest. `moved`: the same version in other variants or from another suite."""
@@ -61,8 +62,9 @@ def package_changes(
     """The changes from `old` to `new`, each the packages per architecture; sorted by name."""
     found: dict[PackageChange, list[str]] = {}
     for architecture in dict.fromkeys([*old, *new]):
-        for change in _changes(old.get(architecture, ()), new.get(architecture, ())):
-            found.setdefault(change, []).append(architecture)
+        for pair in pairs(old.get(architecture, ()), new.get(architecture, ())):
+            if (change := _change(*pair)) is not None:
+                found.setdefault(change, []).append(architecture)
     changes = (replace(change, architectures=tuple(each)) for change, each in found.items())
     return tuple(sorted(changes, key=lambda change: (change.name, change.architectures)))
 
@@ -75,25 +77,6 @@ def suite_family(suite: str) -> str:
     for ending in ("-updates", "-security", "-proposed-updates", "/updates"):
         suite = suite.removesuffix(ending)
     return suite
-
-
-def _changes(old: Sequence[PackageState], new: Sequence[PackageState]) -> Iterable[PackageChange]:
-    """The changes for one architecture. The variants of a lock may have several versions of one name."""
-    before, after = _by_name(old), _by_name(new)
-    for name in {**before, **after}:
-        gone, came = before.get(name, []), after.get(name, [])
-        while gone or came:
-            change = _change(gone.pop() if gone else None, came.pop() if came else None)
-            if change is not None:
-                yield change
-
-
-def _by_name(packages: Sequence[PackageState]) -> dict[str, list[PackageState]]:
-    """The packages of each name, the lowest version first."""
-    found: dict[str, list[PackageState]] = {}
-    for package in sorted(packages, key=lambda package: sort_key(package.version)):
-        found.setdefault(package.name, []).append(package)
-    return found
 
 
 def _change(old: PackageState | None, new: PackageState | None) -> PackageChange | None:

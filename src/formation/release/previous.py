@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from formation.definition.values import RUNTIME, variant_tag
 from formation.errors import UsageError
 from formation.oci.name import Transport
 from formation.oci.reference import Reference
@@ -26,18 +27,14 @@ class PreviousRelease:
 
     def image(self, variant: str) -> str | None:
         """The name of the image of a variant, `runtime` or another; None when it has none."""
-        tag = self.version if variant == "runtime" else f"{self.version}-{variant}"
+        tag = variant_tag(self.version, variant)
         return f"{self.transport.value}{self.repository}:{tag}" if tag in self.tags else None
 
     @property
     def variants(self) -> frozenset[str]:
         """All variants of the release."""
         found = (parse_version_tag(tag) for tag in self.tags)
-        return frozenset(
-            tag.variant or "runtime"
-            for tag in found
-            if tag is not None and tag.text == (f"{self.version}-{tag.variant}" if tag.variant else self.version)
-        )
+        return frozenset(tag.variant or RUNTIME for tag in found if tag is not None and tag.version == self.version)
 
 
 def previous_in_store(
@@ -59,8 +56,7 @@ def release_in_store(store: Store, reference: Reference) -> PreviousRelease | No
     found = _stored(store, reference.repository)
     if tag is None or reference.tag not in found:
         return None
-    version = tag.text.removesuffix(f"-{tag.variant}") if tag.variant else tag.text
-    return PreviousRelease(Transport.STORE, reference.repository, version, frozenset(found))
+    return PreviousRelease(Transport.STORE, reference.repository, tag.version, frozenset(found))
 
 
 def previous_in_registry(registry: Registry, reference: Reference, version: str) -> PreviousRelease | None:

@@ -10,16 +10,11 @@ from formation.contract.from_image import contract_of
 from formation.contract.promise import Contract
 from formation.definition.service_values import ServiceDefinition
 from formation.definition.values import RUNTIME, Definition
-from formation.digest import check_digest, sha256
-from formation.errors import FormationError
-from formation.lock.lockfile import lock_text, parse_lock
+from formation.digest import sha256
+from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock
-from formation.oci.annotations import LOCK_DIGEST
-from formation.oci.image import Image
-from formation.oci.verified import verified
+from formation.lock.stored import stored_lock
 from formation.release.packages import PackageState
-
-_LARGEST_LOCK = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +100,6 @@ def snapshot_of_lock(
         lock=lock,
         version="" if definition is None else definition.version,
     )
-
-
-def stored_lock(image: Image) -> Lock | None:
-    """The lock that `image` was built from; None when it names none, or its source does not have it in order."""
-    digest = image.manifest.annotations.get(LOCK_DIGEST)
-    if digest is None:
-        return None
-    try:
-        with verified(image.source.open_blob(check_digest(digest)), digest, None, f"lock {digest}") as file:
-            data = file.read(_LARGEST_LOCK + 1)
-        return parse_lock(data.decode(), f"lock {digest}") if len(data) <= _LARGEST_LOCK else None
-    except (FormationError, UnicodeDecodeError):
-        return None
 
 
 def _installed(facts: Facts, architecture: str, lock: Lock | None) -> tuple[PackageState, ...]:

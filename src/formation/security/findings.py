@@ -16,8 +16,6 @@ Kind = Literal["base", "service"]
 """What an image is for: to build others on, or to run."""
 
 Profile = Literal["base", "service", "strict"]
-
-PROFILES: tuple[Profile, ...] = get_args(Profile)
 """`base` and `service` are what every image of that kind should keep. `strict` is what the images of Formation keep:
 nothing is allowed because a distribution has it by default."""
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
+from formation.contract.from_definition import lineage_of
 from formation.debian.archive import Archive
 from formation.definition.audit_exceptions import AuditException
 from formation.definition.problems import joined_error, nearest
@@ -34,10 +35,7 @@ def exceptions_by(definition: Definition | ServiceDefinition, variant: str) -> t
     """What `definition` accepts in its image. Raises UsageError for a variant that a base does not have."""
     if isinstance(definition, ServiceDefinition):
         return definition.exceptions
-    names = [each.name for each in definition.variants]
-    if variant not in names:
-        raise UsageError(f"{definition.shown_path} has no variant {variant!r}", hint=f"it has: {', '.join(names)}")
-    return tuple(exception for each in definition.lineage(variant) for exception in each.exceptions)
+    return tuple(exception for each in lineage_of(definition, variant) for exception in each.exceptions)
 
 
 def kind_by(definitions: Sequence[Definition | ServiceDefinition]) -> Kind:

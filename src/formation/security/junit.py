@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from xml.etree import ElementTree
 
+from formation.sarif import printable
 from formation.security.audit import Report
 from formation.security.findings import Check, Finding, Severity, is_as_bad
 from formation.security.registry import CHECKS
-from formation.security.sarif import printable
 
 _NO_XML = dict.fromkeys((0xFFFE, 0xFFFF), "�")
 

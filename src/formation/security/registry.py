@@ -27,8 +27,3 @@ CHECKS: Final[tuple[Check, ...]] = tuple(
     sorted((check for family in _FAMILIES for check in family.CHECKS), key=lambda check: check.number)
 )
 """By number."""
-
-
-def check_named(name: str) -> Check | None:
-    """The check with the id `name`; None when there is none."""
-    return next((check for check in CHECKS if check.id == name), None)

@@ -1,23 +1,20 @@
-"""An audit as SARIF 2.1.0, which code scanning services read (OASIS, sarif-v2.1.0)."""
+"""An audit as SARIF."""
 
-import re
 from typing import Any, Final
-from urllib.parse import quote
 
 from formation import __version__
-from formation.digest import sha256
-from formation.entry import encode_path
+from formation.digest import hexadecimal, sha256
 from formation.files import json_text
+from formation.sarif import Level, printable, sarif_file, sarif_log, sarif_result, sarif_rule
 from formation.security.audit import Report
 from formation.security.exceptions import Excepted
 from formation.security.findings import Check, Finding, Severity
 from formation.security.registry import CHECKS
 
-SCHEMA: Final = "https://json.schemastore.org/sarif-2.1.0.json"
 ROOT: Final = "IMAGE"
 """The name that stands for the root of the image in the addresses of files."""
 
-_LEVELS: Final[dict[Severity, str]] = {
+_LEVELS: Final[dict[Severity, Level]] = {
     "critical": "error",
     "high": "error",
     "medium": "warning",
@@ -26,7 +23,6 @@ _LEVELS: Final[dict[Severity, str]] = {
 }
 _SCORES: Final[dict[Severity, str]] = {"critical": "9.5", "high": "8.0", "medium": "5.5", "low": "3.0", "info": "0.5"}
 """For GitHub's property security-severity, which has CVSS's scale."""
-_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 def sarif_text(name: str, report: Report, documentation: str) -> str:
@@ -63,22 +59,13 @@ def sarif_text(name: str, report: Report, documentation: str) -> str:
             "kind": report.kind,
         },
     }
-    return json_text({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]})
-
-
-def printable(text: str) -> str:
-    """`text` without what neither JSON nor XML in UTF-8 can have."""
-    return _UNPRINTABLE.sub("�", text)
+    return json_text(sarif_log(run))
 
 
 def _rule(check: Check, documentation: str) -> dict[str, Any]:
     return {
-        "id": check.id,
-        "shortDescription": {"text": check.title},
-        "fullDescription": {"text": check.why},
-        "help": {"text": check.fix},
+        **sarif_rule(check.id, check.title, check.why, check.fix, _LEVELS[check.severity]),
         "helpUri": f"{documentation}#{check.id}",
-        "defaultConfiguration": {"level": _LEVELS[check.severity]},
         "properties": {
             "tags": ["security", "container"],
             "source": check.source,
@@ -90,13 +77,10 @@ def _rule(check: Check, documentation: str) -> dict[str, Any]:
 def _result(finding: Finding, image: str) -> dict[str, Any]:
     # Without the layer: a finding stays the same one when the image is built again.
     identity = "\0".join((finding.check.id, finding.path, finding.message)).encode("utf-8", "surrogatepass")
+    check, text = finding.check, f"{finding.message}. {finding.check.fix}"
     return {
-        "ruleId": finding.check.id,
-        "ruleIndex": CHECKS.index(finding.check),
-        "level": _LEVELS[finding.severity],
-        "message": {"text": f"{printable(finding.message)}. {finding.check.fix}"},
-        "locations": [_location(finding, image)],
-        "partialFingerprints": {"formation/v1": sha256(identity).removeprefix("sha256:")},
+        **sarif_result(check.id, CHECKS.index(check), _LEVELS[finding.severity], text, _location(finding, image)),
+        "partialFingerprints": {"formation/v1": hexadecimal(sha256(identity))},
         "properties": {"severity": finding.severity, "security-severity": _SCORES[finding.severity]},
     }
 
@@ -104,7 +88,7 @@ def _result(finding: Finding, image: str) -> dict[str, Any]:
 def _location(finding: Finding, image: str) -> dict[str, Any]:
     # Services show no result without a file; what is about none is about the image's own configuration.
     path = finding.path.lstrip("/") or "config.json"
-    physical: dict[str, Any] = {"artifactLocation": {"uri": quote(encode_path(path)), "uriBaseId": ROOT}}
+    physical: dict[str, Any] = {"artifactLocation": {**sarif_file(path), "uriBaseId": ROOT}}
     if finding.line:
         physical["region"] = {"startLine": finding.line}
     logical = {"name": finding.digest or image, "kind": "layer" if finding.digest else "image"}

@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 
-from formation.contents.filesystem import Filesystem, Node
+from formation.contents.filesystem import Filesystem
 from formation.contents.layer import LayerEntry
+from formation.contents.merge import Node
 from formation.contract.base_layers import base_of
 from formation.contract.facts import Facts
 from formation.oci.annotations import LOCK_DIGEST
@@ -78,14 +80,13 @@ class Subject:
         return self.facts.files
 
     @cached_property
-    def user_names(self) -> Mapping[int, str]:
-        """Uid → name; of several the first, as getpwuid(3) has it."""
-        return {user.uid: user.name for user in reversed(self.facts.users)}
-
-    @cached_property
-    def group_names(self) -> Mapping[int, str]:
-        """Gid → name; of several the first."""
-        return {group.gid: group.name for group in reversed(self.facts.groups)}
+    def created(self) -> int | None:
+        """When the image says that it was made, in seconds since 1970; None when it says no time."""
+        try:
+            moment = datetime.fromisoformat(self.facts.image.config.created or "")
+        except ValueError:
+            return None
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
     @cached_property
     def installed(self) -> Mapping[str, str]:

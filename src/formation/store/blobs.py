@@ -1,7 +1,6 @@
 """The store's blobs: layers, configs, manifests and locks, named by their digest."""
 
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -75,7 +74,8 @@ def add_image(store: Store, image: Image) -> Descriptor:
                 open_verified(image.source, descriptor, "layer") as stream,
                 atomic_file(store.blob(descriptor.digest)) as file,
             ):
-                shutil.copyfileobj(stream, file, CHUNK)
+                while chunk := stream.read(CHUNK):
+                    file.write(chunk)
     add_bytes(store, image.config_bytes)
     add_bytes(store, image.manifest_bytes)
     return image.descriptor

@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import secrets
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -96,7 +95,7 @@ def remove_tree(path: Path) -> None:
 def _claim(directory: Path) -> tuple[Path, int]:
     """A fresh name in `directory`, and a descriptor that holds the lock of it."""
     while True:
-        path = directory / secrets.token_hex(8)
+        path = directory / os.urandom(8).hex()
         lock = path.with_suffix(".lock")
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         # Between open and flock another process may have taken the file for an abandoned one, and removed it.

@@ -4,16 +4,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from formation.engines.engine import Engine
-from formation.engines.save import save
 from formation.errors import UsageError
-from formation.oci.archive_reader import read_docker_archive, read_oci_archive
 from formation.oci.descriptor import Platform
 from formation.oci.image import Image
-from formation.oci.layout import open_layout
 from formation.oci.name import ImageName, Transport
 from formation.store.images import open_stored
-from formation.store.locking import in_use, work_directory
+from formation.store.locking import in_use
 from formation.store.store import Store
 
 
@@ -27,21 +23,15 @@ def open_image(
     store for so long, by the docker client, which runs in `environment`. Raises FormationError when it is not there,
     IntegrityError and MalformedError when it is broken, UsageError for a registry: `registry.open_image` opens those.
     """
-    path = None if name.path is None else directory / name.path
-    if name.transport is Transport.LAYOUT and path is not None:
-        yield open_layout(path).image(name.tag, platform)
-    elif name.transport is Transport.LAYOUT_ARCHIVE and path is not None:
-        yield read_oci_archive(path, name.tag, platform)
-    elif name.transport is Transport.DOCKER_ARCHIVE and path is not None:
-        yield read_docker_archive(path, name.reference)
-    elif name.transport is Transport.DOCKER_DAEMON and name.reference is not None:
-        with work_directory(store) as work:
-            archive = work / "image.tar"
-            save(Engine("docker", environment), name.reference, archive)
-            yield read_docker_archive(archive)
-    elif name.transport is Transport.REGISTRY:
+    if name.transport is Transport.REGISTRY:
         raise UsageError(f"{name} is in a registry, and has to be here first", hint=f"formation pull {name}")
-    else:
+    if name.transport is Transport.STORE:
         assert name.reference is not None
         with in_use(store):
             yield open_stored(store, name.reference, platform)
+        return
+    # Not at the top: the readers of archives and what runs engines take longer to import than a stored image to open.
+    from formation.store.open_outside import open_outside
+
+    with open_outside(name, store, directory=directory, environment=environment, platform=platform) as image:
+        yield image

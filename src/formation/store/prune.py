@@ -17,7 +17,7 @@ from formation.oci.media_types import INDEXES
 from formation.store.blobs import StoreBlobs
 from formation.store.images import list_images
 from formation.store.locking import RemoveTree, alone
-from formation.store.store import Store
+from formation.store.store import GONE, Store
 
 KINDS = (
     "downloads",
@@ -35,8 +35,6 @@ KINDS = (
 """The kinds of entries, in the order in which a build makes them."""
 
 _DAY = 86_400
-GONE = ".gone-"
-"""How an entry's name begins while it is removed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,9 @@ from typing import Self
 
 from formation.errors import UsageError
 
+GONE = ".gone-"
+"""How an entry's name begins while it is removed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Store:

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from formation.files import json_bytes, write_bytes
 from formation.store.locking import alone
-from formation.store.prune import GONE
-from formation.store.store import Store
+from formation.store.store import GONE, Store
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SETTLED = 60

@@ -1,7 +1,7 @@
 """apt's record of what nobody asked for."""
 
 from formation.build.automatic import automatic_packages
-from formation.debian.package import PackageRequest
+from formation.debian.request import PackageRequest
 from formation.definition.values import ImageConfig, Variant
 from formation.lock.model import LockedPackage
 

@@ -3,7 +3,8 @@
 import pytest
 
 from elves import elf_bytes
-from formation.build.base_files import BaseFiles, facts_for_lock, needs_files, read_base
+from formation.build.base_facts import facts_for_lock, needs_files
+from formation.build.base_files import BaseFiles, read_base
 from formation.build.service_tree import found
 from formation.errors import IntegrityError
 from formation.oci.annotations import LOCK_DIGEST

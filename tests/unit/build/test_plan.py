@@ -15,7 +15,8 @@ from formation.definition.load import load_definition
 from formation.definition.values import Definition
 from formation.digest import sha256
 from formation.errors import FormationError, UsageError
-from formation.install.job import BuiltLayer, BuiltVariant
+from formation.install.built_layer import BuiltLayer
+from formation.install.job import BuiltVariant
 from formation.lock.model import Lock, LockedPackage
 from formation.oci.annotations import LAYER_KIND, LAYER_PACKAGES, LOCK_DIGEST
 from formation.oci.image import read_image

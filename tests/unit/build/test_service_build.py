@@ -1,5 +1,7 @@
 """A service without packages, from its plan to its image: no installer, no network."""
 
+import subprocess
+import sys
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -73,7 +75,7 @@ class Bench:
 
     def build(self, body: str) -> BuiltImage:
         with Downloader(progress=Silent(), offline=True) as downloader:
-            tools = Tools(no_installer, downloader, Silent(), 1, True)
+            tools = Tools(no_installer, lambda: downloader, Silent(), 1, True)
             return build_service(self.plan(body), self.store, tools, self.origin)
 
     def layer(self, body: str) -> dict[str, tuple[str, int, int, int, str]]:
@@ -182,7 +184,7 @@ def test_a_file_that_changes_after_the_plan_leaves_no_image_and_no_layer(bench: 
     source.write_text("changed")
     blobs = set(bench.store.blobs.iterdir())
     with Downloader(progress=Silent(), offline=True) as downloader:
-        tools = Tools(no_installer, downloader, Silent(), 1, True)
+        tools = Tools(no_installer, lambda: downloader, Silent(), 1, True)
         with pytest.raises(FormationError, match="was changed while the image was built"):
             build_service(plan, bench.store, tools, bench.origin)
     assert set(bench.store.blobs.iterdir()) == blobs
@@ -193,3 +195,31 @@ def test_account_files_that_are_too_large_to_be_kept_are_not_taken_for_empty(ben
     merged = filesystem(scan_image(image_of_layers([directory("etc"), large]), None, workers=1).layers)
     with pytest.raises(FormationError, match="/etc/passwd of the base is too large"):
         FactsView(merged).read("etc/passwd")
+
+
+ONLY_NEW_PACKAGES = (
+    "concurrent",
+    "formation.debian.deb",
+    "formation.install.installer",
+    "formation.install.job",
+    "formation.network",
+    "logging",
+    "multiprocessing",
+    "pickle",
+    "pydantic",
+    "random",
+    "tarfile",
+    "tempfile",
+    "urllib3",
+    "yaml",
+)
+"""What downloading, installing, reading archives and checking a definition needs, and a new program does not."""
+
+
+def test_a_new_program_alone_imports_nothing_that_only_new_packages_need() -> None:
+    code = (
+        "import sys; from formation.build import recall, remembered, service_build, service_means, watched;"
+        "print(*sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert set(ONLY_NEW_PACKAGES) & set(ended.stdout.split()) == set()

@@ -6,7 +6,8 @@ import pytest
 
 from debs import file, hard_link, make_deb, symlink
 from elves import elf_bytes
-from formation.build.service_tree import Listed, Node, collected_nodes, found, over, package_nodes, placed, resolved
+from formation.build.package_tree import package_nodes
+from formation.build.service_tree import Listed, Node, collected_nodes, found, over, placed, resolved
 from formation.definition.service_values import CollectedFile, Kind
 from formation.errors import FormationError
 from services import MERGED, node, tree

@@ -39,6 +39,14 @@ def test_the_text_tells_what_changed_under_a_heading_for_each_kind(with_layouts)
     assert "\x1b" not in result.stdout
 
 
+def test_layers_that_stay_are_counted_of_those_of_the_new_image(with_layouts):
+    directory = with_layouts.directory
+    write_layout(directory / "a", sound_image([file("etc/a", b"a")]), None)
+    write_layout(directory / "b", sound_image([file("etc/b", b"b")]), None)
+    (line,) = (line for line in with_layouts("diff", "oci:a", "oci:b").stdout.splitlines() if "the same: " in line)
+    assert line.strip().startswith("the same: 1 of 2, ")
+
+
 def test_an_image_has_no_difference_from_itself(with_layouts):
     assert with_layouts("diff", "oci:old", "oci:old").stdout.splitlines()[-1] == "no difference"
     assert "No difference." in with_layouts("diff", "oci:old", "oci:old", "--markdown").stdout

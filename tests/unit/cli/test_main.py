@@ -216,6 +216,32 @@ def test_the_start_imports_nothing_heavy():
     assert {name for name in HEAVY if name in result.stderr.split()} == set()
 
 
+def test_a_command_imports_no_other_command():
+    code = "import sys; from formation.cli.main import main; main(['schema']); print(*sys.modules, file=sys.stderr)"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    commands = {name for name in COMMANDS if f"formation.cli.{name}" in result.stderr.split()}
+    assert commands == {"schema"}
+
+
+@pytest.mark.parametrize("before", [["--store", "build"], ["--store=build"], ["-q", "--store", "lock", "--quiet"]])
+def test_the_store_may_be_called_like_a_command(formation, before):
+    result = formation(*before, "cache", "--json")
+    assert (result.code, result.stderr) == (0, "")
+
+
+def test_a_command_that_is_none_is_told_from_all_that_there_are(formation):
+    assert formation("-q", "--store", "build", "zzz").stderr.splitlines()[1] == f"hint: there is: {', '.join(COMMANDS)}"
+
+
+def test_cycles_of_objects_are_looked_for_seldom_and_not_at_the_end():
+    code = (
+        "import gc, sys; from formation.cli.main import main; main(['--version']);"
+        "print(gc.get_threshold()[0] > 10_000, gc.get_freeze_count() > 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines()[1:] == ["True True"]
+
+
 def test_errors_are_coloured_on_a_terminal(formation):
     from formation.cli.context import Context
     from formation.cli.main import run

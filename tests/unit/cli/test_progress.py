@@ -6,7 +6,7 @@ import pytest
 
 from formation.cli.progress_terminal import Display, Lines, open_progress
 from formation.cli.text import size_text, table
-from formation.progress import Silent
+from formation.progress import Silent, counted
 
 
 def ticking():
@@ -107,3 +107,7 @@ def test_sizes_have_the_unit_that_fits(size, text):
 def test_a_table_aligns_its_columns_and_has_no_trailing_spaces():
     text = table(("NAME", "SIZE"), [("a", "1"), ("longer\x1b", "1000")], right=frozenset({1}))
     assert text == "NAME     SIZE\na           1\nlonger�  1000\n"
+
+
+def test_one_thing_is_told_in_the_singular():
+    assert [counted(number, "suite") for number in (0, 1, 2)] == ["0 suites", "1 suite", "2 suites"]

@@ -6,7 +6,9 @@ from dataclasses import replace
 import pytest
 
 from fake_registry import FakeRegistry
+from formation.cli.release_build import looked_at
 from formation.definition.load import load_definition
+from formation.errors import UsageError
 from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock, LockedPackage, LockedSuite
 from formation.oci.layout import write_layout
@@ -214,3 +216,12 @@ def test_what_cannot_be_meant_is_refused(release, words, message):
     lock(release, libc6="2.41-12", tool="1.0-1")
     result = release("release", *words)
     assert (result.code, message in result.stderr) == (2, True)
+
+
+def test_a_platform_is_an_architecture_of_the_definition_by_its_other_name(release):
+    path = release.directory / "formation.yaml"
+    path.write_text(DEFINITION.replace("[amd64]", "[s390x, i386, armhf]"))
+    definition = load_definition(path)
+    assert [looked_at(definition, f"linux/{name}") for name in ("s390x", "386", "arm/v7")] == ["s390x", "i386", "armhf"]
+    with pytest.raises(UsageError, match="is not for linux/amd64"):
+        looked_at(definition, "linux/amd64")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from elves import ARM64, RELOCATABLE, elf_bytes
 from formation.contents.elf import Held, parse_elf
+from hostile import hostile
 
 
 def test_a_program_says_what_it_needs():
@@ -20,6 +21,12 @@ def test_a_program_says_what_it_needs():
     assert elf.needed == ("libc.so.6", "libz.so.1")
     assert elf.requires == (("libc.so.6", ("GLIBC_2.34", "GLIBC_2.38")),)
     assert elf.pie and elf.dynamic
+
+
+def test_a_version_that_is_needed_weakly_may_be_missing():
+    requires = {"libc.so.6": ("GLIBC_2.34", "GLIBC_9.9"), "libz.so.1": ("Z_9",)}
+    elf = parse_elf(Held(elf_bytes(needed=("libc.so.6",), requires=requires, weak=("GLIBC_9.9", "Z_9"))))
+    assert elf.requires == (("libc.so.6", ("GLIBC_2.34",)), ("libz.so.1", ()))
 
 
 def test_a_library_says_what_it_offers():
@@ -58,6 +65,7 @@ def test_what_was_not_kept_is_said_to_be_missing():
     assert elf.needed == () and "cannot be read" in elf.problem
 
 
+@hostile
 @given(st.data())
 def test_no_damage_makes_the_parser_raise(data: st.DataObject):
     content = bytearray(
@@ -72,6 +80,7 @@ def test_no_damage_makes_the_parser_raise(data: st.DataObject):
     parse_elf(Held(bytes(content)[: data.draw(st.integers(4, len(content)))]))
 
 
+@hostile
 @given(st.binary(max_size=300))
 def test_no_bytes_make_the_parser_raise(data: bytes):
     parse_elf(Held(b"\x7fELF" + data))

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formation.contents import filesystem as module
+from formation.contents import merge
 from formation.contents.filesystem import Filesystem, filesystem
+from hostile import hostile
 from layer_tars import Member, contents_of, directory, file, hardlink, symlink
 
 
@@ -28,6 +29,17 @@ def test_upper_layers_add_replace_and_remove():
     assert tree(files) == {"etc": "directory", "etc/a": "file", "new": "file"}
     assert (files.get("etc/a").entry.size, files.layer_of("etc/a"), files.layer_of("etc")) == (2, 1, 1)
     assert files.problems == ()
+
+
+def test_layers_on_top_give_another_file_system_and_leave_this_one_as_it_is():
+    first = [directory("etc"), file("etc/a", b"1"), file("etc/b", b"1"), symlink("lib", "usr/lib")]
+    second = [file("etc/.wh.b"), file("etc/a", b"22"), file("lib/x"), file(".wh.none")]
+    layers = contents_of(first, second).layers
+    below = filesystem(layers[:1])
+    before = dict(below), below.problems, below.children("etc")
+    whole, at_once = below.with_layers(layers[1:]), filesystem(layers)
+    assert (dict(whole), whole.problems) == (dict(at_once), at_once.problems)
+    assert (dict(below), below.problems, below.children("etc")) == before
 
 
 def test_an_opaque_directory_hides_what_is_below_and_not_what_is_beside_it():
@@ -113,7 +125,7 @@ def test_paths_are_sorted_with_a_directory_before_what_is_in_it():
 def test_very_deep_paths_and_very_many_missing_directories_are_left_out(monkeypatch: pytest.MonkeyPatch):
     files = merged([file("/".join("d" * 300))])
     assert [problem.kind for problem in files.problems] == ["limit"]
-    monkeypatch.setattr(module, "_MOST_IMPLIED", 3)
+    monkeypatch.setattr(merge, "_MOST_IMPLIED", 3)
     files = merged([file("a/b/x"), file("c/d/x"), file("a/b/y")])
     assert "a/b/x" in files and "c/d/x" not in files and "a/b/y" in files
 
@@ -192,6 +204,7 @@ def test_layers_merge_as_an_engine_unpacks_them(tmp_path_factory: pytest.TempPat
     shutil.rmtree(root)
 
 
+@hostile
 @given(
     st.lists(st.tuples(_PATHS, st.lists(st.sampled_from(["a", "b", "..", ".", "/", "c"]), min_size=1).map("/".join)))
 )

@@ -16,6 +16,7 @@ from formation.entry import Entry
 from formation.errors import FormationError
 from formation.oci.image import Image, image_of
 from formation.oci.rules import broken_rules
+from hostile import hostile
 from layer_tars import directory, file, hardlink, image_of_layers, symlink
 from sound_image import EXECUTION, LIBC, STATUS, TOOL, TRIPLET, changed, ids, sound_image, sound_members, verified
 
@@ -207,6 +208,13 @@ def test_file_checks_of_a_definition_are_looked_at(check, id_):
     assert all(finding.place == "f.yaml:2" for finding in findings)
 
 
+def test_of_two_users_with_one_name_the_first_counts_as_in_a_container():
+    twice = b"root:x:0:0:root:/root:/bin/sh\nroot:x:5:5::/:/bin/sh\n"
+    override = changed("var/lib/dpkg/statoverride", b"root root 755 /app\n")
+    check = checks(file_check("/etc/tool.conf", owner="root"))
+    assert ids(verified(sound_image([changed("etc/passwd", twice), override]), checks=check).findings) == []
+
+
 def test_metadata_checks_match_whole_values():
     sound = checks(environment=(("LANG", "C.*"),), labels=(("org.opencontainers.image.version", r"1\.\d+\.0"),))
     assert verified(sound_image(), checks=sound).findings == ()
@@ -266,6 +274,7 @@ _KNOWN = (b"/usr/bin/tool\n", b"root:x:0:0::/:/\n", b"Package: x\n", b"\n", b"\x
 _SOME = st.sampled_from([*_KNOWN, b"path-exclude=/[\n", LIBC[:80], b"a b 755 /x\n"]) | st.binary(max_size=20)
 
 
+@hostile
 @given(st.lists(st.tuples(st.sampled_from(PLACES), st.lists(_SOME, max_size=6).map(b"".join)), max_size=4))
 def test_no_content_of_an_image_makes_verifying_raise(files):
     report = verified(sound_image([file(path, content) for path, content in dict(files).items()]))

@@ -12,7 +12,7 @@ from formation.debian.contents_index import packages_having, search_contents
 from formation.errors import IntegrityError, MalformedError, UnreachableError
 from formation.network import Downloader
 from formation.progress import Silent
-from signed_archive import clear_signed, date, new_key, release_text, ring
+from signed_archive import clear_signed, date, detached_signature, new_key, release_text, ring
 
 NOW = 1_800_000_000
 CONTENTS = b"""\
@@ -75,14 +75,20 @@ def ask(tmp_path: Path):
     key = new_key()
     suite = tmp_path / "served" / "dists" / "stable"
 
-    def ask(names, *, contents: bytes | None = CONTENTS, given: bytes | None = None, age: int = HOUR):
+    def ask(
+        names, *, contents: bytes | None = CONTENTS, given: bytes | None = None, age: int = HOUR, inline: bool = True
+    ):
         files = {} if contents is None else {"main/Contents-amd64.gz": gzip.compress(contents, mtime=0)}
         release = release_text(
             files, Suite="stable", Codename="stable", Date=date(NOW - age), Valid_Until=date(NOW - age + 24 * HOUR),
             Architectures="amd64", Components="main",
         )  # fmt: skip
         (suite / "main").mkdir(parents=True, exist_ok=True)
-        (suite / "InRelease").write_bytes(clear_signed(key, release))
+        if inline:
+            (suite / "InRelease").write_bytes(clear_signed(key, release))
+        else:
+            (suite / "Release").write_bytes(release)
+            (suite / "Release.gpg").write_bytes(detached_signature(key, release))
         for path, data in files.items():
             (suite / path).write_bytes(given or data)
         with served(tmp_path / "served") as url, Downloader(progress=Silent(), tries=1) as downloader:
@@ -97,6 +103,10 @@ def test_the_index_of_a_suite_is_verified_and_kept(ask: Callable, tmp_path):
     assert ask(["libnew.so.1"]) == {"libnew.so.1": ("libnew1",)}
     (tmp_path / "served" / "dists" / "stable" / "main" / "Contents-amd64.gz").unlink()
     assert len(list((tmp_path / "cache").glob("*.contents.gz"))) == 1
+
+
+def test_an_archive_that_signs_its_release_beside_it_is_asked_as_well(ask: Callable):
+    assert ask(["libnew.so.1"], inline=False) == {"libnew.so.1": ("libnew1",)}
 
 
 def test_an_index_that_is_not_the_signed_one_is_refused(ask: Callable):

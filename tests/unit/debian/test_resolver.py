@@ -5,7 +5,8 @@ import random
 import pytest
 
 from formation.debian.index import parse_packages
-from formation.debian.package import BinaryPackage, PackageRequest
+from formation.debian.package import BinaryPackage
+from formation.debian.request import PackageRequest
 from formation.debian.resolver import Resolution, resolve
 from formation.debian.universe import Universe
 from formation.errors import UnresolvableError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from formation.debian.package import PackageRequest
+from formation.debian.request import PackageRequest
 from formation.definition.hardening import AS_PACKAGED, Hardening
 from formation.definition.load import load_definition
 from formation.definition.values import Definition, Directory, File, Group, User

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from formation.build.remembered import remembered_service
+from formation.build.remembered import is_new_with_packages, remembered_service
 from formation.definition import load
 from formation.definition.load import load_service
 from formation.definition.record import decode, encode
@@ -103,3 +103,14 @@ def test_a_damaged_record_is_made_again(tmp_path: Path) -> None:
     record.write_bytes(b"{")
     assert remembered_service(tmp_path / "service", store) == service
     assert decode(record.read_bytes()) == service
+
+
+def test_a_definition_is_new_until_it_was_read_and_only_packages_make_it_worth_an_early_start(tmp_path: Path):
+    store = Store(tmp_path / "store")
+    plain, with_packages = tmp_path / "plain", tmp_path / "with-packages"
+    service_in(plain)
+    service_in(with_packages, "packages: [curl]\n")
+    assert (is_new_with_packages(plain, store), is_new_with_packages(with_packages, store)) == (False, True)
+    remembered_service(with_packages, store)
+    assert not is_new_with_packages(with_packages, store)
+    assert not is_new_with_packages(tmp_path / "none", store)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from formation.debian.package import PackageRequest
+from formation.debian.request import PackageRequest
 from formation.definition.base_accounts import check_base_accounts
 from formation.definition.load import load_any, load_definition, load_service
 from formation.definition.service_grammar import duration, duration_text
@@ -40,6 +40,16 @@ def test_what_is_not_said_is_the_bases_or_a_sensible_default(load: Load):
         "org.opencontainers.image.version": "1.2.3",
     }
     assert service.short_name == "form-dns"
+
+
+def test_users_groups_and_directories_know_their_lines(load: Load, tmp_path: Path):
+    service = load(
+        "groups: [{name: ops}]\nusers:\n  - {name: a, uid: 990}\n  - {name: b}\ndirectories: [{path: /srv/a}]\n"
+    )
+    lines = {each.name: each.place.rpartition(":")[2] for each in (*service.groups, *service.users)}
+    assert lines == {"ops": "5", "a": "7", "b": "8"}
+    assert [each.place for each in service.groups] == [f"{tmp_path}/formation.yaml:{line}" for line in (7, 5, 8)]
+    assert [each.place for each in service.directories] == [f"{tmp_path}/formation.yaml:9"]
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,19 @@ def test_a_byte_order_mark_is_passed_over():
     assert read_source("test.yaml", b"\xef\xbb\xbfkind: base\n").data == {"kind": "base"}
 
 
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [(0x0, 0x8), (0xB, 0xC), (0xE, 0x1F), (0x7F, 0x84), (0x86, 0x9F), (0xFEFF, 0xFEFF), (0xFFFE, 0xFFFF)],
+)
+def test_exactly_the_characters_that_yaml_has_may_appear(first: int, last: int):
+    for number in {first, last}:
+        with pytest.raises(DefinitionError, match=rf"yaml:1:4: the character U\+{number:04X} may not appear in YAML"):
+            data(f"a: {chr(number)}")
+    for number in {first - 1, last + 1} - {-1}:
+        # At the end, because some of these are line breaks.
+        assert data(f"a: b{chr(number)}")
+
+
 def test_a_file_over_the_limit_is_refused():
     with pytest.raises(DefinitionError, match=r"test\.yaml:1:1: the file is larger than 1 MiB"):
         read_source("test.yaml", b"#" * (LIMIT + 1))

@@ -12,7 +12,7 @@ import pytest
 import zstandard
 
 from debs import directory, file, hard_link, make_deb, symlink
-from formation.debian.database import INFO
+from formation.debian.administration import INFO
 from formation.digest import sha256_file
 from formation.errors import FormationError, IntegrityError, MalformedError
 from formation.install import segment as segment_module

@@ -8,12 +8,13 @@ from formation.contract.facts import facts_of
 from formation.digest import sha256
 from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock, LockedPackage, LockedSuite
+from formation.lock.stored import stored_lock
 from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.config import Execution
 from formation.release.changes import Change
 from formation.release.difference import Difference, compare, compare_elsewhere
 from formation.release.levels import Level, judge, level_of
-from formation.release.snapshot import Snapshot, snapshot_of_image, stored_lock
+from formation.release.snapshot import Snapshot, snapshot_of_image
 from layer_tars import Member, directory, file, symlink
 from sound_image import STATUS, TOOL, TRIPLET, sound_image
 

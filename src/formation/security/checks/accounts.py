@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from formation.contents.accounts import parse_group, parse_passwd, parse_shadow
+from formation.contents.accounts import parse_passwd, parse_shadow
+from formation.entry import decode_path
 from formation.security.findings import Check, Hit
 from formation.security.subject import Subject
 
@@ -52,7 +53,7 @@ def _accounts(subject: Subject, path: str) -> Iterator[tuple[int, str, str]]:
             yield from ((layer, user.name, user.password) for user in parse_passwd(data)[0])
         else:
             # gshadow has four fields as group does; its third has administrators where group has a number.
-            rows = (line.split(":") for line in data.decode("utf-8", "surrogateescape").split("\n", 100_000))
+            rows = (line.split(":") for line in decode_path(data).split("\n", 100_000))
             yield from ((layer, row[0], row[1]) for row in rows if len(row) == 4 and row[0])
 
 
@@ -90,8 +91,8 @@ def _zero(subject: Subject) -> Iterator[Hit]:
 def _consistent(subject: Subject) -> Iterator[Hit]:
     users, groups = subject.facts.users, subject.facts.groups
     parsed = (
-        ("etc/passwd", parse_passwd(subject.files.content("etc/passwd") or b"")[1]),
-        ("etc/group", parse_group(subject.files.content("etc/group") or b"")[1]),
+        ("etc/passwd", subject.files.users()[1]),
+        ("etc/group", subject.files.groups()[1]),
         ("etc/shadow", subject.files.shadow()[1]),
     )
     for path, malformed in parsed:
@@ -108,7 +109,7 @@ def _consistent(subject: Subject) -> Iterator[Hit]:
         yield from (Hit(f"/{path} has the {what} {value!r} more than once", path, layer) for value in _twice(values))
     layer = subject.files.layer_of("etc/passwd")
     for user in users:
-        if user.gid not in subject.group_names:
+        if user.gid not in subject.facts.group_names:
             yield Hit(f"user {user.name!r} has the gid {user.gid}, which no group has", "etc/passwd", layer)
     yield from _shadow_group(subject)
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from formation.contents.image import problems
 from formation.contents.layer import ProblemKind
 from formation.oci.rules import broken_rules
 from formation.oci.validate import validate_metadata
@@ -21,10 +22,9 @@ _PROGRAMS = "usr/bin"
 
 
 def _layers(subject: Subject) -> Iterator[Hit]:
-    for number, layer in enumerate(subject.facts.contents.layers):
-        for problem in layer.problems:
-            what = f"/{problem.path} {problem.text}" if problem.path else f"layer {number}: {problem.text}"
-            yield Hit(what, problem.path, number, severity=_SEVERITIES.get(problem.kind))
+    for number, problem in problems(subject.facts.contents):
+        what = f"/{problem.path} {problem.text}" if problem.path else f"layer {number}: {problem.text}"
+        yield Hit(what, problem.path, number, severity=_SEVERITIES.get(problem.kind))
     for problem in subject.files.problems:
         what, place = f"/{problem.path} {problem.text}", subject.files.layer_of(problem.path)
         yield Hit(what, problem.path, place, severity=_SEVERITIES.get(problem.kind))

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 from formation.entry import decode_path
@@ -65,7 +64,7 @@ def _logs(subject: Subject) -> Iterator[Hit]:
     for layer, entry in subject.traces["log"]:
         if entry.size:
             yield Hit(f"/{entry.path} tells when and how the image was built", entry.path, layer)
-    created = _created(subject)
+    created = subject.created
     if created is None:
         return
     for number, layer_contents in enumerate(subject.facts.contents.layers):
@@ -74,14 +73,6 @@ def _logs(subject: Subject) -> Iterator[Hit]:
             first = newer[0]
             what = f"{len(newer)} entries are newer than the image, /{first.path} first"
             yield Hit(what, first.path, number)
-
-
-def _created(subject: Subject) -> int | None:
-    try:
-        moment = datetime.fromisoformat(subject.facts.image.config.created or "")
-    except ValueError:
-        return None
-    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def _time_zone(subject: Subject) -> Iterator[Hit]:

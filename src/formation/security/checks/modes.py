@@ -40,7 +40,7 @@ def _setuid(subject: Subject) -> Iterator[Hit]:
 
 
 def _owner(subject: Subject, uid: int, gid: int) -> str:
-    return f"{subject.user_names.get(uid, uid)}:{subject.group_names.get(gid, gid)}"
+    return f"{subject.facts.user_names.get(uid, uid)}:{subject.facts.group_names.get(gid, gid)}"
 
 
 def _capabilities(subject: Subject) -> Iterator[Hit]:
@@ -71,9 +71,10 @@ def _unknown_owners(subject: Subject) -> Iterator[Hit]:
     """One hit for each unknown id: a tree that was copied with a stranger's ids has thousands of files."""
     first: dict[tuple[str, int], tuple[str, int]] = {}
     count: dict[tuple[str, int], int] = {}
+    users, groups = subject.facts.user_names, subject.facts.group_names
     for path, node in subject.odd:
         entry = node.entry
-        for kind, number, known in (("uid", entry.uid, subject.user_names), ("gid", entry.gid, subject.group_names)):
+        for kind, number, known in (("uid", entry.uid, users), ("gid", entry.gid, groups)):
             if number and number not in known:
                 first.setdefault((kind, number), (path, node.layer))
                 count[kind, number] = count.get((kind, number), 0) + 1

@@ -56,7 +56,7 @@ def _files(subject: Subject) -> Iterator[Hit]:
 def _config(subject: Subject) -> Iterator[Hit]:
     execution = subject.facts.image.config.execution
     places: tuple[tuple[str, Mapping[str, str]], ...] = (
-        ("the variable", dict(each.partition("=")[::2] for each in execution.environment)),
+        ("the variable", subject.facts.environment),
         ("the label", execution.labels),
         ("the annotation", subject.facts.image.manifest.annotations),
     )

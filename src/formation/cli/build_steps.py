@@ -1,0 +1,87 @@
+"""What the builds of bases and services have in common: the image that is there already, the architecture, the lock."""
+
+from argparse import Namespace
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from formation.build.recall import ask, recall, remember
+from formation.cli.context import Context
+from formation.store.locking import in_use
+
+if TYPE_CHECKING:
+    from formation.build.recall import BuiltImage
+    from formation.definition.service_values import ServiceDefinition
+    from formation.definition.values import Definition
+    from formation.lock.model import Lock
+    from formation.progress import Progress
+
+Read: TypeAlias = tuple[Mapping[Path, str], Mapping[Path, str]]
+"""What a build read besides definition and lock, by path: digests of files, and shapes as `build.recall` knows them."""
+
+
+def recalled_or_made(
+    asked: tuple[Path, str, str | None], context: Context, make: "Callable[[], tuple[BuiltImage, Read | None]]"
+) -> "BuiltImage":
+    """The image as it was, when nothing that it is of has changed; else what `make` gives, remembered.
+
+    `asked` is what `build.recall.ask` takes. What was read is None where nobody can tell whether it changes.
+    """
+    question = ask(*asked)
+    if question is not None:
+        with in_use(context.store):
+            built = recall(context.store, question)
+        if built is not None:
+            return built
+    built, read = make()
+    # Not when somebody edited the definition meanwhile: nobody knows whether before it was read, or after.
+    if question is not None and read is not None and question == ask(*asked):
+        remember(context.store, question, built, *read)
+    return built
+
+
+def choose_architecture(definition: "Definition | ServiceDefinition", arguments: Namespace) -> None:
+    """Makes `arguments.arch` the definition's first when it is None. Raises UsageError for one that it is not for."""
+    if arguments.arch is None:
+        arguments.arch = definition.architectures[0]
+    require_architecture(definition, arguments.arch)
+
+
+def require_architecture(definition: "Definition | ServiceDefinition", architecture: str) -> None:
+    """Raises UsageError for an architecture that the definition is not for."""
+    from formation.errors import UsageError
+
+    known = definition.architectures
+    if architecture not in known:
+        raise UsageError(
+            f"{definition.shown_path} is not for the architecture {architecture!r}",
+            hint=f"it is for: {', '.join(known)}",
+        )
+
+
+def lock_or_new(
+    definition: "Definition | ServiceDefinition",
+    arguments: Namespace,
+    progress: "Progress",
+    make: "Callable[[], Lock]",
+) -> "tuple[Lock, str]":
+    """The lock to build from, and its text: the one that is there, else what `make` gives, which is written.
+
+    It is not written for a --dry-run. Raises UsageError when there is none under --locked or --offline.
+    """
+    from formation.errors import UsageError
+    from formation.files import write_bytes
+    from formation.lock.lockfile import lock_path, lock_text, read_lock
+
+    path = lock_path(definition.path)
+    if path.exists():
+        lock = read_lock(path)
+        return lock, lock_text(lock)
+    if arguments.locked or arguments.offline:
+        raise UsageError(f"there is no lock {path}", hint=f"formation lock {arguments.directory}")
+    lock = make()
+    text = lock_text(lock)
+    if not arguments.dry_run:
+        write_bytes(path, text.encode())
+        progress.note(f"wrote {path}, since there was none; commit it")
+    return lock, text

@@ -1,0 +1,5 @@
+"""Where dpkg keeps its database in a file system: paths relative to the root (dpkg(1), FILES)."""
+
+ADMINISTRATION = "var/lib/dpkg"
+INFO = f"{ADMINISTRATION}/info"
+STATUS = f"{ADMINISTRATION}/status"
