@@ -163,8 +163,14 @@ def definition(debs: dict[str, Path], open_directory: Path, shared_store: Path) 
         text += f"archives: [{{name: own, uri: '{url}', suites: [stable], keys: [./key.asc]}}]\n"
         define(place, text, Formation(), shared_store)
         # Downloads everything while the archive is there.
-        build(place, shared_store, "again", "1")
+        build(place, new_store(open_directory / "odd-store", place, shared_store), "again", "1")
     return place
+
+
+@pytest.fixture(scope="module")
+def store(definition: Path, open_directory: Path) -> Path:
+    """A store of its own, in which others do not miss what `build` takes away."""
+    return open_directory / "odd-store"
 
 
 def build(definition: Path, directory: Path, variant: str, overlay: str) -> Image:
@@ -177,13 +183,11 @@ def build(definition: Path, directory: Path, variant: str, overlay: str) -> Imag
 
 
 @pytest.fixture(scope="module")
-def references(
-    definition: Path, debs: dict[str, Path], open_directory: Path, shared_store: Path
-) -> dict[str, dict[str, Any]]:
+def references(definition: Path, debs: dict[str, Path], open_directory: Path, store: Path) -> dict[str, dict[str, Any]]:
     """Variant → the tree that dpkg itself makes."""
     root = open_directory / "odd-root"
     root.mkdir(mode=0o755)
-    extract(build(definition, shared_store, "runtime", "1"), root)
+    extract(build(definition, store, "runtime", "1"), root)
     for name in ("dev", "proc", "tmp"):
         (root / name).mkdir(exist_ok=True)
     found = {"runtime": directory_tree(root)}
@@ -198,37 +202,37 @@ def references(
 @pytest.mark.parametrize("overlay", ["1", "0"])
 @pytest.mark.parametrize("variant", ["dev", "again"])
 def test_the_tree_is_dpkgs(
-    definition: Path, shared_store: Path, references: dict[str, dict[str, Any]], variant: str, overlay: str
+    definition: Path, store: Path, references: dict[str, dict[str, Any]], variant: str, overlay: str
 ) -> None:
-    ours = image_tree(build(definition, shared_store, variant, overlay))
+    ours = image_tree(build(definition, store, variant, overlay))
     differences = [each for each in compare(references[variant], ours) if COMPARED.fullmatch(each.path)]
     assert not differences, "\n".join(map(str, differences))
     assert lists(ours) == lists(references[variant])
 
 
 def test_an_ordinary_user_gets_the_same_image(
-    definition: Path, shared_store: Path, open_directory: Path, as_user: Formation
+    definition: Path, store: Path, open_directory: Path, as_user: Formation
 ) -> None:
-    store = new_store(open_directory / "odd-user-store", definition, shared_store)
-    for path in (store, *store.rglob("*")):
+    own = new_store(open_directory / "odd-user-store", definition, store)
+    for path in (own, *own.rglob("*")):
         path.chmod(0o777 if path.is_dir() else 0o666)
-    theirs = as_user.build(store, definition, "--variant", "again").data["digest"]
-    ours = build(definition, shared_store, "again", "1")
-    assert layers(store, theirs) == layers(shared_store, ours.descriptor.digest)
+    theirs = as_user.build(own, definition, "--variant", "again").data["digest"]
+    ours = build(definition, store, "again", "1")
+    assert layers(own, theirs) == layers(store, ours.descriptor.digest)
 
 
-def test_a_replaced_file_of_an_essential_package_is_the_others(definition: Path, shared_store: Path) -> None:
-    tree = image_tree(build(definition, shared_store, "runtime", "1"))
+def test_a_replaced_file_of_an_essential_package_is_the_others(definition: Path, store: Path) -> None:
+    tree = image_tree(build(definition, store, "runtime", "1"))
     assert tree["usr/share/odd/essential"].content == b"new"
     assert b"/usr/share/odd/essential\n" not in lists(tree)["essential-old"]
     assert b"/usr/share/odd/essential\n" in lists(tree)["essential-new"]
 
 
 def test_dpkg_finds_nothing_wrong_where_packages_replace_each_other(
-    definition: Path, shared_store: Path, open_directory: Path
+    definition: Path, store: Path, open_directory: Path
 ) -> None:
     root = open_directory / "odd-audited"
     root.mkdir(mode=0o755)
-    extract(build(definition, shared_store, "runtime", "1"), root)
+    extract(build(definition, store, "runtime", "1"), root)
     for question in ("--audit", "--verify"):
         assert subprocess.run(["chroot", root, "dpkg", question], capture_output=True, text=True).stdout == ""
