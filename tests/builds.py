@@ -139,10 +139,10 @@ def new_store(directory: Path, definition: Path, source: Path) -> Path:
     return directory
 
 
-def forget_builds(store: Path) -> None:
-    """Leaves the downloads in a store, and nothing else."""
+def forget_builds(store: Path, *kept: str) -> None:
+    """Leaves the downloads in a store, and what is in the directories `kept`, and nothing else."""
     for path in store.iterdir():
-        if path.name not in ("downloads", "metadata", "lock", "unsynced.json"):
+        if path.name not in ("downloads", "metadata", "lock", "unsynced.json", *kept):
             shutil.rmtree(path)
 
 

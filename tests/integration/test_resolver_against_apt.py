@@ -136,7 +136,7 @@ def sample(indexes: list[PackageIndex], universe: Universe, count: int) -> Itera
     """Requests of one to ten packages; each kind of relation is in its share of them."""
     chance = random.Random(SEED)
     names = sorted({name for index in indexes for name in index.names})
-    virtual = sorted({name for index in indexes for _, name, _ in index.provisions} - set(names))
+    virtual = {name for index in indexes for _, name, _ in index.provisions} - set(names)
     kinds: dict[str, list[str]] = defaultdict(list)
     pullers: dict[str, list[str]] = defaultdict(list)
     for position in chance.sample(range(len(indexes[0])), 6000):
@@ -146,7 +146,7 @@ def sample(indexes: list[PackageIndex], universe: Universe, count: int) -> Itera
             kinds["alternatives"].append(package.name)
         if any(relation.qualifier for group in needed for relation in group):
             kinds["qualifiers"].append(package.name)
-        if any(group[0].name in universe_virtual for group in needed for universe_virtual in (set(virtual),)):
+        if any(group[0].name in virtual for group in needed):
             kinds["needs virtual"].append(package.name)
         if any(relation.version for relation in package.provides):
             kinds["versioned provides"].append(package.name)
@@ -171,7 +171,7 @@ def sample(indexes: list[PackageIndex], universe: Universe, count: int) -> Itera
             case 4:
                 yield [chance.choice(kinds["versioned provides"])]
             case 5:
-                yield [chance.choice([*kinds["needs virtual"], *(name for name in virtual if ":" not in name)])]
+                yield [chance.choice([*kinds["needs virtual"], *sorted(name for name in virtual if ":" not in name)])]
             case 6:
                 yield chance.sample(kinds["conflicts"], 2)
             case 7:
