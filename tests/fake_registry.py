@@ -54,6 +54,8 @@ class _Repository:
     blobs: dict[str, bytes] = field(default_factory=dict)
     manifests: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
+    referrers: dict[str, bytes] | None = None
+    """Digest of a subject → the index of what refers to it; None: the registry cannot list them."""
 
 
 class _Cut(Exception):
@@ -195,7 +197,7 @@ def _handler(registry: FakeRegistry) -> type[BaseHTTPRequestHandler]:
         def _route(self, path: str, query: dict[str, list[str]], body: bytes, seen: Seen) -> None:
             if path == "/v2/":
                 return self._answer(200, b"{}", {"Date": formatdate(usegmt=True)})
-            match = re.fullmatch(r"/v2/(.+)/(blobs/uploads/.*|blobs/.+|manifests/.+|tags/list)", path)
+            match = re.fullmatch(r"/v2/(.+)/(blobs/uploads/.*|blobs/.+|manifests/.+|tags/list|referrers/.+)", path)
             if match is None:
                 return self._error(404, "NAME_UNKNOWN")
             name, rest = match[1], match[2]
@@ -204,6 +206,9 @@ def _handler(registry: FakeRegistry) -> type[BaseHTTPRequestHandler]:
             if rest.startswith("blobs/"):
                 data = registry.repository(name).blobs.get(rest.removeprefix("blobs/"))
                 return self._error(404, "BLOB_UNKNOWN") if data is None else self._blob(data, seen)
+            if rest.startswith("referrers/"):
+                listed = registry.repository(name).referrers
+                return self._error(404, "UNSUPPORTED") if listed is None else self._answer(200, listed[rest[10:]])
             if rest == "tags/list":
                 return self._tags(name, query)
             return self._manifest(name, rest.removeprefix("manifests/"), body, seen)

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 from formation.cli.context import Context
 from formation.cli.image_source import add_image_options, opened_image
 from formation.cli.parser import Parser, Subparsers, add_command
+from formation.cli.registry_options import open_registry
 
 if TYPE_CHECKING:
     from formation.definition.audit_exceptions import AuditException
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
     from formation.oci.image import Image
+    from formation.oci.name import ImageName
+    from formation.progress import Progress
     from formation.security.audit import Report
     from formation.security.findings import Finding
 
@@ -89,7 +92,15 @@ def run(arguments: Namespace, context: Context) -> int:
         if arguments.profile in ("base", "service"):
             kind = arguments.profile
         profile = arguments.profile or kind
-        subject = Subject(facts_of(contents), kind, profile, now=context.now, name=str(name), declared=declared)
+        subject = Subject(
+            facts_of(contents),
+            kind,
+            profile,
+            now=context.now,
+            name=str(name),
+            declared=declared,
+            referrers=_referrers(arguments, context, progress, name, image),
+        )
         report = audit(subject, _exceptions(arguments, definitions, image))
     _write_files(arguments, context, str(name), report)
     if arguments.json:
@@ -97,6 +108,20 @@ def run(arguments: Namespace, context: Context) -> int:
     else:
         _print(context, str(name), report, arguments.fail_on)
     return 1 if report.fails(arguments.fail_on) else 0
+
+
+def _referrers(
+    arguments: Namespace, context: Context, progress: "Progress", name: "ImageName", image: "Image"
+) -> tuple[str, ...] | None:
+    """What a registry has beside the image; None when it is in none."""
+    from formation.oci.name import Transport
+
+    if name.transport is not Transport.REGISTRY or name.reference is None:
+        return None
+    from formation.registry.referrers import artifact_types
+
+    with open_registry(arguments, context, progress) as registry:
+        return artifact_types(name.reference, image.digest, registry)
 
 
 def _definitions(arguments: Namespace, context: Context) -> "list[Definition | ServiceDefinition]":

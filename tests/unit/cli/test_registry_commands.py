@@ -108,3 +108,13 @@ def test_copy_takes_an_image_to_a_registry_and_tags_lists_it(formation, server):
 def test_a_repository_that_is_not_there_has_no_tags(formation, server):
     result = formation("tags", f"{server.host}/a/b", "--plain-http")
     assert (result.code, result.stdout) == (0, f"no tags in {server.host}/a/b\n")
+
+
+def test_audit_asks_the_registry_who_vouches_for_an_image(formation, server):
+    keep(formation, "1.0.0")
+    formation("publish", "formation/base:1.0.0", f"docker://{server.host}/team/base", "--plain-http")
+    audited = formation("audit", f"docker://{server.host}/team/base:1.0.0", "--plain-http", "--json")
+    messages = [each["message"] for each in json.loads(audited.stdout)["findings"] if each["check"] == "attestation"]
+    assert messages == [f"the registry has no {what} of the image" for what in ("SBOM", "provenance", "signature")]
+    here = json.loads(formation("audit", "formation/base:1.0.0", "--json").stdout)
+    assert not any(each["check"] == "attestation" for each in here["findings"])

@@ -293,6 +293,7 @@ FAILING = {
     "attestation": [
         lambda: findings("attestation", options={"referrers": ()}),
         lambda: findings("attestation", options={"referrers": ("application/spdx+json",)}),
+        lambda: findings("attestation", options={"referrers": ("vnd.dev.cosign.artifact.sbom.v1", "in-toto")}),
     ],
     "base-unknown": [
         lambda: findings("base-unknown", labels=labelled(base_digest=None)),
