@@ -5,6 +5,7 @@ ran = start.run("--store", str(store), "build", str(directory), "--json")
 ran.data["digest"]
 """
 
+import contextlib
 import ctypes
 import importlib.metadata
 import json
@@ -210,29 +211,23 @@ def ordinary_user(directory: Path, *, subordinate: bool = True) -> tuple[str, ..
 class Watched:
     """A run whose every process can be found and waited for, also those whose parent has died."""
 
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
+    def __init__(self, process: "subprocess.Popen[str]", others: frozenset[int]) -> None:
+        """`others` are descendants of this process that were there before, such as servers for other tests."""
         self.process = process
         self.stdout = self.stderr = ""
+        self._others = others
 
     @classmethod
     def start(cls, start: Formation, *arguments: str) -> Self:
         """Starts the command. This process becomes the parent of its orphans."""
         libc = ctypes.CDLL(None, use_errno=True)
         assert libc.prctl(_ADOPT, 1, 0, 0, 0) == 0
-        return cls(start.start(*arguments, start_new_session=True))
+        others = frozenset(_descendants(frozenset()))
+        return cls(start.start(*arguments, start_new_session=True), others)
 
     def descendants(self) -> dict[int, str]:
         """Process id → command line of everything that came of the run, the run itself first."""
-        found: dict[int, str] = {}
-        parents = dict(_parents())
-        for process in sorted(parents):
-            line, above = [process], parents[process]
-            while above in parents and above not in (0, 1, os.getpid()):
-                line.append(above)
-                above = parents[above]
-            if above == os.getpid():
-                found[process] = _command(process)
-        return found
+        return _descendants(self._others)
 
     def wait_for(self, whom: str) -> int:
         """The process id of the `installer`, of one of its workers, or of another program, once it is there."""
@@ -256,13 +251,28 @@ class Watched:
         signal.alarm(30)
         try:
             self.stdout, self.stderr = self.process.communicate()
-            while True:
-                os.waitpid(-1, 0)
-        except ChildProcessError:
-            pass
+            while running := self.descendants():
+                for process in running:
+                    # Others wait for those that are not this process's own, which its orphans become.
+                    with contextlib.suppress(ChildProcessError):
+                        os.waitpid(process, 0)
         finally:
             signal.alarm(0)
             signal.signal(signal.SIGALRM, before)
+
+
+def _descendants(others: frozenset[int]) -> dict[int, str]:
+    """Process id → command line of the descendants of this process, without `others` and theirs."""
+    found: dict[int, str] = {}
+    parents = dict(_parents())
+    for process in sorted(parents):
+        line, above = [process], parents[process]
+        while above in parents and above not in (0, 1, os.getpid()):
+            line.append(above)
+            above = parents[above]
+        if above == os.getpid() and others.isdisjoint(line):
+            found[process] = _command(process)
+    return found
 
 
 def _parents() -> Iterator[tuple[int, int]]:
