@@ -5,16 +5,15 @@ from collections.abc import Mapping
 from formation.build.origin import Origin
 from formation.build.service import ServicePlan
 from formation.definition.service_values import ServiceDefinition
+from formation.oci.annotations import BASE_DIGEST, BASE_NAME
 from formation.oci.config import Execution, HealthCheck, History
 from formation.oci.image import Image
 
 _LABELS = "org.opencontainers.image"
-BASE_NAME = f"{_LABELS}.base.name"
-BASE_DIGEST = f"{_LABELS}.base.digest"
 REVISION = f"{_LABELS}.revision"
 SOURCE = f"{_LABELS}.source"
 _ABOUT_ONE_IMAGE = ("title", "description", "version", "revision", "source", "created", "url", "documentation")
-_NOT_INHERITED = frozenset(f"{_LABELS}.{name}" for name in (*_ABOUT_ONE_IMAGE, "ref.name", "base.name", "base.digest"))
+_NOT_INHERITED = frozenset((*(f"{_LABELS}.{name}" for name in (*_ABOUT_ONE_IMAGE, "ref.name")), BASE_NAME, BASE_DIGEST))
 """Labels that tell of the base, and would be wrong of a service."""
 
 

@@ -104,8 +104,9 @@ def _variant_of(other: "Snapshot | None") -> str | None:
     """Which variant a lock is compared with; None when that is a lock too: then all of both."""
     if other is None or other.facts is None:
         return None
+    from formation.oci.platform_index import VERSION
     from formation.registry.tag_plan import parse_version_tag
 
-    version = other.facts.image.config.execution.labels.get("org.opencontainers.image.version", "")
+    version = other.facts.image.config.execution.labels.get(VERSION, "")
     tag = parse_version_tag(version)
     return tag.variant or "runtime" if tag is not None else "runtime"

@@ -7,6 +7,7 @@ from formation.contents.elf import Elf
 from formation.contents.layer import LayerContents
 from formation.contents.merge import Merge, Node, join, resolved
 from formation.contents.packages import InstalledPackage, Listing, installed_packages, listing
+from formation.debian.administration import ADMINISTRATION
 
 
 class Filesystem:
@@ -112,10 +113,10 @@ class _Database:
         self._filesystem = filesystem
 
     def read(self, name: str) -> bytes | None:
-        return self._filesystem.content(f"var/lib/dpkg/{name}")
+        return self._filesystem.content(f"{ADMINISTRATION}/{name}")
 
     def names(self, directory: str) -> tuple[str, ...]:
-        return tuple(path.rpartition("/")[2] for path in self._filesystem.kept_below(f"var/lib/dpkg/{directory}"))
+        return tuple(path.rpartition("/")[2] for path in self._filesystem.kept_below(f"{ADMINISTRATION}/{directory}"))
 
 
 def filesystem(layers: Sequence[LayerContents]) -> Filesystem:

@@ -6,14 +6,12 @@ from dataclasses import dataclass
 from formation.contract.findings import Finding
 from formation.digest import check_digest
 from formation.errors import FormationError, MalformedError
+from formation.oci.annotations import BASE_DIGEST, BASE_NAME
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image, read_image
 from formation.oci.manifest import parse_manifest
 from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
-
-BASE_NAME = "org.opencontainers.image.base.name"
-BASE_DIGEST = "org.opencontainers.image.base.digest"
 
 
 @dataclass(frozen=True, slots=True)

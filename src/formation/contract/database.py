@@ -12,6 +12,7 @@ from formation.contents.filesystem import Filesystem
 from formation.contents.packages import InstalledPackage, Listing
 from formation.contract.facts import Facts
 from formation.contract.findings import Finding
+from formation.debian.administration import ADMINISTRATION, INFO, STATUS
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, parse_diversions
 from formation.debian.statoverrides import FILE as STAT_OVERRIDES
@@ -51,7 +52,7 @@ class _Unpacking:
 def check_database(facts: Facts) -> Iterator[Finding]:
     """What is wrong with the database, and where files are not as it says. Nothing when the image has none."""
     for problem in facts.database_problems:
-        yield Finding("database", "database-damaged", f"dpkg's database: {problem}", path="/var/lib/dpkg")
+        yield Finding("database", "database-damaged", f"dpkg's database: {problem}", path=f"/{ADMINISTRATION}")
     diversions = {each.path: each for each in _diversions(facts.files)}
     unpacking = _Unpacking(facts.files, diversions, _filters(facts.files))
     for package, listing in zip(facts.packages, facts.listings, strict=True):
@@ -67,9 +68,9 @@ def check_database(facts: Facts) -> Iterator[Finding]:
 def _unfinished(package: InstalledPackage) -> Finding:
     if package.status.endswith((" config-files", " not-installed")):
         what = f"{package.name} was removed and left its configuration"
-        return Finding("database", "package-leftover", what, "warning", "/var/lib/dpkg/status")
+        return Finding("database", "package-leftover", what, "warning", f"/{STATUS}")
     what = f"{package} is {package.status or 'without a status'!r}, not 'install ok installed'"
-    return Finding("database", "package-unfinished", what, path="/var/lib/dpkg/status")
+    return Finding("database", "package-unfinished", what, path=f"/{STATUS}")
 
 
 def _limited(findings: Iterator[Finding]) -> Iterator[Finding]:
@@ -84,9 +85,9 @@ def _limited(findings: Iterator[Finding]) -> Iterator[Finding]:
 def _listed(package: InstalledPackage, listing: Listing, unpacking: _Unpacking) -> Iterator[Finding]:
     files = unpacking.files
     if listing.paths is None:
-        path = f"var/lib/dpkg/info/{package.stem}.list"
+        path = f"{INFO}/{package.stem}.list"
         # Packages of distroless images have only their checksums; a list may also be too large to be kept.
-        if "var/lib/dpkg/status" in files and files.find(path) is None:
+        if STATUS in files and files.find(path) is None:
             what = f"dpkg's database does not say which files {package.name} has"
             yield Finding("database", "list-missing", what, path=f"/{path}")
         return
@@ -104,7 +105,7 @@ def _listed(package: InstalledPackage, listing: Listing, unpacking: _Unpacking) 
 def _sums(package: InstalledPackage, listing: Listing, unpacking: _Unpacking) -> Iterator[Finding]:
     if listing.malformed:
         what = f"{listing.malformed} lines of the checksums of {package.name} are malformed"
-        yield Finding("database", "md5sums-malformed", what, path=f"/var/lib/dpkg/info/{package.stem}.md5sums")
+        yield Finding("database", "md5sums-malformed", what, path=f"/{INFO}/{package.stem}.md5sums")
     listed = set(listing.paths or ())
     for name, md5 in listing.md5sums or ():
         path = unpacking.place(name, package)

@@ -6,7 +6,9 @@ Source: dpkg-divert(1), and dpkg's lib/dpkg/db-fsys-divert.c: three lines for ea
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-FILE = "var/lib/dpkg/diversions"
+from formation.debian.administration import ADMINISTRATION
+
+FILE = f"{ADMINISTRATION}/diversions"
 
 
 @dataclass(frozen=True, slots=True)

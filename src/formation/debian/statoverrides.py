@@ -7,9 +7,10 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from formation.debian.administration import ADMINISTRATION
 from formation.entry import decode_path, encode_path
 
-FILE = "var/lib/dpkg/statoverride"
+FILE = f"{ADMINISTRATION}/statoverride"
 
 _LINE = re.compile(r"(\S+) (\S+) ([0-7]{1,5}) (/.*)")
 

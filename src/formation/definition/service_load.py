@@ -28,7 +28,6 @@ def service_from(file: Path, source: Source) -> ServiceDefinition:
     problems: list[Problem] = []
     archives = archives_from(model, file.parent, problems)
     _check(part, model, archives, problems)
-    owner, group = _service_account(model)
     files = tuple(
         _file(entry, model.variables, validated.original(("files", index)), problems)
         for index, entry in enumerate(model.files)
@@ -39,7 +38,7 @@ def service_from(file: Path, source: Source) -> ServiceDefinition:
         raise definition_error(source, [*validated.problems, *told])
     requests = tuple(grammar.package_request(line) for line in model.packages if not line.startswith("-"))
     without = tuple(line[1:] for line in model.packages if line.startswith("-"))
-    has_archives = model.distribution is not None or bool(model.archives)
+    own_archives = archives if model.distribution is not None or model.archives else None
     return ServiceDefinition(
         path=file.absolute(),
         name=model.name,
@@ -47,22 +46,13 @@ def service_from(file: Path, source: Source) -> ServiceDefinition:
         description=model.description,
         base=model.base,
         architectures=tuple(model.architectures),
-        archives=archives if has_archives else None,
+        archives=own_archives,
         recommends=model.recommends,
         packages=requests,
         without=without,
         groups=groups_from(part, validated.place),
         users=tuple(user_from(entry, validated.place(("users", index))) for index, entry in enumerate(model.users)),
-        directories=tuple(
-            Directory(
-                entry.path,
-                entry.owner or owner,
-                entry.group or group,
-                entry.mode,
-                validated.place(("directories", index)),
-            )
-            for index, entry in enumerate(model.directories)
-        ),
+        directories=_directories(validated),
         files=files,
         config=config_from(part, ImageConfig(), model),
         ports=tuple(model.ports),
@@ -71,13 +61,7 @@ def service_from(file: Path, source: Source) -> ServiceDefinition:
         exceptions=exceptions_from(model.audit, ("audit",), validated.place),
         build=_build(model),
         digest=service_lock_digest(
-            file.parent,
-            model.base,
-            archives if has_archives else None,
-            model.architectures,
-            requests,
-            without,
-            recommends=model.recommends,
+            file.parent, model.base, own_archives, model.architectures, requests, without, recommends=model.recommends
         ),
         shown_path=str(file),
         lines={path: position.line for path, position in source.positions.items()},
@@ -119,6 +103,16 @@ def _check_file(file: ServiceFileEntry, path: DataPath, model: ServiceModel, pro
         if file.ignore:
             reason = f"{file.source!r} comes from the build, where .dockerignore does not reach"
             problems.append(Problem((*path, "ignore"), reason, "let the build leave it out"))
+
+
+def _directories(validated: Validated[ServiceModel]) -> tuple[Directory, ...]:
+    owner, group = _service_account(validated.model)
+    return tuple(
+        Directory(
+            entry.path, entry.owner or owner, entry.group or group, entry.mode, validated.place(("directories", index))
+        )
+        for index, entry in enumerate(validated.model.directories)
+    )
 
 
 def _service_account(model: ServiceModel) -> tuple[str, str]:

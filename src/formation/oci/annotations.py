@@ -16,6 +16,12 @@ LOCK_DIGEST = "dev.formation.lock.digest"
 COMPRESSOR = "dev.formation.compressor"
 """Of a manifest: what compressed its layers, as `oci.compression.FORMAT` names it."""
 
+BASE_NAME = "org.opencontainers.image.base.name"
+"""Of a manifest, and a label: the image that it stands on (annotations.md)."""
+
+BASE_DIGEST = "org.opencontainers.image.base.digest"
+"""Of a manifest, and a label: the digest of that image's manifest (annotations.md)."""
+
 
 def packages_text(packages: Iterable[tuple[str, str]]) -> str:
     """Pairs of name and version as the value of LAYER_PACKAGES: `name=version`, separated by commas, sorted.

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from formation.errors import FormationError
+from formation.oci.annotations import BASE_NAME
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image
 from formation.oci.manifest import parse_manifest
@@ -20,9 +21,6 @@ from formation.store.blobs import StoreBlobs, add_bytes, has_blob
 from formation.store.images import list_images, tag_image
 from formation.store.locking import in_use
 from formation.store.store import Store
-
-BASE_NAME = "org.opencontainers.image.base.name"
-"""The annotation that names the image below (image-spec 1.1, annotations.md)."""
 
 
 @dataclass(frozen=True, slots=True)

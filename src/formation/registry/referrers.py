@@ -67,8 +67,9 @@ def _in_index(session: Session, named: Found, digest: str) -> Iterator[str]:
     """Of BuildKit's attestations for the image."""
     if not named.is_index:
         return
-    entries = [entry for entry in parse_index(named.data).manifests if entry.is_attestation]
-    for entry in [entry for entry in entries if entry.annotations.get(_SUBJECT) == digest][:_MOST]:
+    entries = parse_index(named.data).manifests
+    about = [entry for entry in entries if entry.is_attestation and entry.annotations.get(_SUBJECT) == digest]
+    for entry in about[:_MOST]:
         yield from _stated(parse_manifest(manifest(session, entry.digest, size=entry.size).data).layers)
 
 

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from formation.contract.database import check_database, check_unowned
+from formation.debian.administration import STATUS
+from formation.oci.platform_index import VERSION
 from formation.security.findings import CannotTell, Check, Hit
 from formation.security.subject import Subject
 
@@ -58,7 +60,7 @@ def _forbidden(subject: Subject) -> Iterator[Hit]:
 
 
 def _development(subject: Subject) -> Iterator[Hit]:
-    version = subject.facts.image.config.execution.labels.get("org.opencontainers.image.version", "")
+    version = subject.facts.image.config.execution.labels.get(VERSION, "")
     if _VERSION_OF_DEV.fullmatch(version):
         raise CannotTell(f"its version, {version[:40]}, says that it is for building")
     found = [name for name in subject.installed if _DEVELOPMENT.fullmatch(name)]
@@ -93,10 +95,9 @@ def _states(subject: Subject) -> Iterator[Hit]:
             yield Hit(f"the package {package.name} was removed, and left its configuration")
         else:
             yield Hit(f"the package {package} is {package.status[:60]!r}", severity="medium")
-    path = "var/lib/dpkg/status"
-    layer = subject.files.layer_of(path)
+    layer = subject.files.layer_of(STATUS)
     yield from (
-        Hit(f"dpkg's database: {each}", path, layer, severity="medium") for each in subject.facts.database_problems
+        Hit(f"dpkg's database: {each}", STATUS, layer, severity="medium") for each in subject.facts.database_problems
     )
 
 
