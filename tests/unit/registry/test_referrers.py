@@ -2,6 +2,7 @@
 
 import pytest
 
+from fake_registry import Fault
 from formation.errors import MalformedError
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.manifest import Index, Manifest, index_bytes, manifest_bytes
@@ -45,6 +46,13 @@ def test_a_registry_that_lists_referrers_is_asked(server, client, reference, dig
 
 def test_one_that_cannot_has_them_under_a_tag(server, client, reference, digest):
     server.add_manifest("a/b", OCI_INDEX, index(NOTATION), tag_of(digest))
+    assert artifact_types(reference("a/b:1"), digest, client) == (NOTATION,)
+
+
+@pytest.mark.parametrize("status", [400, 403, 405])
+def test_one_that_refuses_the_question_is_asked_for_the_tag(server, client, reference, digest, status):
+    server.add_manifest("a/b", OCI_INDEX, index(NOTATION), tag_of(digest))
+    server.fail("GET", Fault(status=status), where="/referrers/")
     assert artifact_types(reference("a/b:1"), digest, client) == (NOTATION,)
 
 
