@@ -1,7 +1,8 @@
 """One thing in a file tree, as a tar header or an inode describes it: what packages, trees and layers share."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from formation.dataclass import dataclass
 
 WHITEOUT = ".wh."
 """How the name of a layer entry that removes another begins: no file may be called so. Source: OCI's layer.md."""

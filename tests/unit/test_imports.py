@@ -15,10 +15,10 @@ FLOORS: tuple[frozenset[str], ...] = (
         {
             "formation",
             "errors",
+            "dataclass",
             "digest",
             "files",
             "progress",
-            "process",
             "network",
             "entry",
             "garbage",

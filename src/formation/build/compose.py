@@ -7,10 +7,10 @@ writes goes to volumes, which outlive it, and to /tmp, which does not.
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from formation.build.dockerfile_steps import HEADER
+from formation.dataclass import dataclass
 from formation.definition.service_grammar import duration_text
 from formation.definition.service_values import HealthCheck, ServiceDefinition
 from formation.errors import UsageError

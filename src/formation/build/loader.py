@@ -2,11 +2,11 @@
 
 import posixpath
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from formation.build.service_tree import Node, Tree, resolved
 from formation.contents.elf import Elf
 from formation.contents.libraries import TRIPLETS
+from formation.dataclass import dataclass
 
 _MUSL = ("/lib", "/usr/local/lib", "/usr/lib")
 

@@ -1,11 +1,11 @@
 """The base of a service: opened wherever it is kept, brought into the store, and read."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from formation.build.image import platform_of
+from formation.dataclass import dataclass
 from formation.definition.service_values import ServiceDefinition
 from formation.digest import sha256
 from formation.errors import DefinitionError, FormationError, IntegrityError, UsageError

@@ -4,9 +4,10 @@ import hashlib
 import re
 import subprocess
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from formation.dataclass import dataclass
 
 _PATIENCE = 5
 """Seconds after which a repository that does not answer counts as none."""

@@ -3,12 +3,13 @@
 import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from formation.build.opened_base import created
 from formation.build.service import ServicePlan
+from formation.dataclass import dataclass
 from formation.errors import FormationError
 from formation.files import json_bytes, write_bytes
 from formation.install.built_layer import BuiltLayer

@@ -1,7 +1,6 @@
 """From a definition and its lock to the installer's job, and the name under which the store remembers the result."""
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
 from formation import __version__
@@ -9,6 +8,7 @@ from formation.build.automatic import automatic_packages
 from formation.build.layers import PLAN_FORMAT, plan_layers
 from formation.build.recall import IMAGE_FORMAT
 from formation.build.system_files import system_files
+from formation.dataclass import dataclass
 from formation.definition.values import RUNTIME, Definition, Variant
 from formation.digest import hexadecimal, sha256
 from formation.install.additions import Additions, pin

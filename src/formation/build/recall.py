@@ -5,10 +5,10 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from formation import __version__
+from formation.dataclass import dataclass
 from formation.digest import sha256_file
 from formation.errors import FormationError
 from formation.files import json_bytes, write_bytes

@@ -1,10 +1,10 @@
 """The first files of a new service: a definition that loads, and what is made from it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from formation.build.render_service import render_service
+from formation.dataclass import dataclass
 from formation.definition import grammar, service_grammar
 from formation.definition.load import FILE_NAME
 from formation.definition.problems import Invalid

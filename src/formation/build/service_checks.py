@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 
 from formation.build.base_files import BaseFiles
 from formation.build.loader import Loader
 from formation.build.programs import Providers, Surroundings, Wrong, check_programs
 from formation.build.service_tree import Tree, collected_nodes, over, placed
+from formation.dataclass import dataclass
 from formation.definition.problems import joined_error
 from formation.definition.service_values import CollectedFile, Kind, ServiceDefinition, ServiceFile
 from formation.errors import DefinitionError, FormationError

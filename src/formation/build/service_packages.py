@@ -3,10 +3,10 @@
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from formation.build.fetch import Fetching
+from formation.dataclass import dataclass
 from formation.debian.archive import Archive
 from formation.debian.contents_index import packages_having
 from formation.debian.keys import keys_of

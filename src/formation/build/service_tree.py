@@ -1,11 +1,11 @@
 """What a service's image will hold, before it is built: its files over those of its packages over those of its base."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from formation.contents.elf import MAGIC, Elf, Held, parse_elf
+from formation.dataclass import dataclass
 from formation.definition.service_values import CollectedFile, Kind
 from formation.entry import EntryType
 from formation.errors import FormationError

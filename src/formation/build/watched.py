@@ -1,11 +1,11 @@
 """What decides the image of a service besides its definition and its lock: its base, and its own files."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from formation.build.recall import shape
 from formation.build.service import ServicePlan
+from formation.dataclass import dataclass
 from formation.definition.service_values import ServiceDefinition
 from formation.digest import sha256_file
 from formation.oci.name import Transport, parse_name

@@ -4,13 +4,13 @@ import os
 import re
 import time
 from argparse import Namespace
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
 from formation.cli.registry_options import add_registry_options
+from formation.dataclass import dataclass
 
 if TYPE_CHECKING:
     from formation.build.recall import BuiltImage

@@ -4,11 +4,12 @@ import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
+from formation.dataclass import dataclass
 
 if TYPE_CHECKING:
     from formation.build.opened_base import Places

@@ -5,9 +5,10 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
+
+from formation.dataclass import dataclass
 
 if TYPE_CHECKING:
     from formation.progress import Progress

@@ -1,10 +1,10 @@
 """A difference as sections of marked lines: what the text on a terminal and the Markdown have in common."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from formation.cli.text import size_text
+from formation.dataclass import dataclass
 from formation.release.changelogs import PackageNews
 from formation.release.changes import Change, FileChange, Topic
 from formation.release.difference import Difference

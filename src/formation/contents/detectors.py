@@ -5,9 +5,10 @@ A detector is plain data: all of them together are part of the name under which 
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
 from typing import Final
+
+from formation.dataclass import dataclass
 
 OVERLAP: Final = 4096
 """A match in a large file is at most so long: files are searched piece by piece."""

@@ -8,8 +8,9 @@ Source: System V ABI, "Object Files" and "Program Loading and Dynamic Linking"; 
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple
+
+from formation.dataclass import dataclass
 
 MAGIC: Final = b"\x7fELF"
 

@@ -1,7 +1,6 @@
 """All layers of an image, scanned at once and remembered."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from formation.contents import cache
@@ -9,6 +8,7 @@ from formation.contents.detectors import DETECTORS, Detector
 from formation.contents.layer import LayerContents, Problem
 from formation.contents.record import decode, encode
 from formation.contents.scan import scan_layer
+from formation.dataclass import dataclass
 from formation.errors import MalformedError
 from formation.oci.image import Image, Layer
 from formation.progress import Progress, Silent

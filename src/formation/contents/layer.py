@@ -5,10 +5,10 @@ thousands of them, and they come back from the cache at every start.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from formation.contents.elf import Elf
+from formation.dataclass import dataclass
 from formation.entry import EntryType
 
 ProblemKind = Literal[

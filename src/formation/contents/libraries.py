@@ -5,12 +5,12 @@ Sources: ld.so(8); Debian's glibc, which also looks into the directories of the 
 
 import fnmatch
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from formation.contents.elf import Elf
 from formation.contents.filesystem import Filesystem
 from formation.contents.merge import Node
+from formation.dataclass import dataclass
 from formation.entry import decode_path
 
 TRIPLETS: Final = {

@@ -4,9 +4,9 @@ Images without a package manager have one stanza a file in status.d/ instead, as
 """
 
 import re
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+from formation.dataclass import dataclass
 from formation.debian.deb822 import Stanza, parse_stanza
 from formation.entry import decode_path
 from formation.errors import MalformedError

@@ -1,9 +1,9 @@
 """Whether a service still stands on the very layers of the base that it names (annotations.md, image.base.digest)."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from formation.contract.findings import Finding
+from formation.dataclass import dataclass
 from formation.digest import check_digest
 from formation.errors import FormationError, MalformedError
 from formation.oci.annotations import BASE_DIGEST, BASE_NAME

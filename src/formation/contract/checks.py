@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Protocol
 
 from formation.contents.merge import Node
@@ -10,6 +9,7 @@ from formation.contents.reading import read_content
 from formation.contract.facts import Facts
 from formation.contract.findings import Finding
 from formation.contract.kept_promises import owner_number
+from formation.dataclass import dataclass
 from formation.definition.image_checks import Checks, CommandCheck, FileCheck
 from formation.errors import FormationError
 

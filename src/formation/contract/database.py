@@ -6,12 +6,12 @@ Sources: dpkg(1), deb-md5sums(5), dpkg-divert(1), dpkg-statoverride(1).
 import fnmatch
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from formation.contents.filesystem import Filesystem
 from formation.contents.packages import InstalledPackage, Listing
 from formation.contract.facts import Facts
 from formation.contract.findings import Finding
+from formation.dataclass import dataclass
 from formation.debian.administration import ADMINISTRATION, INFO, STATUS
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, parse_diversions

@@ -1,12 +1,11 @@
 """An image as the checks of a contract look at it: what is derived of its contents, each thing once."""
 
-from dataclasses import dataclass
-
 from formation.contents.accounts import Group, User
 from formation.contents.filesystem import Filesystem, filesystem
 from formation.contents.image import ImageContents
 from formation.contents.libraries import Libraries, commands, libraries
 from formation.contents.packages import InstalledPackage, Listing
+from formation.dataclass import dataclass
 from formation.errors import MalformedError
 from formation.oci.image import Image
 

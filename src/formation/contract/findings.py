@@ -1,8 +1,9 @@
 """What a verification finds: one value for each broken promise, so that all of them can be told at once."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from formation.dataclass import dataclass
 
 Topic = Literal[
     "image",

@@ -3,7 +3,9 @@
 None, where a field allows it, means that nothing is promised about it.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from formation.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

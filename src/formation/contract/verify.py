@@ -1,7 +1,6 @@
 """Verifying an image: is it sound, and does it keep its contract? All findings at once, without running it."""
 
 from collections import Counter
-from dataclasses import dataclass
 
 from formation.contents.image import ImageContents
 from formation.contract.base_layers import check_base
@@ -14,6 +13,7 @@ from formation.contract.image_rules import check_image
 from formation.contract.kept_promises import broken_promises
 from formation.contract.linking import check_linking
 from formation.contract.promise import Contract
+from formation.dataclass import dataclass
 from formation.definition.image_checks import Checks
 from formation.oci.image import BlobSource
 

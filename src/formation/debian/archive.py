@@ -1,10 +1,10 @@
 """A package archive, and where its packages are."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from urllib.parse import quote
 
+from formation.dataclass import dataclass
 from formation.errors import MalformedError
 
 _DAY: Final = 86_400

@@ -8,8 +8,8 @@ triggers, and rewrites the status file in its own words.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.debian.administration import INFO
 from formation.errors import MalformedError
 

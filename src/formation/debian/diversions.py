@@ -4,8 +4,8 @@ Source: dpkg-divert(1), and dpkg's lib/dpkg/db-fsys-divert.c: three lines for ea
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.debian.administration import ADMINISTRATION
 
 FILE = f"{ADMINISTRATION}/diversions"

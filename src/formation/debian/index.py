@@ -9,11 +9,11 @@ import json
 import re
 from array import array
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, overload
 
+from formation.dataclass import dataclass
 from formation.debian.deb822 import parse_stanza
 from formation.debian.package import BinaryPackage
 from formation.debian.relation import parse_provides, provisions_of

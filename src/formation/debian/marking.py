@@ -6,8 +6,8 @@ the end. The order of everything here is therefore part of the result.
 """
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.debian.package import Alternatives, BinaryPackage, Relation
 from formation.debian.universe import Choices
 

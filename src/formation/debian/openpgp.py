@@ -6,12 +6,12 @@ revoked keys, keys that had expired when they signed, and signatures that this m
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Final
 
 from pysequoia import Cert, Sig, verify
 from pysequoia.packet import PacketPile, Tag
 
+from formation.dataclass import dataclass
 from formation.errors import IntegrityError, MalformedError
 
 _BEGIN_MESSAGE: Final = b"-----BEGIN PGP SIGNED MESSAGE-----"

@@ -1,6 +1,6 @@
 """A binary package as a Packages index or a dpkg status file describes it."""
 
-from dataclasses import dataclass
+from formation.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ Format: https://wiki.debian.org/DebianRepository/Format, "Release" files.
 
 import re
 from calendar import timegm
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from formation.dataclass import dataclass
 from formation.debian.deb822 import Stanza, parse_stanza
 from formation.errors import IntegrityError, MalformedError
 

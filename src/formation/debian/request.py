@@ -1,6 +1,6 @@
 """A package as somebody asks for it."""
 
-from dataclasses import dataclass
+from formation.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,8 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.debian.explain import unresolvable
 from formation.debian.leftovers import remove_leftovers
 from formation.debian.marking import Marker, positive_groups

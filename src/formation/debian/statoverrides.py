@@ -5,8 +5,8 @@ Source: dpkg-statoverride(1), and dpkg's lib/dpkg/db-fsys-override.c: `USER GROU
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.debian.administration import ADMINISTRATION
 from formation.entry import decode_path, encode_path
 

@@ -4,12 +4,12 @@ import difflib
 import lzma
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from isal import igzip_lib
 
+from formation.dataclass import dataclass
 from formation.debian.archive import Archive
 from formation.debian.openpgp import Keyring, Signed, verify_cleartext, verify_detached
 from formation.debian.release import IndexFile, Release, check_release, parse_release

@@ -1,7 +1,9 @@
 """What a definition accepts of the things that an audit finds in its image."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date
+
+from formation.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,9 @@ Each check appends every Problem that it finds, with paths of the model.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from formation.dataclass import dataclass
 from formation.definition import grammar
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
 from formation.definition.data_path import DataPath

@@ -4,8 +4,9 @@ docs/hardening.md tells each measure's reason and source.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from formation.dataclass import dataclass
 
 SAFE_APT_CHOICES: Final = "/etc/apt/apt.conf.d/99formation"
 """Read after what packages and definitions add, so that none of them weakens it unnoticed."""

@@ -1,7 +1,8 @@
 """What a definition wants to be checked in its image, beside what it promises anyway."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from formation.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 import difflib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from formation.dataclass import dataclass
 from formation.definition.data_path import DataPath
 from formation.errors import DefinitionError
 

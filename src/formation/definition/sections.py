@@ -1,8 +1,8 @@
 """The top level and the variants of a definition as one kind of thing, each knowing what it extends."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.definition import grammar
 from formation.definition.data_path import DataPath
 from formation.definition.model import BaseDefinition, Section, VariantEntry

@@ -1,10 +1,11 @@
 """What a formation.yaml of kind `service` says, as frozen values."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import Enum
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.debian.archive import Archive
 from formation.debian.request import PackageRequest
 from formation.definition.audit_exceptions import AuditException

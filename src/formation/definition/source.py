@@ -7,9 +7,9 @@ So `no` is a country, `1.0` a version and `0750` a mode, as the person who wrote
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from formation.dataclass import dataclass
 from formation.definition.data_path import DataPath
 from formation.errors import DefinitionError
 

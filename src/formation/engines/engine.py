@@ -5,9 +5,9 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import IO, Literal
 
+from formation.dataclass import dataclass
 from formation.errors import FormationError, UnreachableError
 
 EngineName = Literal["docker", "podman"]

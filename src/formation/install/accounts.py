@@ -4,8 +4,9 @@ Source: useradd(8), passwd(5), shadow(5), gshadow(5).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from formation.dataclass import dataclass
 from formation.definition.values import Group, User
 from formation.errors import FormationError
 

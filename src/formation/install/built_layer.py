@@ -1,7 +1,6 @@
 """A finished layer, as images are put together from it."""
 
-from dataclasses import dataclass
-
+from formation.dataclass import dataclass
 from formation.oci.media_types import Compression
 
 

@@ -6,9 +6,9 @@ import re
 import shlex
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.debian import database
 from formation.debian.administration import ADMINISTRATION, STATUS
 from formation.debian.deb822 import parse_stanza

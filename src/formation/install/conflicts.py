@@ -4,8 +4,8 @@ Source: Debian policy 7.6.1; dpkg's src/main/archives.c.
 """
 
 from collections.abc import Iterable, Mapping, MutableMapping
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.debian.deb822 import parse_stanza
 from formation.debian.diversions import Diversion
 from formation.debian.relation import parse_relations

@@ -11,10 +11,10 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from formation.dataclass import dataclass
 from formation.entry import Entry
 from formation.errors import IntegrityError
 from formation.files import write_bytes

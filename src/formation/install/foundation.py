@@ -1,12 +1,12 @@
 """What the packages of a service are installed onto: the tree, the packages and the files of its base."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from formation.contents.filesystem import Filesystem, filesystem
 from formation.contents.image import scan_layers
 from formation.contents.packages import InstalledPackage
+from formation.dataclass import dataclass
 from formation.debian.database import PackageName
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, diverted, parse_diversions

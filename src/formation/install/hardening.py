@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from formation.dataclass import dataclass
 from formation.debian.statoverrides import StatOverride
 from formation.definition.accounts import STATIC_USERS
 from formation.definition.hardening import BACKUPS, NO_LOGIN, TIGHT_DIRECTORIES, Hardening

@@ -1,8 +1,8 @@
 """What the installer process is asked to do, and what it answers: values that travel through a pipe."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.install.additions import Additions
 from formation.install.built_layer import BuiltLayer
 from formation.install.placement import SegmentSpec

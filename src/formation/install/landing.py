@@ -7,9 +7,10 @@ on calling the file /var/run/foo/pid. Source: dpkg's src/main/archives.c, `tarob
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.entry import Entry, encode_path
 from formation.errors import FormationError
 from formation.install.additions import parents

@@ -4,10 +4,10 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from formation.dataclass import dataclass
 from formation.entry import Entry, encode_path
 from formation.errors import IntegrityError
 from formation.files import write_bytes

@@ -1,9 +1,9 @@
 """Where each path of a package goes: dpkg's path filters, diversions, merged /usr, and what others replace."""
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
+from formation.dataclass import dataclass
 from formation.entry import Entry
 from formation.oci.media_types import Compression
 

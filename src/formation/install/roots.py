@@ -5,9 +5,9 @@ import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.errors import FormationError
 from formation.install import namespaces
 from formation.install.effects import copy_candidates, is_whiteout, lower_path, upper_candidates, walk

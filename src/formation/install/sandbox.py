@@ -11,10 +11,10 @@ import os
 import resource
 import signal
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from formation.dataclass import dataclass
 from formation.errors import FormationError
 from formation.install import namespaces
 from formation.install.inside import inside

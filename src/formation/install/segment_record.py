@@ -13,11 +13,12 @@ is synced, since all of it can be made again: after a power cut, sizes or digest
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 from zlib import crc32
 
+from formation.dataclass import dataclass
 from formation.digest import sha256
 from formation.entry import Entry, EntryType, decode_path, encode_path
 from formation.errors import IntegrityError

@@ -3,10 +3,10 @@
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from formation.dataclass import dataclass
 from formation.entry import Entry
 from formation.install.effects import lower_path
 

@@ -1,8 +1,8 @@
 """The rules about what an image stands on, FL002 to FL006."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.definition.source import Position
 from formation.errors import UsageError
 from formation.lint.configuration import Configuration, end_of_support

@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
+from formation.dataclass import dataclass
 from formation.definition.problems import Problem, definition_error, nearest
 from formation.definition.source import LIMIT, Source, read_source
 from formation.errors import UsageError

@@ -3,8 +3,8 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.lint.dockerfile_syntax import Instruction, Spliced, Syntax
 from formation.lint.variables import expanded
 

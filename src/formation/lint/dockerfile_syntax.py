@@ -8,8 +8,9 @@ import bisect
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from formation.dataclass import dataclass
 from formation.lint.text import Text
 
 LIMIT = 4 << 20

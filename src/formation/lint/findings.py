@@ -1,8 +1,8 @@
 """What lint finds: a place, a rule, and what to do about it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.definition.source import Position
 from formation.lint.rules import RULES, Severity
 from formation.lint.text import Edit, Text

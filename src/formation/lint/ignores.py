@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.definition.problems import nearest
 from formation.definition.source import Position
 from formation.lint.dockerfile_syntax import Syntax

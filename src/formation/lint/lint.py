@@ -1,9 +1,9 @@
 """Everything that the rules find in a set of files, and the files as `--fix` leaves them."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.lint.base_rules import World, base_findings, image_findings
 from formation.lint.compose_rules import compose_findings
 from formation.lint.dockerfile import Dockerfile, read_dockerfile

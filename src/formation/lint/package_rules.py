@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.lint.dockerfile import Dockerfile
 from formation.lint.dockerfile_syntax import Instruction
 from formation.lint.findings import Finding, finding

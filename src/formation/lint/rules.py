@@ -1,7 +1,8 @@
 """Every rule that `formation lint` has of its own. docs/lint.md is made from this table."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from formation.dataclass import dataclass
 
 Severity = Literal["error", "warning", "info"]
 """An error is wrong in production; a warning is worth a change; an info is worth a look, and fails nothing."""

@@ -5,8 +5,8 @@ It is no shell: what is inside a quoted string, a substitution or an unfinished 
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.lint.dockerfile_syntax import Instruction, Spliced, with_heredoc_script
 
 _TOKEN = re.compile(

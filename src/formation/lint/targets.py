@@ -3,9 +3,9 @@
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.errors import UsageError
 from formation.lint import kubernetes_rules
 from formation.lint.dockerfile_syntax import LIMIT

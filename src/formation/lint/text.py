@@ -3,8 +3,9 @@
 import bisect
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from formation.dataclass import dataclass
 from formation.definition.source import Position
 
 # What libyaml counts as the end of a line. Docker ends lines at \n alone; a \r before it belongs to the end either way.

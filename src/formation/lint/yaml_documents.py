@@ -3,9 +3,9 @@
 import itertools
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
+from formation.dataclass import dataclass
 from formation.definition.data_path import DataPath
 from formation.definition.source import LIMIT, Position, Source, read_source
 from formation.errors import DefinitionError, FormationError

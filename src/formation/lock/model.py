@@ -1,6 +1,6 @@
 """A lock: every byte that a build reads, pinned."""
 
-from dataclasses import dataclass
+from formation.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,11 @@ else is an error, not a guess. What it accepts, tomllib reads as the same data.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Final
+
+from formation.dataclass import dataclass
 
 Value = str | int | bool | list[str] | datetime
 """A time is in UTC."""

@@ -1,9 +1,9 @@
 """The packages of a lock beside its definition, so that a build needs no archive."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from formation.dataclass import dataclass
 from formation.debian.archive import package_urls
 from formation.definition.values import Definition
 from formation.digest import hexadecimal, sha256_file

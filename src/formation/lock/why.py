@@ -1,8 +1,8 @@
 """Which request, or which essential package, brought a package into a lock."""
 
 import difflib
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.definition.values import Definition
 from formation.errors import AnswerIsNo
 from formation.lock.model import Lock, LockedPackage

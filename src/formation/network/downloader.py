@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import unquote, urlsplit
 
 from formation import __version__
+from formation.dataclass import dataclass
 from formation.errors import IntegrityError, UnreachableError
 from formation.network.answers import Answer, GoneError, LocalAnswer
 from formation.network.partial import Memory, PartialFile, Sink

@@ -1,8 +1,9 @@
 """Which proxy a request goes through, as the usual environment variables say."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from formation.dataclass import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Final, Protocol
 
+from formation.dataclass import dataclass
 from formation.errors import IntegrityError, UnreachableError
 from formation.network.answers import Answer, FailedAttempt, PastEnd
 from formation.network.partial import Sink

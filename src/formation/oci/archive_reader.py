@@ -8,10 +8,10 @@ import io
 import posixpath
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from formation.dataclass import dataclass
 from formation.digest import hexadecimal, sha256
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.oci.config import parse_config

@@ -1,8 +1,8 @@
 """An image: read-only accessors over the raw bytes of its manifest and config, wherever its blobs are."""
 
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
+from formation.dataclass import dataclass
 from formation.digest import sha256
 from formation.errors import FormationError, IntegrityError, MalformedError
 from formation.oci.config import Config, parse_config

@@ -5,10 +5,10 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from formation.dataclass import dataclass
 from formation.digest import hexadecimal
 from formation.errors import FormationError, MalformedError
 from formation.files import atomic_file, json_bytes, write_bytes

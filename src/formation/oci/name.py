@@ -1,9 +1,9 @@
 """Image names as skopeo writes them (containers-transports(5)); a bare reference is the local store."""
 
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.errors import UsageError
 from formation.oci.reference import Reference, parse_reference
 

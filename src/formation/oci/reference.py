@@ -1,8 +1,8 @@
 """References, such as `registry.example.com:5000/formation/base:1.0.0` (grammar: github.com/distribution/reference)."""
 
 import re
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.errors import UsageError
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"

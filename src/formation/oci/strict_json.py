@@ -7,9 +7,9 @@ keys) and what Python adds (NaN, lone surrogates) is refused.
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from formation.dataclass import dataclass
 from formation.errors import MalformedError
 
 MAXIMUM_SIZE = 4 << 20

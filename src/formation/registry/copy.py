@@ -2,9 +2,9 @@
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.engines.engine import Engine
 from formation.engines.load import load
 from formation.errors import UsageError

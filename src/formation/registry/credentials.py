@@ -9,9 +9,10 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.oci.regular_file import open_regular
 from formation.oci.strict_json import MAXIMUM_SIZE, JsonObject, parse_object

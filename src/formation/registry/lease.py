@@ -14,11 +14,11 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from formation.dataclass import dataclass
 from formation.digest import sha256
 from formation.errors import FormationError
 from formation.files import json_bytes

@@ -1,8 +1,8 @@
 """What a repository holds: every tag, what it stands for, and when that was made."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import CONFIGS
 from formation.oci.reference import Reference

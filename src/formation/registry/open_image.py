@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.image import BlobSource, Image, image_of, read_image
 from formation.oci.layout import open_layout, select

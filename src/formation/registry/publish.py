@@ -1,9 +1,9 @@
 """Versions into a registry: written once, with moving tags that move last and forward only (docs/publishing.md)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO, Literal
 
+from formation.dataclass import dataclass
 from formation.digest import sha256
 from formation.errors import FormationError, UsageError
 from formation.oci.descriptor import Descriptor

@@ -2,8 +2,8 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.errors import FormationError
 from formation.oci.annotations import BASE_NAME
 from formation.oci.descriptor import Descriptor

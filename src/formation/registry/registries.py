@@ -1,10 +1,10 @@
 """Where a repository is asked for: its mirrors, then itself (containers-registries.conf(5), version 2)."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from formation.dataclass import dataclass
 from formation.errors import FormationError, UsageError
 from formation.oci.regular_file import read_regular
 from formation.registry.repository import Repository

@@ -1,8 +1,8 @@
 """Repositories of registries, and how requests name them (OCI distribution-spec 1.1)."""
 
-from dataclasses import dataclass
 from ipaddress import ip_address
 
+from formation.dataclass import dataclass
 from formation.oci.reference import Reference
 
 DOCKER_HUB = "docker.io"

@@ -1,9 +1,9 @@
 """Blobs of a few bytes that are made here: the configs of artifacts."""
 
 import io
-from dataclasses import dataclass
 from typing import BinaryIO
 
+from formation.dataclass import dataclass
 from formation.digest import sha256
 from formation.oci.descriptor import Descriptor
 from formation.registry.session import Session

@@ -6,8 +6,8 @@ suffix, stand for the greatest version of their line, and move forward only. A p
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.errors import UsageError
 
 _NUMBER = r"(0|[1-9][0-9]{0,8})"

@@ -3,10 +3,11 @@
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol
 from urllib.parse import urlencode, urlsplit
 
+from formation.dataclass import dataclass
 from formation.errors import FormationError, MalformedError
 from formation.oci.strict_json import parse_object
 from formation.registry.challenge import Challenge

@@ -5,8 +5,9 @@ A changelog has grown for decades, and many hands wrote it: what does not follow
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+from formation.dataclass import dataclass
 
 MOST_ENTRIES: Final = 5000
 MOST_LINES: Final = 2000

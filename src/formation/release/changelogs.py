@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.debian.version import compare, sort_key
 from formation.release.changelog import ChangelogEntry, parse_changelog
 from formation.release.packages import PackageChange, PackageState

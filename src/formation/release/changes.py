@@ -1,7 +1,8 @@
 """What a comparison tells of everything that is no package: one value for each thing that is not as before."""
 
-from dataclasses import dataclass
 from typing import Literal, get_args
+
+from formation.dataclass import dataclass
 
 Topic = Literal[
     "platform",

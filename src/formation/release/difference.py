@@ -1,8 +1,9 @@
 """Everything that two images or locks differ in, as one value: what is printed, and what a version is judged by."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from formation.dataclass import dataclass
 from formation.oci.annotations import LAYER_KIND, layer_packages
 from formation.oci.image import Image, Layer
 from formation.release.changelogs import PackageNews

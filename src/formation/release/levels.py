@@ -5,9 +5,9 @@ docs/versions.md has the rules as a table. Source: Semantic Versioning 2.0.0, of
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 
+from formation.dataclass import dataclass
 from formation.release.changes import Change, FileChange, FileState
 from formation.release.packages import PackageChange, suite_family
 

@@ -1,9 +1,10 @@
 """What happened to the packages between two images or locks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
+from formation.dataclass import dataclass
 from formation.debian.version import compare
 from formation.lock.changes import pairs
 

@@ -1,8 +1,8 @@
 """The release that a new one follows."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.definition.values import RUNTIME, variant_tag
 from formation.errors import UsageError
 from formation.oci.name import Transport

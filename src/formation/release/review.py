@@ -1,8 +1,8 @@
 """A release looked at as a whole: all its variants, what each changed, and the version that this deserves."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.release.difference import Difference
 from formation.release.levels import Level, Reason, judge, level_of
 from formation.release.versions import Verdict, judge_version

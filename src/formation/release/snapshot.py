@@ -1,13 +1,13 @@
 """One side of a comparison: an image, or the lock of a definition, with what can be said of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
 from formation.contract.facts import Facts
 from formation.contract.from_definition import base_contract, service_contract
 from formation.contract.from_image import contract_of
 from formation.contract.promise import Contract
+from formation.dataclass import dataclass
 from formation.definition.service_values import ServiceDefinition
 from formation.definition.values import RUNTIME, Definition
 from formation.digest import sha256

@@ -1,8 +1,8 @@
 """Which version a level asks for. Source: Semantic Versioning 2.0.0; clause 4: before 1.0.0 anything may change."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from formation.dataclass import dataclass
 from formation.errors import UsageError
 from formation.registry.tag_plan import Release, VersionTag, parse_version_tag
 from formation.release.levels import Level

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from formation.contract.facts import Facts
+from formation.dataclass import dataclass
 from formation.definition.audit_exceptions import AuditException
 from formation.security.exceptions import Excepted, divide
 from formation.security.findings import (

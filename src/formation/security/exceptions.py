@@ -2,9 +2,9 @@
 
 import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 
+from formation.dataclass import dataclass
 from formation.definition.audit_exceptions import AuditException
 from formation.security.findings import Finding
 

@@ -1,8 +1,9 @@
 """What an audit is made of: checks, and what they find."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
+
+from formation.dataclass import dataclass
 
 if TYPE_CHECKING:
     from formation.security.subject import Subject

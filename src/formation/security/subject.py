@@ -1,7 +1,6 @@
 """An image as the checks of an audit look at it. What several of them need is derived once, and only when one asks."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 
@@ -10,6 +9,7 @@ from formation.contents.layer import LayerEntry
 from formation.contents.merge import Node
 from formation.contract.base_layers import base_of
 from formation.contract.facts import Facts
+from formation.dataclass import dataclass
 from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.image import Image
 from formation.security.findings import Kind, Profile

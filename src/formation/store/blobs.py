@@ -1,10 +1,10 @@
 """The store's blobs: layers, configs, manifests and locks, named by their digest."""
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from formation.dataclass import dataclass
 from formation.digest import hexadecimal, sha256, sha256_file
 from formation.errors import IntegrityError
 from formation.files import atomic_file, write_bytes

@@ -4,9 +4,9 @@ One small file per reference, named by the sha256 of the reference (a reference 
 the reference and the descriptor in it. Moving a reference is one rename, so readers see the old image or the new one.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.digest import hexadecimal, sha256
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.files import json_bytes, write_bytes

@@ -5,9 +5,9 @@ import stat
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.errors import FormationError
 from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.descriptor import Descriptor

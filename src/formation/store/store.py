@@ -21,10 +21,10 @@ it leaves begins with a dot or is below work/. Prune removes it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from formation.dataclass import dataclass
 from formation.errors import UsageError
 
 GONE = ".gone-"

@@ -11,9 +11,9 @@ import json
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from formation.dataclass import dataclass
 from formation.files import json_bytes, write_bytes
 from formation.store.locking import alone
 from formation.store.store import GONE, Store

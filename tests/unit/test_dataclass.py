@@ -1,0 +1,144 @@
+"""Ours against the standard one: the same class, made by each, must behave the same."""
+
+import copy
+import dataclasses
+import pickle
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError, asdict, field, fields, replace
+from typing import Any
+
+import pytest
+
+from formation.dataclass import dataclass
+
+Maker = Callable[..., Callable[[type], type]]
+
+
+def _point(maker: Maker) -> Any:
+    @maker(frozen=True, slots=True)
+    class Point:
+        """A point."""
+
+        x: int
+        y: int = 2
+        names: tuple[str, ...] = ()
+        more: dict[str, int] = field(default_factory=dict, hash=False)
+        note: str = field(default="", compare=False, repr=False)
+        last: int = field(default=0, kw_only=True)
+
+        @property
+        def sum(self) -> int:
+            return self.x + self.y
+
+    return Point
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """At the top of a module, where pickle finds it."""
+
+    name: str
+    size: int = 0
+
+
+OURS, THEIRS = _point(dataclass), _point(dataclasses.dataclass)
+
+
+def _behaviour(point: Any) -> list[object]:
+    one, same = point(1, 2, ("a",), last=3), point(x=1, names=("a",), last=3, note="other")
+    return [
+        repr(one).partition(">.")[2],
+        one == same,
+        hash(one) == hash(same),
+        one != point(1),
+        one == (1, 2, ("a",), {}, "", 3),
+        one.sum,
+        asdict(replace(one, y=5, more={"a": 1})),
+        [each.name for each in fields(point)],
+        point.__match_args__,
+        point.__slots__,
+        point.__doc__,
+        point(1).more is point(1).more,
+        hash(one),
+    ]
+
+
+def test_it_behaves_as_the_standard_one() -> None:
+    assert _behaviour(OURS) == _behaviour(THEIRS)
+
+
+@pytest.mark.parametrize("point", [OURS, THEIRS])
+@pytest.mark.parametrize("wrong", [(), (1, 2, (), {}, "", 3), (1, 2, (), {}, "", 3, 4)])
+def test_wrong_arguments_are_refused(point: Any, wrong: tuple[object, ...]) -> None:
+    with pytest.raises(TypeError, match=r"__init__\(\)"):
+        point(*wrong)
+
+
+@pytest.mark.parametrize("point", [OURS, THEIRS])
+def test_it_cannot_be_changed(point: Any) -> None:
+    one = point(1)
+    with pytest.raises(FrozenInstanceError, match="cannot assign to field 'x'"):
+        one.x = 2
+    with pytest.raises(FrozenInstanceError, match="cannot delete field 'x'"):
+        del one.x
+    assert one.x == 1
+
+
+def test_it_can_be_copied_and_pickled() -> None:
+    kept = Kept("a", 2)
+    assert copy.copy(kept) == copy.deepcopy(kept) == pickle.loads(pickle.dumps(kept)) == kept
+
+
+def test_its_own_methods_win() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Named:
+        """Has its own."""
+
+        name: str
+        length: int = field(init=False)
+
+        def __post_init__(self) -> None:
+            object.__setattr__(self, "length", len(self.name))
+
+        def __repr__(self) -> str:
+            return f"<{self.name}>"
+
+        def __eq__(self, other: object) -> bool:
+            return isinstance(other, Named) and other.name.lower() == self.name.lower()
+
+        def __hash__(self) -> int:
+            return hash(self.name.lower())
+
+    assert (repr(Named("abc")), Named("abc").length) == ("<abc>", 3)
+    assert {Named("abc")} == {Named("ABC")}
+
+
+def test_without_eq_each_is_only_itself() -> None:
+    @dataclass(frozen=True, slots=True, eq=False)
+    class Thing:
+        """Compared by identity."""
+
+        name: str
+
+    thing = Thing("a")
+    assert thing != Thing("a")
+    assert len({thing, thing, Thing("a")}) == 2
+
+
+def test_what_is_ordered_or_can_be_changed_is_a_standard_one() -> None:
+    @dataclass(frozen=True, slots=True, order=True)
+    class Ordered:
+        """Has an order."""
+
+        number: int
+
+    @dataclass(slots=True)
+    class Counter:
+        """Counts."""
+
+        number: int = 0
+
+    counter = Counter()
+    counter.number += 1
+    assert sorted([Ordered(2), Ordered(1)]) == [Ordered(1), Ordered(2)]
+    assert counter == Counter(1)
