@@ -110,7 +110,9 @@ def _fetch_blobs(
         # The disk takes its time to have it for good; the next blob comes meanwhile.
         add_file(store, path, blob.digest, trusted=True)
 
-    in_parallel(missing, fetch, registry.run, threads=2 * connections)
+    # The largest first: the disk works on them while the small ones come, and none is left to come alone.
+    largest_first = sorted(missing, key=lambda blob: blob.size, reverse=True)
+    in_parallel(largest_first, fetch, registry.run, threads=2 * connections)
     progress.finish("pull", counted(len(missing), "blob"))
 
 
