@@ -141,7 +141,8 @@ class Bench:
     def pull(self, variant: str) -> Contestants:
         """The first pull of a variant, into nothing."""
         pull = Pull(self.images(), variant, self.docker() if self.peers else None, self.registry())
-        return self._transfers(pull.formation, pull.skopeo, pull.docker)
+        found = self._transfers(pull.formation, pull.skopeo, pull.docker)
+        return {**found, "curl": pull.curl} if self.peers else found
 
     def push_one_package(self) -> Contestants:
         """A push after one package changed. Docker's own build would change all of the image."""

@@ -141,6 +141,19 @@ class Pull:
         shutil.rmtree(layout)
         return cost
 
+    def curl(self) -> Cost:
+        """The layers alone, four at once, neither hashed nor kept: how fast the registry gives them to anybody."""
+        address, _, name = self._name.partition("/")
+        repository, _, tag = name.rpartition(":")
+        urls = [
+            f"url = http://{address}/v2/{repository}/blobs/{digest}\noutput = /dev/null\n"
+            for digest in _layers(self._images, tag)
+        ]
+        listed = self._images.scratch / "urls"
+        listed.write_text("".join(urls))
+        command = ["curl", "--silent", "--parallel", "--parallel-max", "4", "--config", listed]
+        return measure(command, log=self._images.log)
+
     def docker(self) -> Cost:
         """`docker pull`, which unpacks the layers as well."""
         docker = self._docker
@@ -237,8 +250,8 @@ def _uploads(registry: Registry) -> int:
     return len(_UPLOADED.findall((registry.directory / "log").read_text(errors="replace")))
 
 
-def _layers(images: Images) -> dict[str, int]:
-    command = [FORMATION, "inspect", f"{REPOSITORY}:1.0.0", "--json", "--store", images.store]
+def _layers(images: Images, tag: str = "1.0.0") -> dict[str, int]:
+    command = [FORMATION, "inspect", f"{REPOSITORY}:{tag}", "--json", "--store", images.store]
     shown = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
     return {layer["digest"]: layer["size"] for layer in shown["layers"]}
 
