@@ -49,13 +49,17 @@ spec:
 """
 
 
-def world(configuration: Configuration | None = None, published: Mapping[str, bool] | None = None) -> World:
+def world(
+    configuration: Configuration | None = None,
+    published: Mapping[str, bool] | None = None,
+    stored: tuple[str, ...] = (),
+) -> World:
     known = published or {}
 
     def ask(reference: Reference) -> bool | None:
         return known.get(str(reference))
 
-    return World(configuration or Configuration(), NOW, ask)
+    return World(configuration or Configuration(), NOW, ask, lambda _: stored)
 
 
 def target(text: str | bytes, kind: Kind = "Dockerfile", directory: Path = NOWHERE) -> Target:
@@ -75,5 +79,5 @@ def rules(text: str | bytes, kind: Kind = "Dockerfile", **options) -> list[str]:
     return [each.rule for each in findings(text, kind, **options)]
 
 
-def after_fix(text: str | bytes, kind: Kind = "Dockerfile") -> str:
-    return fixed(target(text, kind), world()).decode("utf-8", "surrogateescape")
+def after_fix(text: str | bytes, kind: Kind = "Dockerfile", directory: Path = NOWHERE) -> str:
+    return fixed(target(text, kind, directory), world()).decode("utf-8", "surrogateescape")

@@ -29,9 +29,24 @@ class Step:
 
 
 def steps(markdown: str, *headings: str) -> list[Step]:
-    """The steps below `headings`, in their order. Raises KeyError for one that is not there."""
-    sections = {part.partition("\n")[0].lstrip("# "): part for part in re.split(r"^(?=#+ )", markdown, flags=re.M)}
-    return [step for heading in headings for step in _in_section(sections[heading])]
+    """The steps below `headings`, in their order. Raises KeyError for one that is not there, or has no step."""
+    return [step for heading in headings for step in _in_section(_section(markdown, heading))]
+
+
+def _section(markdown: str, heading: str) -> str:
+    """What is below a heading, up to the next one; a comment of a script is none."""
+    inside, fenced, lines = False, False, []
+    for line in markdown.splitlines(keepends=True):
+        if line.startswith("```"):
+            fenced = not fenced
+        if line.startswith("#") and not fenced:
+            inside = line.lstrip("# ").rstrip() == heading
+        elif inside:
+            lines.append(line)
+    section = "".join(lines)
+    if not _FENCE.search(section):
+        raise KeyError(f"the README has no steps below {heading!r}")
+    return section
 
 
 def run_steps(
@@ -43,7 +58,8 @@ def run_steps(
     AssertionError when it prints something else.
     """
     adapted = [_replace(step, replaced) for step in tour]
-    script = "set -eu\ntrap 'jobs=$(jobs -p); [ -z \"$jobs\" ] || kill $jobs' EXIT\n"
+    # A job that the tour has ended itself may still be listed.
+    script = "set -eu\ntrap 'jobs=$(jobs -p); [ -z \"$jobs\" ] || kill $jobs 2>/dev/null || true' EXIT\n"
     for number, step in enumerate(adapted):
         # Where it stopped is seen from the commands on stderr.
         script += f"cat >&2 <<'@@'\n$ {step.command}\n@@\n{step.command}\necho '{_ENDED.format(number)}'\n"

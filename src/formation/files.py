@@ -12,19 +12,25 @@ from typing import IO, Any
 def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
     """A binary file that becomes `path` when the block ends without an exception, and disappears otherwise.
 
-    The data is synced before the rename. Parent directories are created.
+    The data is synced before the rename. Parent directories are created. An OSError names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # tempfile would do; importing it and its random numbers takes longer than writing most files.
     temporary = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}")
-    descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
             os.fsync(file.fileno())
-        temporary.replace(path)
+        try:
+            temporary.replace(path)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from None
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

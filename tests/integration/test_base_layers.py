@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 import pytest
 
 from formation.entry import encode_path
-from formation.lock.lockfile import lock_digest, read_lock
+from formation.lock.lockfile import lock_digest, lock_text, read_lock
 from formation.oci.annotations import LAYER_KIND, LOCK_DIGEST, layer_packages
 from formation.oci.validate import validate
 from formation.tarstream import read_tar
@@ -122,8 +122,9 @@ def test_only_the_layers_of_effects_remove_anything(image, layers):
 
 
 def test_the_image_names_the_lock_that_it_is_built_from(image, base_project):
-    text = (base_project / "formation.lock").read_text()
-    assert image.manifest.annotations[LOCK_DIGEST] == lock_digest(text)
+    digest = image.manifest.annotations[LOCK_DIGEST]
+    assert digest == lock_digest(lock_text(read_lock(base_project / "formation.lock")))
+    assert f'checksum = "{digest}"\n' in (base_project / "formation.lock").read_text()
 
 
 def test_the_dev_variant_shares_every_layer_of_the_runtime_variant(base_image, dev_image):

@@ -7,7 +7,7 @@ import pytest
 
 from formation.definition.load import load_definition
 from formation.lock.check import staleness
-from formation.lock.lockfile import lock_text, parse_lock, read_lock
+from formation.lock.lockfile import file_text, lock_text, parse_lock, read_lock
 from formation.lock.resolve import make_lock
 from formation.network import Downloader
 from formation.progress import Silent
@@ -57,4 +57,4 @@ def test_the_locks_in_this_repository_are_of_their_definitions(directory):
     definition = load_definition(ROOT / directory)
     path = ROOT / directory / "formation.lock"
     assert staleness(definition, read_lock(path)) is None
-    assert lock_text(read_lock(path)) == path.read_text()
+    assert file_text(read_lock(path)) == path.read_text()

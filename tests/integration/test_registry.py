@@ -209,7 +209,12 @@ def test_publishers_at_once_take_turns(secure):
     with secure.client() as registry:
         found = {entry.tag: entry.version for entry in list_tags(reference, registry)}
         assert not [tag for tag in client.tags(registry.target(reference)) if is_lease(tag)]
-    assert found == dict.fromkeys(versions) | {"1.0": "1.0.2", "1.1": "1.1.0", "1": "1.1.0", "latest": "1.1.0"}
+    assert found == {version: version for version in versions} | {
+        "1.0": "1.0.2",
+        "1.1": "1.1.0",
+        "1": "1.1.0",
+        "latest": "1.1.0",
+    }
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import pytest
 from conftest import require_tool
 from debs import Item, directory, file, hard_link, make_deb, symlink
 from formation.debian.administration import INFO
+from formation.definition.leave_out import patterns
 from formation.digest import sha256_file
 from formation.errors import FormationError
 from formation.install.placement import SegmentSpec
@@ -167,6 +168,16 @@ FILTERS: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 )
 
 
+KEPT = (
+    "/usr/share/man/man1/a*",
+    "/usr/share/man/de/man1/a.1.gz",
+    "/usr/share/man/de/*/a.1.gz",
+    "/usr/share/doc/a/copyright*",
+    "/usr/share/locale/e*/LC_MESSAGES/a.mo",
+    "/opt/nothing",
+)
+
+
 @pytest.mark.parametrize("filters", FILTERS, ids=str)
 def test_path_filters_answer_as_dpkgs(filters: tuple[tuple[str, ...], tuple[str, ...]], tmp_path: Path) -> None:
     excludes, includes = filters
@@ -180,6 +191,13 @@ def test_path_filters_answer_as_dpkgs(filters: tuple[tuple[str, ...], tuple[str,
     # dpkg leaves the times of directories to chance.
     ours, theirs = (without_times(without_database(found, {}), "d") for found in (facts(tree), reference))
     assert ours == theirs
+
+
+@pytest.mark.parametrize("keep", KEPT)
+def test_dpkg_unpacks_what_a_definition_keeps(keep: str, tmp_path: Path) -> None:
+    paths = ("/usr/share/doc/*",)
+    excludes, includes = patterns(documentation=False, manual_pages=True, locales=True, paths=paths, keep=(keep,))
+    test_path_filters_answer_as_dpkgs((excludes, includes), tmp_path)
 
 
 @pytest.mark.parametrize("include", ["/usr/share/doc/a/copyright*", "/usr/share/doc/a/README"])

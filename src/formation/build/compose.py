@@ -18,6 +18,16 @@ from formation.errors import UsageError
 LOG_VOLUME = "/var/log/formation"
 """A volume of every base here, and so of every service."""
 _FIRST_UNPRIVILEGED = 1024
+_LAST_PORT = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class _HostPort:
+    """Where a port is published unless the environment says another."""
+
+    number: int
+    holder: str | None
+    """The service that has the container's number on the host; None: this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +40,14 @@ class Composed:
 
 
 def render_services(composed: Sequence[Composed]) -> str:
-    """The compose file, services in the order given. Raises UsageError when two have one name, or publish one port."""
+    """The compose file, services in the order given. Raises UsageError when two have one name."""
     _check(composed)
+    hosts = _host_ports([each.service for each in composed])
     blocks = [f"{HEADER}services:\n"]
     volumes: list[str] = []
     for each in composed:
         named = _volumes(each.service, set(volumes))
-        blocks += _block(each, named)
+        blocks += _block(each, named, hosts)
         volumes += named
     blocks.append("volumes:\n")
     blocks += [f"  {volume}: {{}}\n" for volume in volumes]
@@ -50,19 +61,35 @@ def compose_name(service: ServiceDefinition) -> str:
 
 def _check(composed: Sequence[Composed]) -> None:
     names: dict[str, ServiceDefinition] = {}
-    ports: dict[str, ServiceDefinition] = {}
     for each in composed:
         service, name = each.service, compose_name(each.service)
         if name in names:
             raise UsageError(f"{names[name].shown_path} and {service.shown_path} are both the service {name!r}")
         names[name] = service
-        for index, port in enumerate(service.ports):
-            if port in ports:
-                raise UsageError(
-                    f"{service.place(('ports', index))}: {compose_name(ports[port])} publishes {port} too",
-                    hint="let one listen on another port, or write compose files of their own",
-                )
-            ports[port] = service
+
+
+def _host_ports(services: Sequence[ServiceDefinition]) -> dict[tuple[str, int], _HostPort]:
+    """Name of a service and number of a port in its container → where it is published on the host.
+
+    On the same number for the first that has it; for the rest on the next one that nobody wants.
+    """
+    wanted = {port for service in services for port in service.ports}
+    taken: dict[str, str] = {}
+    hosts: dict[tuple[str, int], _HostPort] = {}
+    for service in services:
+        name = compose_name(service)
+        protocols: dict[int, list[str]] = {}
+        for port in service.ports:
+            protocols.setdefault(_number(port), []).append(port.partition("/")[2])
+        for number, these in protocols.items():
+            others = [taken[port] for protocol in these if (port := f"{number}/{protocol}") in taken]
+            host = number
+            while others and any(f"{host}/{each}" in taken or f"{host}/{each}" in wanted for each in these):
+                # A variable is for all protocols of a number.
+                host = host + 1 if host < _LAST_PORT else _FIRST_UNPRIVILEGED
+            taken.update({f"{host}/{each}": name for each in these})
+            hosts[name, number] = _HostPort(host, others[0] if others else None)
+    return hosts
 
 
 def _volumes(service: ServiceDefinition, taken: set[str]) -> dict[str, str]:
@@ -76,7 +103,7 @@ def _volumes(service: ServiceDefinition, taken: set[str]) -> dict[str, str]:
     return named
 
 
-def _block(composed: Composed, volumes: dict[str, str]) -> Iterator[str]:
+def _block(composed: Composed, volumes: dict[str, str], hosts: dict[tuple[str, int], _HostPort]) -> Iterator[str]:
     service, name = composed.service, compose_name(composed.service)
     yield f"  {name}:\n"
     yield f"    image: {service.name}:{service.version}\n"
@@ -92,17 +119,18 @@ def _block(composed: Composed, volumes: dict[str, str]) -> Iterator[str]:
     yield from (f"      - {_quoted(f'{volume}:{path}')}\n" for volume, path in volumes.items())
     if service.ports:
         yield "    ports:\n"
-        yield from (f"      - {_published(name, port)}\n" for port in service.ports)
+        yield from (f"      - {_published(name, port, hosts[name, _number(port)])}\n" for port in service.ports)
     if service.health_check is not None:
         yield from _health_check(service.health_check)
     yield "    stop_grace_period: 10s\n"
     yield "    restart: unless-stopped\n"
 
 
-def _published(name: str, port: str) -> str:
-    """The port on the host is the same, unless the environment says another: FORM_DNS_PORT_53."""
+def _published(name: str, port: str, host: _HostPort) -> str:
+    """The environment may say another port on the host: FORM_DNS_PORT_53."""
     variable = f"{re.sub('[^A-Z0-9]', '_', name.upper())}_PORT_{_number(port)}"
-    return f'"${{{variable}:-{_number(port)}}}:{port}"'
+    why = "" if host.holder is None else f"  # {_number(port)} of the host is {host.holder}'s"
+    return f'"${{{variable}:-{host.number}}}:{port}"{why}'
 
 
 def _health_check(check: HealthCheck) -> Iterator[str]:

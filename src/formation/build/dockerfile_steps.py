@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from formation.build.dockerfile import copied, double_quoted, written
 from formation.debian.archive import Archive
@@ -111,8 +111,8 @@ def hardening_steps(hardening: Hardening, lineage: Sequence[Variant]) -> Iterato
 
 def config_lines(config: ImageConfig, above: ImageConfig, *, restore_user: bool) -> Iterator[str]:
     """The instructions for what `config` has beyond `above`; `restore_user` repeats the user."""
-    yield from _assignments("LABEL", sorted(set(config.labels) - set(above.labels)))
-    yield from _assignments("ENV", [pair for pair in config.environment if pair not in above.environment])
+    yield from assignments("LABEL", _quoted(sorted(set(config.labels) - set(above.labels))))
+    yield from assignments("ENV", _quoted(pair for pair in config.environment if pair not in above.environment))
     volumes = [volume for volume in config.volumes if volume not in above.volumes]
     if volumes:
         yield f"VOLUME {json.dumps(volumes, ensure_ascii=False)}\n"
@@ -130,7 +130,11 @@ def config_lines(config: ImageConfig, above: ImageConfig, *, restore_user: bool)
         yield f"CMD {json.dumps(config.command or (), ensure_ascii=False)}\n"
 
 
-def _assignments(instruction: str, pairs: Sequence[tuple[str, str]]) -> Iterator[str]:
+def assignments(instruction: str, pairs: Mapping[str, str]) -> Iterator[str]:
+    """The instruction that gives each name its value, quoted already; none for no pairs."""
     if pairs:
-        words = [f"{name}={double_quoted(value)}" for name, value in pairs]
-        yield f"{instruction} " + " \\\n    ".join(words) + "\n"
+        yield f"{instruction} " + " \\\n    ".join(f"{name}={value}" for name, value in pairs.items()) + "\n"
+
+
+def _quoted(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    return {name: double_quoted(value) for name, value in pairs}

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from formation.build.image import platform_of
 from formation.dataclass import dataclass
+from formation.definition.problems import nearest
 from formation.definition.service_values import ServiceDefinition
 from formation.digest import sha256
 from formation.errors import DefinitionError, FormationError, IntegrityError, UsageError
@@ -14,8 +15,9 @@ from formation.lock.model import Lock
 from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.descriptor import Platform
 from formation.oci.image import Image, read_image
-from formation.oci.name import ImageName, Transport, parse_name
+from formation.oci.name import ImageName, Transport, mistyped, parse_name
 from formation.store.blobs import StoreBlobs, add_bytes, add_image, has_blob
+from formation.store.images import list_images
 from formation.store.open_image import open_image
 from formation.store.store import Store
 
@@ -50,11 +52,12 @@ def open_base(service: ServiceDefinition, architecture: str, places: Places) -> 
     except UsageError as error:
         raise DefinitionError(f"{service.place(('base',))}: {error.message}", hint=error.hint) from None
     except FormationError as error:
+        message = f"{service.place(('base',))}: {error.message}"
         # Subclasses say more by their exit code.
         if type(error) is not FormationError:
-            raise
-        hint = "build the base first: formation build docker/base" if name.transport is Transport.STORE else error.hint
-        raise DefinitionError(f"{service.place(('base',))}: {error.message}", hint=hint) from None
+            raise type(error)(message, hint=error.hint) from None
+        hint = error.hint if name.reference is None else _missing_hint(service, name, places.store) or error.hint
+        raise DefinitionError(message, hint=hint) from None
     has = image.config.platform
     if (has.os, has.architecture) != (platform.os, platform.architecture):
         raise DefinitionError(
@@ -62,6 +65,43 @@ def open_base(service: ServiceDefinition, architecture: str, places: Places) -> 
             hint="write `architectures:`, or name a base for it",
         )
     return image
+
+
+def _missing_hint(service: ServiceDefinition, name: ImageName, store: Store) -> str | None:
+    """How to come by a base that the store does not have; None when it is to be elsewhere, or the store has it."""
+    wanted = name.reference
+    if name.transport is not Transport.STORE or wanted is None:
+        return None
+    references = [image.reference for image in list_images(store)]
+    if wanted in references:
+        return None
+    made_in = _made_in(service, str(wanted))
+    if made_in is not None:
+        return f"build the base first: formation build {made_in}"
+    if same := [str(each) for each in references if each.repository == wanted.repository]:
+        return f"the store has {', '.join(same[:10])}"
+    either = f"build it first: formation build DIR; or take it from a registry: docker://{wanted}"
+    return mistyped(str(wanted)) or nearest(str(wanted), map(str, references)) or either
+
+
+def _made_in(service: ServiceDefinition, wanted: str) -> str | None:
+    """The directory docker/base beside or above the service, when its definition makes `wanted`; None otherwise."""
+    # Not at the top: pydantic takes longer to import than a base to open.
+    from formation.definition.load import FILE_NAME, load_definition
+    from formation.definition.values import RUNTIME
+
+    for above in Path(service.shown_path).parents:
+        directory = above / "docker" / "base"
+        if (directory / FILE_NAME).is_file():
+            try:
+                base = load_definition(directory)
+            except UsageError:
+                return None
+            made = {f"{base.name}:{tag}": each.name for each in base.variants for tag in base.all_tags(each.name)}
+            if wanted not in made:
+                return None
+            return f"{directory}" + ("" if made[wanted] == RUNTIME else f" --variant {made[wanted]}")
+    return None
 
 
 def _brought(name: ImageName, platform: Platform, directory: Path, places: Places) -> Image:

@@ -10,11 +10,24 @@ from formation.dataclass import dataclass
 from formation.definition.service_values import CollectedFile, Kind
 from formation.errors import FormationError
 
-Providers = Callable[[Sequence[str]], Mapping[str, tuple[str, ...]]]
+
+@dataclass(frozen=True, slots=True)
+class Having:
+    """Which packages have what is missing."""
+
+    packages: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Library or program → packages; what none is known to have is not in it."""
+    unknown: str | None = None
+    """Why nobody could tell more; None: there is no more to tell."""
+
+
+Providers = Callable[[Sequence[str]], Having]
 """Libraries and programs → the packages of the service's archives that have each. Raises FormationError when nobody can
 tell."""
 
-_BRING = "add the package that has it to `packages:`"
+BRING = "add the package that has it to `packages:`"
+EMPTY = "is empty"
+"""The reason for a program of no bytes."""
 _LINE = 512
 """Bytes of a script's first line that are looked at; Linux reads 256 (BINPRM_BUF_SIZE)."""
 
@@ -139,7 +152,10 @@ def _numbers(version: str) -> tuple[bool, tuple[int, ...]]:
 
 
 def _check_script(file: CollectedFile, around: Surroundings) -> Iterator[Wrong]:
-    words = _interpreter(file)
+    if not file.size and file.path.rpartition("/")[0] in around.search:
+        yield Wrong(file.path, EMPTY)
+        return
+    words = interpreter(file)
     if not words:
         return
     program = words[0]
@@ -153,7 +169,7 @@ def _check_script(file: CollectedFile, around: Surroundings) -> Iterator[Wrong]:
     named = next((word for word in words[1:] if not word.startswith("-") and "=" not in word), None)
     if named is not None and "/" not in named and _in_path(named, around) is None:
         reason = f"begins with #!{' '.join(words)}, and no directory of PATH has {named}"
-        yield Wrong(file.path, _shown(reason), _BRING, named)
+        yield Wrong(file.path, _shown(reason), BRING, named)
 
 
 def _shown(reason: str) -> str:
@@ -166,15 +182,22 @@ def _instead(program: str, around: Surroundings) -> tuple[str, str | None]:
         return "its lines end as on Windows: save it with line feeds alone", None
     name = program.rpartition("/")[2]
     place = _in_path(name, around)
-    return (_BRING, name) if place is None else (f"write #!{place}", None)
+    return (BRING, name) if place is None else (f"write #!{place}", None)
 
 
 def _in_path(name: str, around: Surroundings) -> str | None:
-    places = (f"{directory}/{name}" for directory in around.search)
-    return next((place for place in places if (node := found(around.tree, place)) and node.type == "file"), None)
+    return next((place for place, _ in in_path(name, around.tree, around.search)), None)
 
 
-def _interpreter(file: CollectedFile) -> list[str]:
+def in_path(name: str, tree: Tree, search: Iterable[str]) -> Iterator[tuple[str, Node]]:
+    """The files called `name` in the directories `search`, in their order: paths, and what these lead to."""
+    for directory in search:
+        node = found(tree, f"{directory}/{name}")
+        if node is not None and node.type == "file":
+            yield f"{directory}/{name}", node
+
+
+def interpreter(file: CollectedFile) -> list[str]:
     """The words after #! in the first line of `file`; none for anything else. Linux sees a carriage return too."""
     start = file.content
     if start is None and file.local is not None:

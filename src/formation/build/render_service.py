@@ -8,11 +8,13 @@ last stage would put every program into two layers.
 import json
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 
-from formation.build.dockerfile import chained, copied, literal, written
+from formation.build.dockerfile import chained, copied, double_quoted, literal, written
 from formation.build.dockerfile_steps import (
     HEADER,
     archive_steps,
+    assignments,
     config_lines,
     directory_step,
     groupadd,
@@ -20,6 +22,7 @@ from formation.build.dockerfile_steps import (
     key_copies,
     useradd,
 )
+from formation.build.labels import NOT_INHERITED, REVISION, SOURCE
 from formation.definition.service_files import collect_file, searchable
 from formation.definition.service_grammar import duration_text
 from formation.definition.service_values import (
@@ -32,12 +35,15 @@ from formation.definition.service_values import (
 )
 from formation.definition.values import Directory, ImageConfig
 from formation.errors import UsageError
+from formation.oci.annotations import BASE_DIGEST, BASE_NAME
 from formation.oci.reference import parse_reference
 
 _CONTEXT = "/build"
 """Where the builder stage has the definition's directory."""
 _STAGED = "/files"
 """Where the stage `files` has the image's paths."""
+_LABEL_ARGUMENTS = {BASE_NAME: "BASE_IMAGE", BASE_DIGEST: "BASE_DIGEST", REVISION: "REVISION", SOURCE: "SOURCE"}
+"""Labels whose values only the one who builds knows → the arguments that give them."""
 _PULLED_BY_DOCKER = ("docker://", "docker-daemon:")
 _OTHER_TRANSPORTS = ("oci:", "oci-archive:", "docker-archive:")
 
@@ -87,18 +93,27 @@ def _dockerfile(service: ServiceDefinition) -> str:
     stages = []
     if service.build is not None:
         arguments.append(f"ARG BUILDER_IMAGE={builder_image(service, service.build)}\n")
-        stages.append(_builder_stage(service.build))
+        stages.append(_builder_stage(service.build, _made(service)))
     staged = [file for file in service.files if file.source is not None and file.variables is None]
     if staged:
         stages.append(_files_stage(staged, service.build))
     return "\n".join([HEADER + "".join(arguments), *stages, _last_stage(service, staged)])
 
 
-def _builder_stage(build: ServiceBuild) -> str:
+def _builder_stage(build: ServiceBuild, made: list[str]) -> str:
+    # Else `make` would take what was compiled on the other machine, perhaps for another glibc than the base's.
+    removal = [shlex.join(["rm", "-rf", *made])] if made else []
     return (
         f"FROM ${{BUILDER_IMAGE}} AS builder\nUSER root\nWORKDIR {_CONTEXT}\nCOPY . .\n"
-        f"RUN {chained(['set -eux', build.command])}\n"
+        f"RUN {chained(['set -eux', *removal, build.command])}\n"
     )
+
+
+def _made(service: ServiceDefinition) -> list[str]:
+    """The sources that the build makes, without slashes at their ends."""
+    sources = [file.source for file in service.files if file.source is not None and file.source != "./"]
+    build = service.build
+    return [each.rstrip("/") for each in dict.fromkeys(sources) if build is not None and build.makes(each)]
 
 
 def _files_stage(files: list[ServiceFile], build: ServiceBuild | None) -> str:
@@ -139,10 +154,21 @@ def _last_stage(service: ServiceDefinition, staged: list[ServiceFile]) -> str:
         lines.append(copied(_STAGED + _target(file), _target(file), owner=f"{file.owner}:{file.group}", stage="files"))
     if service.ports:
         lines.append(f"EXPOSE {' '.join(service.ports)}\n")
-    lines += config_lines(service.config, ImageConfig(user="root"), restore_user=False)
+    lines += _labels(service)
+    lines += config_lines(replace(service.config, labels=()), ImageConfig(user="root"), restore_user=False)
     if service.health_check is not None:
         lines.append(_health_check(service.health_check))
     return "".join(lines)
+
+
+def _labels(service: ServiceDefinition) -> Iterator[str]:
+    """Those of the definition and of the arguments. The base's own are emptied: no instruction takes a label away."""
+    own = {name: double_quoted(value) for name, value in service.config.labels}
+    arguments = {name: argument for name, argument in _LABEL_ARGUMENTS.items() if name not in own}
+    for argument in arguments.values():
+        yield "ARG BASE_IMAGE\n" if argument == "BASE_IMAGE" else f"ARG {argument}=\n"
+    given = {name: f'"${{{argument}}}"' for name, argument in arguments.items()}
+    yield from assignments("LABEL", dict(sorted({**dict.fromkeys(NOT_INHERITED, '""'), **given, **own}.items())))
 
 
 def _system_steps(service: ServiceDefinition) -> Iterator[str]:
@@ -188,8 +214,9 @@ def _health_check(check: HealthCheck) -> str:
 def _dockerignore(service: ServiceDefinition) -> str:
     lines = [".git"]
     if service.build is not None:
-        # What was compiled on this machine may need another glibc than the base's.
         lines += [literal(result.rstrip("/")) for result in service.build.results]
+        # A Dockerfile of one's own copies what was compiled before; the builder stage removes it.
+        lines += [f"!{literal(source)}" for source in _made(service)]
     for file in service.files:
         inside = literal((file.source or "").removeprefix("./"))
         for pattern in file.ignore:

@@ -118,7 +118,7 @@ def plan_service(
             collect(service),
             architecture,
             there,
-            base.config.execution.environment,
+            base.config.execution,
             lambda: means.fetch(packages) if packages else (),
             means.providers,
             findings,

@@ -3,16 +3,19 @@
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import field, replace
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 from formation.build.base_files import BaseFiles
 from formation.build.loader import Loader
-from formation.build.programs import Providers, Surroundings, Wrong, check_programs
+from formation.build.programs import Having, Providers, Surroundings, Wrong, check_programs
 from formation.build.service_tree import Tree, collected_nodes, over, placed
+from formation.build.started import Started, Unstartable, check_started
 from formation.dataclass import dataclass
 from formation.definition.problems import joined_error
 from formation.definition.service_values import CollectedFile, Kind, ServiceDefinition, ServiceFile
 from formation.errors import DefinitionError, FormationError
+from formation.oci.config import Execution
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What engines take where the image says nothing."""
@@ -44,58 +47,97 @@ def check_files(
     files: Sequence[CollectedFile],
     architecture: str,
     base: BaseFiles,
-    environment: Iterable[str],
+    below: Execution,
     debs: Callable[[], Sequence[Path]],
     providers: Providers,
     findings: Findings,
 ) -> tuple[CollectedFile, ...]:
     """`files` with the paths that they have in the image; what is wrong with them is added to `findings`.
 
-    `environment` is the base's, as NAME=VALUE. `debs` gives the files of the packages that the service adds; it is
-    called only when a program lacks something in the base. Raises FormationError when a file cannot be read.
+    `below` is how the base is run. `debs` gives the files of the packages that the service adds; it is called only
+    when a program lacks something in the base, or is not there. Raises FormationError when a file cannot be read.
     """
     _check_directories(service, base.tree, findings)
     settled = tuple(_settled(service, files, base.tree, findings))
-    variables = dict(word.partition("=")[::2] for word in environment) | dict(service.config.environment)
+    variables = dict(word.partition("=")[::2] for word in below.environment) | dict(service.config.environment)
 
     nodes = collected_nodes(settled)
 
-    def check(tree: Tree) -> tuple[Wrong, ...]:
+    search = _paths(variables.get("PATH", _PATH))
+    packages = cache(debs)
+
+    def check(tree: Tree) -> tuple[tuple[Wrong, ...], tuple[Unstartable, ...]]:
         whole = over(nodes, tree)
         loader = Loader(whole, tree, architecture, base.library_directories, _paths(variables.get("LD_LIBRARY_PATH")))
         own = frozenset(PurePosixPath(file.path).name for file in settled)
-        search = _paths(variables.get("PATH", _PATH))
         built_by = service.build.command if service.build else None
-        return check_programs(settled, Surroundings(service.base, architecture, loader, search, built_by, own))
+        wrong = check_programs(settled, Surroundings(service.base, architecture, loader, search, built_by, own))
+        directory = service.config.working_directory or below.working_directory or "/"
+        by_path = {file.path: file for file in settled}
+        started = Started(whole, by_path, search, directory, comes, lambda: _names(base, settled, search))
+        # A file that is told to be at a wrong place is not told to be missing as well.
+        return wrong, check_started(service, below, started) if len(settled) == len(files) else ()
 
-    wrong = check(base.tree)
-    if wrong and (paths := debs()):
+    def comes(program: str) -> bool:
+        from formation.build.package_tree import may_bring
+
+        return bool(packages()) and may_bring(packages(), program)
+
+    wrong, unstartable = check(base.tree)
+    if (wrong or unstartable) and (paths := packages()):
         # Not at the top: a program that finds all it needs in the base is never looked for in packages.
         from formation.build.package_tree import package_nodes
 
-        wrong = check(over(package_nodes(paths), base.tree))
-    having = _having(wrong, providers)
-    for each in wrong:
-        packages = having.get(each.lacks or "")
-        hint = f"add {' or '.join(packages)} to `packages:`" if packages else each.hint
-        findings.problems.append(
-            (f"{place_of_file(service, each.path)}: {_source(service, each.path)} {each.reason}", hint)
+        wrong, unstartable = check(over(package_nodes(paths), base.tree))
+    having = _having([*(each.lacks for each in wrong), *(each.lacks for each in unstartable)], providers)
+    findings.problems += [
+        (
+            f"{place_of_file(service, each.path)}: {_source(service, each.path)} {each.reason}",
+            _hint(each.hint, each.lacks, having),
         )
+        for each in wrong
+    ]
+    findings.problems += [
+        (f"{service.place((each.key,))}: {each.message}", _hint(each.hint, each.lacks, having)) for each in unstartable
+    ]
     return settled
+
+
+def _names(base: BaseFiles, files: Iterable[CollectedFile], search: Iterable[str]) -> list[str]:
+    """The programs that there are: paths, and names in PATH."""
+    places = {directory: base.merged.resolve(directory.lstrip("/")) for directory in search}
+    there = [
+        f"{directory}/{path.rpartition('/')[2]}"
+        for directory, place in places.items()
+        if place is not None
+        for path in base.merged.children(place)
+    ]
+    own = [file.path for file in files if file.kind is not Kind.DIRECTORY and file.mode & 0o111]
+    in_path = [path.rpartition("/")[2] for path in (*own, *there) if path.rpartition("/")[0] in places]
+    return [*own, *there, *in_path]
 
 
 def _paths(value: str | None) -> tuple[str, ...]:
     return tuple(part for part in (value or "").split(":") if part.startswith("/"))
 
 
-def _having(wrong: Iterable[Wrong], providers: Providers) -> dict[str, tuple[str, ...]]:
+def _having(lacks: Iterable[str | None], providers: Providers) -> Having:
     """The packages that have what is missing, as far as anybody can tell."""
-    names = list(dict.fromkeys(each.lacks for each in wrong if each.lacks))
+    names = list(dict.fromkeys(each for each in lacks if each))
     try:
-        return dict(providers(names)) if names else {}
-    except FormationError:
+        return providers(names) if names else Having()
+    except FormationError as error:
         # What is wrong is known; that nobody can say more about it must not hide it.
-        return {}
+        return Having(unknown=f"the archives could not be asked: {error.message}")
+
+
+def _hint(hint: str | None, lacks: str | None, having: Having) -> str | None:
+    """What to do about what is wrong, with the packages that have what it lacks or why none is named."""
+    if lacks is None:
+        return hint
+    if packages := having.packages.get(lacks):
+        return f"add {' or '.join(packages)} to `packages:`"
+    return hint if having.unknown is None else f"{hint} (no package is named: {having.unknown})"
 
 
 def _settled(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from formation.build.labels import NOT_INHERITED, REVISION, SOURCE
 from formation.build.origin import Origin
 from formation.build.service import ServicePlan
 from formation.definition.service_values import ServiceDefinition
@@ -9,18 +10,11 @@ from formation.oci.annotations import BASE_DIGEST, BASE_NAME
 from formation.oci.config import Execution, HealthCheck, History
 from formation.oci.image import Image
 
-_LABELS = "org.opencontainers.image"
-REVISION = f"{_LABELS}.revision"
-SOURCE = f"{_LABELS}.source"
-_ABOUT_ONE_IMAGE = ("title", "description", "version", "revision", "source", "created", "url", "documentation")
-_NOT_INHERITED = frozenset((*(f"{_LABELS}.{name}" for name in (*_ABOUT_ONE_IMAGE, "ref.name")), BASE_NAME, BASE_DIGEST))
-"""Labels that tell of the base, and would be wrong of a service."""
-
 
 def labels_of(plan: ServicePlan, origin: Origin) -> Mapping[str, str]:
     """The labels of the image, sorted by name; its manifest has the same as annotations."""
     inherited = plan.base.config.execution.labels
-    kept = {name: value for name, value in inherited.items() if name not in _NOT_INHERITED}
+    kept = {name: value for name, value in inherited.items() if name not in NOT_INHERITED}
     found = {REVISION: origin.revision, SOURCE: origin.source}
     known = {name: value for name, value in found.items() if value is not None}
     base = {BASE_NAME: plan.service.base, BASE_DIGEST: plan.base.digest}

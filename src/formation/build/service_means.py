@@ -1,11 +1,12 @@
 """The world as planning a service uses it: the base, the packages' files, and the archives when a program lacks one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from formation.build.base_files import BaseFiles, read_base
 from formation.build.opened_base import Places
+from formation.build.programs import Having
 from formation.build.service import Means
 from formation.definition.service_values import ServiceDefinition
 from formation.lock.model import Lock, LockedPackage
@@ -45,7 +46,7 @@ def service_means(
 
         return fetch_packages(service, lock, packages, store, downloader())
 
-    def providers(names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    def providers(names: Sequence[str]) -> Having:
         from formation.build.base_facts import archives_of_base
         from formation.build.service_packages import ArchivePackages
 

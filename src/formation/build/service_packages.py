@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 from formation.build.fetch import Fetching
+from formation.build.programs import Having
 from formation.dataclass import dataclass
 from formation.debian.archive import Archive
 from formation.debian.contents_index import packages_having
@@ -66,19 +66,22 @@ class ArchivePackages:
     def _asked(self) -> tuple[Archive, ...]:
         return tuple(archive for archive in self.archives if archive.keys)
 
-    def __call__(self, names: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-        """Library or program → packages that have it; those that no archive has are not in the result.
+    def __call__(self, names: Sequence[str]) -> Having:
+        """The packages that have these libraries and programs.
 
         First by the names that Debian gives to the packages of libraries, which the indexes at hand tell; then, for the
         rest, by the archives' Contents, where those can be had. Raises FormationError and its kinds.
         """
         if not self._asked:
-            return {}
+            return Having()
         found = dict(self._by_name(names))
         missing = [name for name in names if name not in found]
-        with suppress(FormationError):
+        unknown = None
+        try:
             found.update(self._by_contents(missing) if missing else {})
-        return found
+        except FormationError as error:
+            unknown = f"the archive's Contents index could not be had: {error.message}"
+        return Having(found, unknown)
 
     def _by_name(self, names: Sequence[str]) -> Iterator[tuple[str, tuple[str, ...]]]:
         definition = package_definition(self.service, self._asked)

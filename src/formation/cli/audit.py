@@ -1,12 +1,14 @@
 """`formation audit`: whether an image is safe to run, layer by layer."""
 
 from argparse import Namespace
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
 from formation.cli.image_source import add_image_options, opened_image
 from formation.cli.parser import Parser, Subparsers, add_command
 from formation.cli.registry_options import open_registry
+from formation.errors import UsageError
 
 if TYPE_CHECKING:
     from formation.definition.audit_exceptions import AuditException
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
     from formation.definition.values import Definition
     from formation.oci.image import Image
     from formation.oci.name import ImageName
-    from formation.progress import Progress
+    from formation.registry.registry import Registry
     from formation.security.audit import Report
     from formation.security.findings import Finding
 
@@ -70,8 +72,8 @@ def _add_options(parser: Parser) -> None:
     )
     parser.add_argument("--variant", metavar="NAME", help="of the base's definition (default: as the image says)")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON")
-    parser.add_argument("--sarif", metavar="FILE", help="write them as SARIF 2.1.0 too")
-    parser.add_argument("--junit", metavar="FILE", help="write them as JUnit XML too")
+    parser.add_argument("--sarif", metavar="FILE", help="write them as SARIF 2.1.0 too; -: to stdout, and no text")
+    parser.add_argument("--junit", metavar="FILE", help="write them as JUnit XML too; -: the same")
 
 
 def run(arguments: Namespace, context: Context) -> int:
@@ -81,8 +83,13 @@ def run(arguments: Namespace, context: Context) -> int:
     from formation.security.audit import audit
     from formation.security.subject import Subject, kind_of
 
+    _check_files(arguments, context)
     definitions = _definitions(arguments, context)
-    with context.progress() as progress, opened_image(arguments, context, progress) as (name, image):
+    with ExitStack() as stack:
+        progress = stack.enter_context(context.progress())
+        in_registry = arguments.image.startswith("docker://")
+        registry = stack.enter_context(open_registry(arguments, context, progress)) if in_registry else None
+        name, image = stack.enter_context(opened_image(arguments, context, progress, registry))
         contents = scan_image(image, context.store, workers=context.workers, progress=progress)
         kind, declared = kind_of(image), None
         if definitions:
@@ -99,29 +106,24 @@ def run(arguments: Namespace, context: Context) -> int:
             now=context.now,
             name=str(name),
             declared=declared,
-            referrers=_referrers(arguments, context, progress, name, image),
+            referrers=_referrers(registry, name, image),
         )
         report = audit(subject, _exceptions(arguments, definitions, image))
     _write_files(arguments, context, str(name), report)
     if arguments.json:
         context.write_json(_data(str(name), report, arguments.fail_on))
-    else:
+    elif "-" not in (arguments.sarif, arguments.junit):
         _print(context, str(name), report, arguments.fail_on)
     return 1 if report.fails(arguments.fail_on) else 0
 
 
-def _referrers(
-    arguments: Namespace, context: Context, progress: "Progress", name: "ImageName", image: "Image"
-) -> tuple[str, ...] | None:
+def _referrers(registry: "Registry | None", name: "ImageName", image: "Image") -> tuple[str, ...] | None:
     """What a registry has beside the image; None when it is in none."""
-    from formation.oci.name import Transport
-
-    if name.transport is not Transport.REGISTRY or name.reference is None:
+    if registry is None or name.reference is None:
         return None
     from formation.registry.referrers import artifact_types
 
-    with open_registry(arguments, context, progress) as registry:
-        return artifact_types(name.reference, image.digest, registry)
+    return artifact_types(name.reference, image.digest, registry)
 
 
 def _definitions(arguments: Namespace, context: Context) -> "list[Definition | ServiceDefinition]":
@@ -152,17 +154,37 @@ def _exceptions(
     return found
 
 
+def _check_files(arguments: Namespace, context: Context) -> None:
+    """Raises UsageError for files that could not be written: better before the image is looked at than after."""
+    if [arguments.sarif, arguments.junit, "-" if arguments.json else None].count("-") > 1:
+        raise UsageError("of --json, --sarif - and --junit - only one can have stdout", hint="name a file")
+    for option, name in (("--sarif", arguments.sarif), ("--junit", arguments.junit)):
+        if name is None or name == "-":
+            continue
+        if not name or name.endswith("/") or context.path(name).is_dir():
+            raise UsageError(f"{option}: {name!r} is a directory, and a file is to be written", hint=f"{option} FILE")
+        if not context.path(name).parent.is_dir():
+            raise UsageError(f"{option} {name}: there is no directory {context.path(name).parent}")
+
+
 def _write_files(arguments: Namespace, context: Context, name: str, report: "Report") -> None:
     if arguments.sarif:
-        from formation.files import write_bytes
         from formation.security.sarif import sarif_text
 
-        write_bytes(context.path(arguments.sarif), sarif_text(name, report, _DOCUMENTATION).encode())
+        _write(arguments.sarif, context, sarif_text(name, report, _DOCUMENTATION))
     if arguments.junit:
-        from formation.files import write_bytes
         from formation.security.junit import junit_text
 
-        write_bytes(context.path(arguments.junit), junit_text(name, report, arguments.fail_on).encode())
+        _write(arguments.junit, context, junit_text(name, report, arguments.fail_on))
+
+
+def _write(file: str, context: Context, text: str) -> None:
+    if file == "-":
+        context.write(text)
+        return
+    from formation.files import write_bytes
+
+    write_bytes(context.path(file), text.encode())
 
 
 def _print(context: Context, name: str, report: "Report", limit: Any) -> None:

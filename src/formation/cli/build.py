@@ -80,7 +80,13 @@ def register(subparsers: Subparsers) -> None:
         "--arch", metavar="ARCH", help="which architecture, or several: amd64,arm64 (default: the definition's first)"
     )
     architectures.add_argument("--all-architectures", action="store_true", help="all that the definition is for")
-    parser.add_argument("--output", metavar="IMAGE", help="also write it to oci:DIR[:TAG] or docker-archive:FILE")
+    parser.add_argument(
+        "--output",
+        metavar="IMAGE",
+        action="append",
+        default=[],
+        help="also write it to oci:DIR[:TAG] or docker-archive:FILE; may be repeated",
+    )
     parser.add_argument("--load", choices=("docker", "podman"), help="also give it to an engine on this machine")
     parser.add_argument("--locked", action="store_true", help="fail when there is no lock, instead of writing one")
     parser.add_argument("--offline", action="store_true", help="download nothing: everything must be in the store")
@@ -100,7 +106,7 @@ def run(arguments: Namespace, context: Context) -> int:
     from formation.cli.build_output import check_output, deliver, say_built
 
     began = time.monotonic()
-    check_output(arguments)
+    check_output(arguments, context)
     build, plan, service = _built, _dry_run, is_service(context.path(arguments.directory))
     if service:
         from formation.cli.build_service import built_service, dry_run
@@ -115,7 +121,8 @@ def run(arguments: Namespace, context: Context) -> int:
     if arguments.dry_run:
         return plan(arguments, context)
     with context.progress() as progress:
-        built = build(arguments, context, progress)
+        # Its own arguments: it fills in an architecture that nobody asked for.
+        built = build(Namespace(**vars(arguments)), context, progress)
         places = deliver(arguments, context, built, progress)
     say_built(arguments, context, built, time.monotonic() - began, places)
     return 0

@@ -35,10 +35,9 @@ def chosen_architectures(arguments: Namespace, context: Context, *, service: boo
     wanted = set(known if asked is None else asked.split(","))
     for name in sorted(wanted):
         require_architecture(definition, name)
-    if len(wanted) > 1 and (arguments.output or "").startswith("docker-archive:"):
-        raise UsageError(
-            f"{arguments.output} holds one image, and {len(wanted)} are asked for", hint="write them to oci:DIR"
-        )
+    for output in arguments.output if len(wanted) > 1 else ():
+        if output.startswith("docker-archive:"):
+            raise UsageError(f"{output} holds one image, and {len(wanted)} are asked for", hint="write them to oci:DIR")
     return tuple(name for name in known if name in wanted)
 
 
@@ -94,11 +93,11 @@ def _deliver(
     from formation.cli.build_output import deliver
 
     places = []
-    if arguments.output is not None:
-        _write_index(context, arguments.output, built[0].references[0], root)
-        places.append(f"written to {arguments.output}")
+    for output in arguments.output:
+        _write_index(context, output, built[0].references[0], root)
+        places.append(f"written to {output}")
     if arguments.load is not None:
-        alone = Namespace(**{**vars(arguments), "output": None})
+        alone = Namespace(**{**vars(arguments), "output": []})
         places += deliver(alone, context, _of_this_machine(built), progress)
     return places
 

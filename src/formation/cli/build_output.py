@@ -1,5 +1,6 @@
 """What `formation build` gives: the image where it is wanted, and what it tells about it."""
 
+import shlex
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,18 +17,23 @@ if TYPE_CHECKING:
     from formation.progress import Progress
 
 
-def check_output(arguments: Namespace) -> None:
+def check_output(arguments: Namespace, context: Context) -> None:
     """Raises UsageError for an output that cannot be."""
     from formation.errors import UsageError
-    from formation.oci.name import parse_name
 
-    if arguments.output is not None:
-        if not arguments.output.startswith(("oci:", "docker-archive:")):
+    for output in arguments.output:
+        if not output.startswith(("oci:", "docker-archive:")):
             raise UsageError(
-                f"--output: images cannot be written to {arguments.output!r}",
-                hint="write oci:DIR[:TAG] or docker-archive:FILE",
+                f"--output: images cannot be written to {output!r}", hint="write oci:DIR[:TAG] or docker-archive:FILE"
             )
-        parse_name(arguments.output)
+        place = _place(context, output)
+        if not place.parent.is_dir():
+            hint = f"mkdir -p {shlex.quote(str(place.parent))}"
+            raise UsageError(f"--output: there is no directory {place.parent}", hint=hint)
+        is_layout = output.startswith("oci:")
+        if place.exists() and place.is_dir() != is_layout:
+            wanted = "a directory, as oci: wants" if is_layout else "a file, as docker-archive: wants"
+            raise UsageError(f"--output: {place} is not {wanted}", hint="name another one, or remove it")
 
 
 def deliver(arguments: Namespace, context: Context, built: "BuiltImage", progress: "Progress") -> list[str]:
@@ -35,11 +41,11 @@ def deliver(arguments: Namespace, context: Context, built: "BuiltImage", progres
     from formation.oci.reference import parse_reference
 
     places = []
-    if arguments.output is not None:
+    for output in arguments.output:
         progress.start("output", 0)
-        _write(context, arguments.output, built)
-        progress.finish("output", arguments.output)
-        places.append(f"written to {arguments.output}")
+        _write(context, output, built)
+        progress.finish("output", output)
+        places.append(f"written to {output}")
     if arguments.load is not None:
         from formation.engines.engine import Engine
         from formation.engines.load import load
@@ -52,14 +58,20 @@ def deliver(arguments: Namespace, context: Context, built: "BuiltImage", progres
     return places
 
 
+def _place(context: Context, name: str) -> Path:
+    """The path of a layout or archive."""
+    from formation.oci.name import parse_name
+
+    return context.directory / (parse_name(name).path or Path())
+
+
 def _write(context: Context, name: str, built: "BuiltImage") -> None:
     from formation.oci.archive import save_archive
     from formation.oci.layout import write_layout
     from formation.oci.name import Transport, parse_name
     from formation.oci.reference import parse_reference
 
-    wanted = parse_name(name)
-    path = context.directory / (wanted.path or Path())
+    wanted, path = parse_name(name), _place(context, name)
     own = parse_reference(built.references[0])
     if wanted.transport is Transport.LAYOUT:
         write_layout(path, built.image, wanted.tag or own.tag)
@@ -106,7 +118,7 @@ def say_built(
     if arguments.json:
         context.write_json(as_data(built, seconds))
     else:
-        context.write(told(built, seconds, context, places, arguments.directory))
+        context.write(told(built, seconds, context, places, _run_line(arguments, context, built)))
 
 
 def as_data(built: "BuiltImage", seconds: float) -> dict[str, Any]:
@@ -124,8 +136,8 @@ def as_data(built: "BuiltImage", seconds: float) -> dict[str, Any]:
     }
 
 
-def told(built: "BuiltImage", seconds: float, context: Context, places: Sequence[str], directory: str) -> str:
-    """What was built, for people."""
+def told(built: "BuiltImage", seconds: float, context: Context, places: Sequence[str], run: str) -> str:
+    """What was built, for people; `run` is what to type to run it."""
     reference = built.references[0]
     rows = [
         ("image", ", ".join(built.references)),
@@ -136,8 +148,20 @@ def told(built: "BuiltImage", seconds: float, context: Context, places: Sequence
         *(("also", place) for place in places),
         ("look", f"{context.program} inspect {reference}"),
     ]
-    rows.append(("run", f"{context.program} build {directory} --load docker && docker run --rm {reference}"))
+    rows.append(("run", run))
     return "".join(f"{name:<10}{text}\n" for name, text in rows)
+
+
+def _run_line(arguments: Namespace, context: Context, built: "BuiltImage") -> str:
+    """What to type to run the image, loading it first unless an engine has it already."""
+    engine = arguments.load or "docker"
+    run = f"{engine} run --rm {built.references[0]}"
+    if arguments.load:
+        return run
+    variant = [] if arguments.variant == "runtime" else ["--variant", arguments.variant]
+    architecture = ["--arch", arguments.arch] if arguments.arch else []
+    words = shlex.join(["build", arguments.directory, *variant, *architecture, "--load", engine])
+    return f"{context.program} {words} && {run}"
 
 
 def _shown_size(built: "BuiltImage") -> Iterator[tuple[str, str]]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 Read: TypeAlias = tuple[Mapping[Path, str], Mapping[Path, str]]
 """What a build read besides definition and lock, by path: digests of files, and shapes as `build.recall` knows them."""
 
+_DEBIANS_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "i686": "i386", "ppc64le": "ppc64el"}
+"""What Debian calls a machine, by what uname(2) calls it."""
+
 
 def recalled_or_made(
     asked: tuple[Path, str, str | None], context: Context, make: "Callable[[], tuple[BuiltImage, Read | None]]"
@@ -53,9 +56,10 @@ def require_architecture(definition: "Definition | ServiceDefinition", architect
 
     known = definition.architectures
     if architecture not in known:
+        debians = _DEBIANS_NAMES.get(architecture)
         raise UsageError(
             f"{definition.shown_path} is not for the architecture {architecture!r}",
-            hint=f"it is for: {', '.join(known)}",
+            hint=f"did you mean {debians}?" if debians in known else f"it is for: {', '.join(known)}",
         )
 
 
@@ -65,13 +69,13 @@ def lock_or_new(
     progress: "Progress",
     make: "Callable[[], Lock]",
 ) -> "tuple[Lock, str]":
-    """The lock to build from, and its text: the one that is there, else what `make` gives, which is written.
+    """The lock to build from, and its text in images: the one that is there, else what `make` gives, which is written.
 
     It is not written for a --dry-run. Raises UsageError when there is none under --locked or --offline.
     """
     from formation.errors import UsageError
     from formation.files import write_bytes
-    from formation.lock.lockfile import lock_path, lock_text, read_lock
+    from formation.lock.lockfile import file_text, lock_path, lock_text, read_lock
 
     path = lock_path(definition.path)
     if path.exists():
@@ -80,8 +84,7 @@ def lock_or_new(
     if arguments.locked or arguments.offline:
         raise UsageError(f"there is no lock {path}", hint=f"formation lock {arguments.directory}")
     lock = make()
-    text = lock_text(lock)
     if not arguments.dry_run:
-        write_bytes(path, text.encode())
+        write_bytes(path, file_text(lock).encode())
         progress.note(f"wrote {path}, since there was none; commit it")
-    return lock, text
+    return lock, lock_text(lock)

@@ -3,8 +3,8 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -13,6 +13,20 @@ from formation.dataclass import dataclass
 if TYPE_CHECKING:
     from formation.progress import Progress
     from formation.store.store import Store
+
+
+class StdoutError(OSError):
+    """What stdout leads to does not take data."""
+
+
+@contextmanager
+def _stdout_named() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise StdoutError(error.errno, error.strerror, "stdout") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,26 +77,38 @@ class Context:
 
     @property
     def store(self) -> "Store":
-        """The store to use. Raises UsageError when nothing says where it is."""
+        """The store to use. Raises UsageError when nothing says where it is, and when something else is there."""
         from formation.store.store import Store
 
         if self.store_option:
-            return Store(self.directory / self.store_option)
-        return Store.open(self.environment, self.directory)
+            store = Store(self.directory / self.store_option)
+        else:
+            store = Store.open(self.environment, self.directory)
+        if not store.root.is_dir() and store.root.exists():
+            from formation.errors import UsageError
+
+            raise UsageError(f"the store {store.root} is not a directory", hint="name another one: --store DIR")
+        return store
 
     def path(self, text: str) -> Path:
         """The absolute path that `text`, from the command line, names."""
         return self.directory / text
 
     def write(self, text: str) -> None:
-        """Writes data to stdout, as it is."""
-        self.stdout.write(text)
+        """Writes data to stdout, as it is. Raises StdoutError, or BrokenPipeError when its reader has gone."""
+        with _stdout_named():
+            self.stdout.write(text)
+
+    def flush(self) -> None:
+        """Has stdout take what was written to it. Raises as `write`."""
+        with _stdout_named():
+            self.stdout.flush()
 
     def write_json(self, value: Any) -> None:
         """Writes `value` to stdout as JSON."""
         from formation.files import json_text
 
-        self.stdout.write(json_text(value))
+        self.write(json_text(value))
 
     def progress(self) -> "AbstractContextManager[Progress]":
         """A Progress for the work inside a `with` block, on stderr; after the block nothing of it moves any more."""

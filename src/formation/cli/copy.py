@@ -19,8 +19,9 @@ def register(subparsers: Subparsers) -> None:
         docker-archive:FILE[:REF], docker-daemon:REF and docker://REF. An index is copied with every image in it, unless
         --platform chooses; an archive and Docker hold one image, that for this machine.
 
-        A registry is sent only what it lacks: what another of its repositories has is mounted from there. Tags of
-        versions are better written by `formation publish`, which never moves one.
+        A registry is sent only what it lacks: what another of its repositories has is mounted from there. The tag of a
+        version that has other content there is refused, unless it is forced; `formation publish` writes versions and
+        moves 1.0, 1 and latest with them.
         """,
         """
         formation copy formation/base:1.0.1 docker://registry.example.com/test/base:try
@@ -30,8 +31,9 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument("source", metavar="SRC", help="what to copy")
     parser.add_argument("target", metavar="DST", help="where to")
-    parser.add_argument("--platform", metavar="OS/ARCH", help="only this image of an index: linux/arm64")
+    parser.add_argument("--platform", metavar="OS/ARCH", help="only the image for it: linux/arm64")
     add_registry_options(parser)
+    parser.add_argument("--force", action="store_true", help="overwrite the tag of a version in a registry")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be copied where")
     parser.add_argument("--json", action="store_true", help="print what was copied as JSON")
 
@@ -48,7 +50,7 @@ def run(arguments: Namespace, context: Context) -> int:
     with context.progress() as progress, open_registry(arguments, context, progress) as registry:
         machine = machine_platform(os.uname().machine)
         place = Place(context.store, registry, context.directory, context.environment, machine)
-        digest = copy(source, target, place, platform, dry_run=arguments.dry_run)
+        digest = copy(source, target, place, platform, force=arguments.force, dry_run=arguments.dry_run)
     if arguments.json:
         found = {"source": str(source), "target": str(target), "digest": digest, "dry_run": arguments.dry_run}
         context.write_json(found)

@@ -24,7 +24,7 @@ _MARKS: dict[str, Mark] = {
     "kept": " ",
 }
 _TOPICS: tuple[tuple[str, frozenset[Topic]], ...] = (
-    ("platform and suites", frozenset({"platform", "suite"})),
+    ("platform, suites and base", frozenset({"platform", "suite", "archive", "base"})),
     ("users and groups", frozenset({"user", "group"})),
     ("directories", frozenset({"directory"})),
     ("files of the definition", frozenset({"file"})),

@@ -3,7 +3,7 @@
 import os
 from argparse import Namespace
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from formation.oci.image import Image
     from formation.oci.name import ImageName
     from formation.progress import Progress
+    from formation.registry.registry import Registry
 
 
 def add_image_options(parser: Parser) -> None:
@@ -29,20 +30,22 @@ def add_image_options(parser: Parser) -> None:
 
 
 @contextmanager
-def opened_image(arguments: Namespace, context: Context, progress: "Progress") -> Iterator[tuple["ImageName", "Image"]]:
+def opened_image(
+    arguments: Namespace, context: Context, progress: "Progress", registry: "Registry | None" = None
+) -> Iterator[tuple["ImageName", "Image"]]:
     """As `opened_name` for the argument IMAGE."""
-    with opened_name(arguments.image, arguments, context, progress) as opened:
+    with opened_name(arguments.image, arguments, context, progress, registry) as opened:
         yield opened
 
 
 @contextmanager
 def opened_name(
-    text: str, arguments: Namespace, context: Context, progress: "Progress"
+    text: str, arguments: Namespace, context: Context, progress: "Progress", registry: "Registry | None" = None
 ) -> Iterator[tuple["ImageName", "Image"]]:
     """The name that `text` is and its image, as the options in `arguments` say, usable while the block runs.
 
-    One of a registry is brought into the store first, without a name there. Raises as `store.open_image` and
-    `registry.pull`.
+    One of a registry is brought into the store first, without a name there; by `registry`, where one is open already.
+    Raises as `store.open_image` and `registry.pull`.
     """
     from formation.oci.name import Transport, parse_name
     from formation.store.open_image import open_image
@@ -54,13 +57,18 @@ def opened_name(
         from formation.registry.pull import pull_image
         from formation.store.locking import in_use
 
-        platform = platform or machine_platform(os.uname().machine)
-        with open_registry(arguments, context, progress) as registry, in_use(context.store):
-            yield name, pull_image(name, context.store, registry, platform=platform, tag=False)
+        machine = machine_platform(os.uname().machine)
+        client = open_registry(arguments, context, progress) if registry is None else nullcontext(registry)
+        with client as opened, in_use(context.store):
+            yield name, pull_image(name, context.store, opened, platform=platform, machine=machine, tag=False)
         return
     with open_image(
         name, context.store, directory=context.directory, environment=context.environment, platform=platform
     ) as image:
+        if arguments.platform is not None and platform is not None:
+            from formation.registry.platforms import require_platform
+
+            require_platform(image, platform, str(name))
         yield name, image
 
 

@@ -54,6 +54,7 @@ def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
     from formation.cli.image_source import chosen_platform
     from formation.oci.name import parse_name
+    from formation.registry.platforms import require_platform
     from formation.store.open_image import open_image
 
     name = parse_name(arguments.image)
@@ -61,6 +62,8 @@ def run(arguments: Namespace, context: Context) -> int:
     with open_image(
         name, context.store, directory=context.directory, environment=context.environment, platform=platform
     ) as image:
+        if arguments.platform is not None and platform is not None:
+            require_platform(image, platform, str(name))
         if arguments.check:
             return _check(image, arguments, context)
         if arguments.lock:

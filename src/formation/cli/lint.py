@@ -64,13 +64,16 @@ def run(arguments: Namespace, context: Context) -> int:
     from formation import __version__
     from formation.lint.base_rules import World
     from formation.lint.lint import fixed
+    from formation.lint.published import tags_in_store
     from formation.lint.targets import find_targets
 
     found = find_targets(arguments.paths, context.directory)
     configuration = _configuration(arguments, context, found.bases)
     notes = list(found.notes)
     with _published(arguments, context, configuration, notes) as published:
-        world = World(configuration, context.now, published)
+        world = World(
+            configuration, context.now, published, lambda repository: tags_in_store(context.store, repository)
+        )
         targets, diffs = list(found.targets), []
         if arguments.fix or arguments.diff:
             contents = [fixed(target, world) for target in targets]
@@ -138,7 +141,7 @@ def _write(targets: Sequence["Target"], contents: Sequence[bytes]) -> list["Targ
 def _results(targets: Sequence["Target"], world: "World", context: Context, notes: list[str]) -> "list[Result]":
     """What is found in each of `targets`; hadolint's part is left out, with a note, where it is not installed."""
     from formation.errors import FormationError
-    from formation.lint.hadolint import find_hadolint, hadolint_findings
+    from formation.lint.hadolint import LARGEST, find_hadolint, hadolint_findings
     from formation.lint.lint import lint_target
 
     dockerfiles = [target for target in targets if target.kind == "Dockerfile"]
@@ -148,8 +151,14 @@ def _results(targets: Sequence["Target"], world: "World", context: Context, note
         if program is None:
             notes.append("hadolint is not installed: its general rules are skipped; pip install 'formation[hadolint]'")
         else:
+            small = [target for target in dockerfiles if len(target.content) <= LARGEST]
+            notes += [
+                f"{target.shown} is larger than {LARGEST >> 10} KiB: hadolint's rules are skipped for it"
+                for target in dockerfiles
+                if len(target.content) > LARGEST
+            ]
             try:
-                general = hadolint_findings(program, dockerfiles, context.directory, context.environment)
+                general = hadolint_findings(program, small, context.directory, context.environment)
             except FormationError as error:
                 notes.append(f"{error.message}; its rules are skipped")
     return [lint_target(target, world, [each for each in general if each.path == target.shown]) for target in targets]

@@ -94,14 +94,14 @@ def _check(arguments: Namespace, context: Context, definition: "Definition | Ser
 def _lock(arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", path: Path) -> int:
     from formation.files import write_bytes
     from formation.lock.changes import is_same, lock_changes
-    from formation.lock.lockfile import lock_text
+    from formation.lock.lockfile import file_text
 
     with context.progress() as progress:
         previous = _previous(path, progress)
         lock = _made(arguments, context, definition, previous, progress)
     keep = previous is not None and is_same(previous, lock) and not arguments.refresh
     if not keep and not arguments.dry_run:
-        write_bytes(path, lock_text(lock).encode())
+        write_bytes(path, file_text(lock).encode())
     shown = previous if keep and previous is not None else lock
     if arguments.json:
         context.write_json(_as_data(shown))
@@ -176,10 +176,15 @@ def _summary(lock: "Lock") -> str:
 
 
 def _moved_text(old: "Lock | None", new: "Lock") -> str:
-    """A line for each base whose image is another than before."""
+    """A line for each base that has another name or stands for another image than before."""
     before = {} if old is None else {base.architecture: base for base in old.base}
-    moved = [(was, now) for now in new.base if (was := before.get(now.architecture)) and was.digest != now.digest]
-    return "".join(f"{now.name} moved for {now.architecture}: {was.digest} → {now.digest}\n" for was, now in moved)
+    pairs = [(was, now) for now in new.base if (was := before.get(now.architecture)) and was != now]
+    return "".join(
+        f"{now.name} moved for {now.architecture}: {was.digest} → {now.digest}\n"
+        if was.name == now.name
+        else f"{now.name} replaces {was.name} for {now.architecture}: {was.digest} → {now.digest}\n"
+        for was, now in pairs
+    )
 
 
 def _changes_text(changes: "tuple[Change, ...]", is_new: bool) -> str:

@@ -8,7 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from formation.cli.commands import command
-from formation.cli.context import Context, read_context
+from formation.cli.context import Context, StdoutError, read_context
 from formation.cli.parser import parse
 from formation.cli.text import as_typed, printable
 from formation.errors import FormationError, UsageError, remedy
@@ -35,7 +35,7 @@ def run(argv: Sequence[str], context: Context) -> int:
     """Runs the command line `argv` in `context`. Raises nothing."""
     try:
         code = _dispatch(argv, context)
-        context.stdout.flush()
+        context.flush()
         return code
     except FormationError as error:
         _print_error(context, error.message, error.hint)
@@ -82,7 +82,10 @@ def _give_up_stdout(context: Context) -> None:
 
 def _print_os_error(context: Context, error: OSError) -> None:
     where = f"{error.filename}: " if error.filename else ""
-    _print_error(context, f"{where}{error.strerror or error}", remedy(error))
+    # Where stdout goes is not the store's matter.
+    _print_error(
+        context, f"{where}{error.strerror or error}", None if isinstance(error, StdoutError) else remedy(error)
+    )
     if context.debug:
         traceback.print_exception(error, file=context.stderr)
 

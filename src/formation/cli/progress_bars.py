@@ -5,9 +5,14 @@ from typing import TextIO
 from rich.console import Console
 from rich.progress import BarColumn, ProgressColumn, Task, TaskID, TextColumn
 from rich.progress import Progress as RichProgress
+from rich.table import Column
 from rich.text import Text
 
 from formation.cli.text import size_text
+
+_NAME_WIDTH = 22
+_AMOUNT_WIDTH = len("999.9 MB of 999.9 MB, 999.9 MB/s")
+_BAR_WIDTH = 30
 
 
 class _Amount(ProgressColumn):
@@ -27,10 +32,12 @@ class StageBars:
 
     def __init__(self, stream: TextIO, colour: bool) -> None:
         self._console = Console(file=stream, force_terminal=True, no_color=not colour, highlight=False)
+        # What stands in a row, and a space between; a narrow terminal gets a short bar, and no second line.
+        room = self._console.width - _NAME_WIDTH - _AMOUNT_WIDTH - 2
         self._bars = RichProgress(
-            TextColumn("{task.description:<22}", markup=False),
-            BarColumn(bar_width=30),
-            _Amount(),
+            TextColumn(f"{{task.description:<{_NAME_WIDTH}}}", markup=False),
+            BarColumn(bar_width=max(1, min(_BAR_WIDTH, room))),
+            _Amount(Column(no_wrap=True)),
             console=self._console,
             transient=True,
             redirect_stdout=False,

@@ -10,9 +10,11 @@ from formation.cli.registry_options import add_registry_options, open_registry
 from formation.cli.text import counted, size_text, table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from formation.oci.image import Image
     from formation.oci.name import ImageName
-    from formation.registry.publish import Published
+    from formation.registry.publish import Publication, Published
     from formation.registry.registry import Registry
     from formation.registry.tag_plan import VersionTag
 
@@ -30,7 +32,8 @@ def register(subparsers: Subparsers) -> None:
         Publishes images under the versions that they carry. The tag of a version is written once: other content under
         it is refused, the same content again changes nothing. Then `1.0`, `1` and `latest` move, forward only; those of
         a variant carry its suffix, as `1.0-dev` does. A pre-release moves nothing. Several images of one version, one
-        for each platform, become one index.
+        for each platform, become one index; a version that lacks an architecture of its lock is refused, for it cannot
+        be added later.
 
         Tags move last, when everything that they point to is there. Cut anywhere, nothing is wrong, and running the
         same command again finishes. Of several publishers at once one goes first, and the others wait.
@@ -48,6 +51,9 @@ def register(subparsers: Subparsers) -> None:
         help="the variant of all images, `runtime` for none (default: the end of the version: dev of 1.0.1-dev)",
     )
     add_registry_options(parser)
+    parser.add_argument(
+        "--incomplete", action="store_true", help="publish although architectures of the lock are missing"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say which tags would be written and moved")
     parser.add_argument("--json", action="store_true", help="print what happened to each tag as JSON")
 
@@ -68,12 +74,28 @@ def run(arguments: Namespace, context: Context) -> int:
     names = [parse_name(text) for text in arguments.images]
     with context.progress() as progress, open_registry(arguments, context, progress) as registry, ExitStack() as stack:
         images = [pair for name in names for pair in _open(name, arguments, context, registry, stack)]
-        published = publish(publications(images), repository, registry, store=context.store, dry_run=arguments.dry_run)
+        wanted = publications(images)
+        if not arguments.incomplete:
+            _refuse_incomplete(wanted, context)
+        published = publish(wanted, repository, registry, store=context.store, dry_run=arguments.dry_run)
     if arguments.json:
         context.write_json(_as_data(str(repository), published, arguments.dry_run))
     else:
         context.write(_text(str(repository), published, arguments.dry_run))
     return 0
+
+
+def _refuse_incomplete(wanted: "Sequence[Publication]", context: Context) -> None:
+    from formation.errors import FormationError
+    from formation.release.complete import missing_architectures
+
+    for publication in wanted:
+        if missing := missing_architectures(publication.images, context.store):
+            raise FormationError(
+                f"{publication.tag.text} lacks {', '.join(missing)}, which its lock is for, and a version gets no "
+                "platform later",
+                hint="build the rest first: formation build DIR --all-architectures (or publish without: --incomplete)",
+            )
 
 
 def _open(

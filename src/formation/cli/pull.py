@@ -50,10 +50,9 @@ def run(arguments: Namespace, context: Context) -> int:
             descriptor = pull_all(name, context.store, registry)
             size, layers = None, None
         else:
-            platform = (
-                parse_platform_name(arguments.platform) if arguments.platform else machine_platform(os.uname().machine)
-            )
-            image = pull_image(name, context.store, registry, platform=platform)
+            platform = parse_platform_name(arguments.platform) if arguments.platform else None
+            machine = machine_platform(os.uname().machine)
+            image = pull_image(name, context.store, registry, platform=platform, machine=machine)
             descriptor, size, layers = image.descriptor, image.size, len(image.manifest.layers)
     if arguments.json:
         found = {"reference": str(name.reference), "digest": descriptor.digest, "size": size, "layers": layers}

@@ -1,5 +1,6 @@
 """`formation release`: the version that a change deserves, and writing it down."""
 
+import difflib
 from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -72,12 +73,17 @@ def register(subparsers: Subparsers) -> None:
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
     from formation.errors import UsageError
+    from formation.release.versions import check_version
 
     words = list(arguments.words)
     check = words[:1] == ["check"]
     rest = words[1:] if check else words
     if len(rest) > 1:
-        raise UsageError(f"one definition is released at a time, and these are {len(rest)}", hint="see --help")
+        nearly = difflib.get_close_matches(rest[0], ["check"]) and not context.path(rest[0]).exists()
+        hint = "did you mean check?" if nearly else "see --help"
+        raise UsageError(f"one definition is released at a time, and these are {len(rest)}", hint=hint)
+    if arguments.version is not None:
+        check_version(arguments.version, ())
     if arguments.new is not None:
         if not check or arguments.old is None or rest:
             raise UsageError("--new goes with `release check --old IMAGE`, and without a definition")
@@ -97,9 +103,13 @@ def _check_named(arguments: Namespace, context: Context) -> int:
 def _of_definition(arguments: Namespace, context: Context, path: Path, check: bool) -> int:
     from formation.cli.release_review import review_definition
     from formation.definition.load import load_any
+    from formation.definition.values import Definition
+    from formation.release.versions import check_version
 
     with context.progress() as progress:
         definition = load_any(path)
+        if arguments.version is not None and isinstance(definition, Definition):
+            check_version(arguments.version, [variant.name for variant in definition.variants])
         found = review_definition(definition, arguments, context, progress, arguments.version)
         if found is None or found.verdict is None:
             return _first(arguments, context, definition, check, progress)
@@ -117,11 +127,24 @@ def _first(
     progress: "Progress",
 ) -> int:
     """There is nothing before: any version will do, and it is the definition's, or the one that was asked for."""
+    from formation.oci.reference import parse_reference
+    from formation.release.previous import release_in_store
+
     version = arguments.version or definition.version
+    notes = []
+    built = f"{definition.name}:{version}"
+    if arguments.old is None and release_in_store(context.store, parse_reference(built)) is not None:
+        notes.append(
+            f"{built} in the store is what the definition makes now; if it was released with other content, a build "
+            "has taken its tag since, and nothing is left to compare with: name where it is published, "
+            "--since docker://REPO"
+        )
     if arguments.json:
-        context.write_json({"previous": None, "level": None, "deserved": None, "version": version, "enough": True})
+        found = {"previous": None, "level": None, "deserved": None, "version": version, "enough": True, "notes": notes}
+        context.write_json(found)
         return 0
     where = arguments.old or "the store"
+    context.write("".join(f"note: {note}\n" for note in notes))
     context.write(f"{where} has no release of {definition.name} before {version}: any version will do\n")
     if not check and version != definition.version:
         _write_version(arguments, context, definition, version)

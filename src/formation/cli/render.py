@@ -46,7 +46,7 @@ def register(subparsers: Subparsers) -> None:
         help="directory of formation.yaml (default: the current one); or compose, and directories of services",
     )
     parser.add_argument(
-        "--output", metavar="FILE", help="the file that `render compose` writes (default: docker-compose.yml)"
+        "--output", metavar="FILE", help="the file that `render compose` writes, or - (default: docker-compose.yml)"
     )
     writing = parser.add_mutually_exclusive_group()
     writing.add_argument("--check", action="store_true", help="write nothing; exit 1 when the files are stale")
@@ -60,6 +60,11 @@ def run(arguments: Namespace, context: Context) -> int:
 
     first, *others = arguments.directories
     if first == "compose":
+        if arguments.output == "-":
+            if arguments.check or arguments.dry_run or arguments.json:
+                raise UsageError("--output - is for writing", hint="name a file: --output FILE")
+            context.write(_compose(others or ["."], context.directory, context))
+            return 0
         output = context.path(arguments.output or "docker-compose.yml")
         wanted = {output.name: _compose(others or ["."], output.parent, context)}
         return _write(output.parent, wanted, arguments, context)

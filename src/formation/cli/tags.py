@@ -23,7 +23,8 @@ def register(subparsers: Subparsers) -> None:
         each stands for now; then all others. Sizes are those of a first pull of all platforms, compressed.
 
         The time is that of the image's creation; for an image that Formation built it is that of the newest file in its
-        packages, since the hour of the build must not change the image.
+        packages, since the hour of the build must not change the image. A registry does not say when a tag was written
+        or moved; docs/publishing.md tells what follows from the versions.
         """,
         """
         formation tags registry.example.com/formation/base
@@ -37,11 +38,15 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
+    from formation.errors import UsageError
     from formation.oci.name import Transport
     from formation.oci.reference import parse_reference
     from formation.registry.listing import list_tags
 
-    reference = parse_reference(arguments.repository.removeprefix(Transport.REGISTRY.value))
+    text = arguments.repository.removeprefix(Transport.REGISTRY.value)
+    if "/" not in text and (text == "localhost" or not {":", "."}.isdisjoint(text)):
+        raise UsageError(f"{text!r} names no repository", hint=f"name one: {text}/formation/base")
+    reference = parse_reference(text)
     with context.progress() as progress, open_registry(arguments, context, progress) as registry:
         entries = list_tags(reference, registry)
     if arguments.json:

@@ -9,6 +9,7 @@ from formation.cli.context import Context
 from formation.cli.image_source import add_image_options, opened_image
 from formation.cli.parser import Subparsers, add_command
 from formation.cli.text import counted, printable
+from formation.errors import FormationError, UsageError
 
 if TYPE_CHECKING:
     from formation.contract.checks import Runner
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from formation.definition.image_checks import Checks
     from formation.oci.image import Image
     from formation.oci.name import ImageName
+    from formation.oci.reference import Reference
 
 _HEADINGS = {
     "image": "image and specification",
@@ -75,12 +77,17 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
+    for option in ("variant", "derived", "run"):
+        if arguments.contract is None and getattr(arguments, option) not in (None, False):
+            raise UsageError(
+                f"--{option} is about a contract, and none is given", hint="name the definition: --contract PATH"
+            )
     from formation.contents.image import scan_image
     from formation.contract.verify import verify
     from formation.store.blobs import StoreBlobs
 
     with context.progress() as progress, opened_image(arguments, context, progress) as (name, image):
-        contract, checks = _contract(arguments, context, image)
+        contract, checks, promising = _contract(arguments, context, image)
         contents = scan_image(image, context.store, workers=context.workers, progress=progress)
         with _runner(arguments, context, name, image, checks) as runner:
             report = verify(
@@ -89,6 +96,7 @@ def run(arguments: Namespace, context: Context) -> int:
                 contract,
                 checks=checks,
                 derived=arguments.derived,
+                stands_on=_stored(context, promising, image) if arguments.derived and promising else None,
                 bases=(StoreBlobs(context.store),),
                 runner=runner,
             )
@@ -99,25 +107,40 @@ def run(arguments: Namespace, context: Context) -> int:
     return 0 if report.ok else 1
 
 
-def _contract(arguments: Namespace, context: Context, image: "Image") -> "tuple[Contract | None, Checks | None]":
-    """What to hold the image to. Raises UsageError and DefinitionError."""
+def _contract(
+    arguments: Namespace, context: Context, image: "Image"
+) -> "tuple[Contract | None, Checks | None, Reference | None]":
+    """What to hold the image to, and the name of the image that promises it. Raises UsageError and DefinitionError."""
     if arguments.contract is None:
-        return None, None
+        return None, None, None
     from formation.contract.facts import debian_architecture
     from formation.contract.from_definition import base_contract, checks_of, service_contract, variant_of
     from formation.definition.load import load_any
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import RUNTIME
     from formation.lock.lockfile import lock_path, read_lock
+    from formation.oci.reference import Reference
 
     definition = load_any(context.path(arguments.contract))
     path = lock_path(definition.path)
     lock = read_lock(path) if path.exists() else None
     architecture = debian_architecture(image)
     if isinstance(definition, ServiceDefinition):
-        return service_contract(definition, architecture, lock), checks_of(definition, RUNTIME)
+        promising = Reference(definition.name, definition.version, None)
+        return service_contract(definition, architecture, lock), checks_of(definition, RUNTIME), promising
     variant = arguments.variant if arguments.variant is not None else variant_of(image, definition)
-    return base_contract(definition, variant, architecture, lock), checks_of(definition, variant)
+    contract = base_contract(definition, variant, architecture, lock)
+    return contract, checks_of(definition, variant), Reference(definition.name, definition.tag(variant), None)
+
+
+def _stored(context: Context, reference: "Reference", image: "Image") -> "tuple[str, Image | None]":
+    """The name `reference`, and what the store has under it for the platform of `image`; None when it has nothing."""
+    from formation.store.images import open_stored
+
+    try:
+        return str(reference), open_stored(context.store, reference, image.config.platform)
+    except FormationError:
+        return str(reference), None
 
 
 @contextmanager

@@ -61,6 +61,23 @@ def check_base(image: Image, sources: tuple[BlobSource, ...], promised: str | No
             return
 
 
+def check_unnamed_base(image: Image, base: "Image | None", name: str) -> Iterator[Finding]:
+    """A warning when `image`, which is said to stand on `base`, names no base and does not begin with its layers.
+
+    None for `base`: nobody has the image `name`. Builders that name none may have built on another build of it.
+    """
+    if base_of(image).digest is not None:
+        return
+    below = () if base is None else base.config.diff_ids
+    if base is None:
+        what = f"the image names no base, and the store has no {name} to compare its layers with"
+    elif image.config.diff_ids[: len(below)] != below:
+        what = f"the image names no base, and its lowest layers are not those of the {name} in the store"
+    else:
+        return
+    yield Finding("base", "base-unknown", f"{what}, so nobody can tell whether it stands on it", "warning")
+
+
 def _find(digest: str, sources: tuple[BlobSource, ...], image: Image) -> Image | None:
     """The image with this digest, an index or a manifest; None when no source has it. Raises MalformedError."""
     for source in sources:

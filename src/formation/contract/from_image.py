@@ -1,5 +1,7 @@
 """The contract that an image makes: what it says of itself, and everything that somebody may rely on."""
 
+from dataclasses import replace
+
 from formation.contract.facts import Facts
 from formation.contract.promise import (
     Contract,
@@ -29,7 +31,7 @@ def contract_of(facts: Facts, name: str) -> Contract:
     execution = facts.image.config.execution
     packaged = {path for listing in facts.listings for path in listing.paths or ()}
     users, groups = facts.user_names, facts.group_names
-    return Contract(
+    found = Contract(
         source=name,
         packages=tuple(
             PackagePromise(each.name, each.version, each.architecture) for each in facts.packages if each.installed
@@ -60,14 +62,27 @@ def contract_of(facts: Facts, name: str) -> Contract:
         volumes=execution.volumes,
         ports=execution.exposed_ports,
         labels=tuple(sorted(execution.labels.items())),
-        user=execution.user or "root",
-        working_directory=execution.working_directory or "/",
-        entrypoint=execution.entrypoint or (),
-        command=execution.command or (),
-        stop_signal=execution.stop_signal or "SIGTERM",
+        user=execution.user,
+        working_directory=execution.working_directory,
+        entrypoint=execution.entrypoint,
+        command=execution.command,
+        stop_signal=execution.stop_signal,
         commands=tuple(facts.commands),
         sonames=tuple(
             SonamePromise(soname, library.elf.provides)
             for soname, library in facts.libraries.sonames(facts.architecture or "").items()
         ),
+    )
+    return with_defaults(found)
+
+
+def with_defaults(contract: Contract) -> Contract:
+    """`contract` with what engines take where an image's config says nothing (image-spec 1.1, config.md)."""
+    return replace(
+        contract,
+        user=contract.user or "root",
+        working_directory=contract.working_directory or "/",
+        entrypoint=contract.entrypoint or (),
+        command=contract.command or (),
+        stop_signal=contract.stop_signal or "SIGTERM",
     )

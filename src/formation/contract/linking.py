@@ -1,8 +1,9 @@
 """Whether the programs of an image can start: every library and symbol version that they need is there."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from formation.contents.elf import Elf
+from formation.contents.libraries import Libraries, Library
 from formation.contract.facts import Facts
 from formation.contract.findings import Finding
 
@@ -31,6 +32,10 @@ def check_linking(facts: Facts) -> Iterator[Finding]:
 
 def _missing(facts: Facts) -> Iterator[Finding]:
     left = _MOST_STEPS
+    public = {library.path for library in facts.libraries.found.values()}
+    # Of each library that is found by a run path alone.
+    loaders: dict[str, list[tuple[str, Elf]]] = {}
+    unfound: list[tuple[str, int, Elf, str]] = []
     for path, node in facts.files:
         if node.entry.type != "file":
             continue
@@ -39,24 +44,48 @@ def _missing(facts: Facts) -> Iterator[Finding]:
             continue
         left -= len(elf.needed) * (1 + len(elf.run_path))
         if left < 0:
-            yield Finding("libraries", "library-unchecked", f"/{path} and what follows need more than can be looked up")
+            yield _unchecked(path)
             return
-        yield from _needs(facts, path, node.layer, elf)
-
-
-def _needs(facts: Facts, path: str, layer: int, elf: Elf) -> Iterator[Finding]:
-    required = dict(elf.requires)
-    for name in elf.needed:
-        library = facts.libraries.provider(path, elf, name)
-        if library is None:
-            what = f"/{path} needs {name}, and would not find it"
-            yield Finding("libraries", "library-missing", what, path=f"/{path}", layer=layer)
+        for name in elf.needed:
+            library = facts.libraries.provider(path, elf, name)
+            if library is None:
+                unfound.append((path, node.layer, elf, name))
+                continue
+            if library.path not in public:
+                loaders.setdefault(library.path, []).append((path, elf))
+            yield from _versions(path, node.layer, elf, library)
+        if elf.interpreter.startswith("/") and facts.files.find(elf.interpreter) is None:
+            what = f"/{path} needs the dynamic linker {elf.interpreter}, which is missing"
+            yield Finding("libraries", "interpreter-missing", what, path=f"/{path}", layer=node.layer)
+    for path, layer, elf, name in unfound:
+        left -= sum(1 + len(loader.needed) for _, loader in loaders.get(path, ()))
+        if left < 0:
+            yield _unchecked(path)
+            return
+        library = _loaded_before(facts.libraries, name, loaders.get(path, ()))
+        if library is not None:
+            yield from _versions(path, layer, elf, library)
             continue
-        lacking = [version for version in required.get(name, ()) if version not in library.elf.provides]
-        # A library without any versions gives its symbols whatever version is asked for (ld.so warns).
-        if lacking and library.elf.provides:
-            what = f"/{path} needs {', '.join(lacking)} of {name}, which /{library.path} does not define"
-            yield Finding("libraries", "symbol-version-missing", what, path=f"/{path}", layer=layer)
-    if elf.interpreter.startswith("/") and facts.files.find(elf.interpreter) is None:
-        what = f"/{path} needs the dynamic linker {elf.interpreter}, which is missing"
-        yield Finding("libraries", "interpreter-missing", what, path=f"/{path}", layer=layer)
+        what = f"/{path} needs {name}, and would not find it"
+        yield Finding("libraries", "library-missing", what, path=f"/{path}", layer=layer)
+
+
+def _unchecked(path: str) -> Finding:
+    return Finding("libraries", "library-unchecked", f"/{path} and what follows need more than can be looked up")
+
+
+def _versions(path: str, layer: int, elf: Elf, library: Library) -> Iterator[Finding]:
+    """The symbol versions that `elf` needs and `library` lacks."""
+    required = dict(elf.requires).get(library.name, ())
+    lacking = [version for version in required if version not in library.elf.provides]
+    # A library without any versions gives its symbols whatever version is asked for (ld.so warns).
+    if lacking and library.elf.provides:
+        what = f"/{path} needs {', '.join(lacking)} of {library.name}, which /{library.path} does not define"
+        yield Finding("libraries", "symbol-version-missing", what, path=f"/{path}", layer=layer)
+
+
+def _loaded_before(libraries: Libraries, name: str, loaders: Sequence[tuple[str, Elf]]) -> Library | None:
+    """What a library gets for `name` when all its `loaders` need `name` too, and find it: ld.so(8) loads what one file
+    needs before what those need in turn. None when that is not so, or nobody is known to load it."""
+    found = [libraries.provider(path, elf, name) if name in elf.needed else None for path, elf in loaders]
+    return found[0] if found and None not in found else None

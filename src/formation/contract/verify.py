@@ -3,7 +3,7 @@
 from collections import Counter
 
 from formation.contents.image import ImageContents
-from formation.contract.base_layers import check_base
+from formation.contract.base_layers import check_base, check_unnamed_base
 from formation.contract.checks import Runner, check_definition
 from formation.contract.database import check_database, check_unowned
 from formation.contract.facts import Facts, facts_of
@@ -15,7 +15,7 @@ from formation.contract.linking import check_linking
 from formation.contract.promise import Contract
 from formation.dataclass import dataclass
 from formation.definition.image_checks import Checks
-from formation.oci.image import BlobSource
+from formation.oci.image import BlobSource, Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +48,15 @@ def verify(
     *,
     checks: Checks | None = None,
     derived: bool = False,
+    stands_on: tuple[str, Image | None] | None = None,
     bases: tuple[BlobSource, ...] = (),
     runner: Runner | None = None,
 ) -> Report:
     """Everything that is wrong with the image `name`.
 
     Without a `contract` it is held to what it says of itself, beside what every sound image keeps. `derived`: it stands
-    on the image that makes the contract. `bases` are where the base that it names may be found.
+    on the image that makes the contract; `stands_on` is that one's name, and it, or None when it is not at hand.
+    `bases` are where the base that the image names may be found.
     """
     facts = facts_of(contents)
     contract = annotated_contract(facts, name) if contract is None else contract
@@ -63,6 +65,7 @@ def verify(
     findings = [
         *check_image(facts),
         *check_base(facts.image, (facts.image.source, *bases), contract.base_digest),
+        *(check_unnamed_base(facts.image, stands_on[1], stands_on[0]) if stands_on is not None else ()),
         *broken_promises(contract, facts, derived=derived),
         *check_database(facts),
         *check_unowned(facts, promised),

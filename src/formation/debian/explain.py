@@ -15,7 +15,7 @@ def unresolvable(marker: Marker, requests: Sequence[BinaryPackage], without: fro
     """The error for a marking that left something broken.
 
     Its message names the requests that cannot be met, and under each, indented by one step a level, the chain from it
-    down to what is missing or in conflict. The hint has names like a missing one, when there are any.
+    down to what is missing or in conflict.
     """
     explanation = _Explanation(marker, {package.name for package in requests}, without)
     lines: list[str] = []
@@ -31,17 +31,13 @@ def unresolvable(marker: Marker, requests: Sequence[BinaryPackage], without: fro
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"  and {len(lines) - _MOST_LINES} more reasons"]
     subject = f"{', '.join(blamed[:-1])} and {blamed[-1]}" if len(blamed) > 1 else blamed[0]
-    nearest = [name for missing in explanation.missing for name in marker.choices.universe.nearest(missing)]
-    hint = f"did you mean {' or '.join(nearest[:3])}?" if nearest else None
-    return UnresolvableError("\n".join([f"{subject} cannot be installed:", *lines]), hint=hint)
+    return UnresolvableError("\n".join([f"{subject} cannot be installed:", *lines]))
 
 
 class _Explanation:
     """Walks down from requests to the dependencies that have no solution."""
 
     def __init__(self, marker: Marker, requested: set[str], without: frozenset[str]) -> None:
-        self.missing: list[str] = []
-        """Names that no index has, in the order met."""
         self.unsound = _unsound(marker)
         """Names that are selected although they, or what they need, cannot be installed."""
         self._marker = marker
@@ -96,7 +92,6 @@ class _Explanation:
         if provided:
             offers = {f"{package.name} as {version or 'no version'}" for package, version in provided}
             return f"{name} is provided by {', '.join(sorted(offers)[:5])}"
-        self.missing.append(relation.name)
         return f"no archive has {name}, and nothing provides it"
 
     def _conflicts(self, package: BinaryPackage, indent: str) -> Iterator[str]:

@@ -62,6 +62,11 @@ class Universe:
             if request.version in (None, package.version) and request.suite in (None, package.suite):
                 return package
         offered = ", ".join(f"{package.version} ({package.suite})" for package in versions)
+        if request.suite is not None:
+            raise UnresolvableError(
+                f"{request}: the suite {request.suite} does not have it; there is {offered}",
+                hint=f"request {name}/{versions[0].suite}",
+            )
         raise UnresolvableError(
             f"{request}: no archive has that version; there is {offered}", hint=f"request {name}={versions[0].version}"
         )

@@ -18,8 +18,14 @@ def check_base_accounts(service: ServiceDefinition, users: Collection[str], grou
         "group": {*groups, *STATIC_GROUPS, *(group.name for group in service.groups)},
     }
     wrong: list[tuple[str, str | None]] = []
-    for path, kind, name in sorted(_references(service), key=lambda reference: service.line(reference[0])):
+    references = sorted(_references(service), key=lambda reference: service.line(reference[0]))
+    user = (service.config.user or "root").partition(":")[0]
+    wrong_user = not user.isdecimal() and user not in known["user"]
+    for path, kind, name in references:
         if name.isdecimal() or name in known[kind]:
+            continue
+        if wrong_user and name == user and path != ("user",) and path not in service.lines:
+            # A directory that does not say whose it is: the user is told.
             continue
         hint = nearest(name, known[kind]) or f"declare it under `{kind}s:`"
         wrong.append((f"{service.place(path)}: neither {service.base} nor this has the {kind} {name!r}", hint))

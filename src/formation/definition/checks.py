@@ -15,6 +15,7 @@ from formation.definition.owned import instead_of
 from formation.definition.problems import Problem, nearest
 from formation.definition.sections import Part
 from formation.definition.service_grammar import is_directory
+from formation.registry.tag_plan import parse_version_tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,14 @@ def check_not_empty(model: BaseDefinition, problems: list[Problem]) -> None:
     if not model.essential and all(line.startswith("-") for line in model.packages):
         reason = "the image would be empty: `essential: false`, and no package to install"
         problems.append(Problem(("essential",), reason, "name some under `packages:`, or leave `essential` out"))
+
+
+def check_version(model: BaseDefinition, problems: list[Problem]) -> None:
+    """No tag of the runtime variant reads as one of another variant."""
+    for name in model.variants:
+        if parse_version_tag(model.version, name) is not None:
+            reason = f"{model.version!r} ends in {name!r}, which is a variant: its tag would be that of the variant"
+            problems.append(Problem(("version",), reason, "end the pre-release in another word: 1.0.0-rc.1"))
 
 
 def check_accounts(part: Part, set_aside: SetAside, problems: list[Problem]) -> None:

@@ -5,6 +5,7 @@ import shlex
 
 from formation.debian.request import PackageRequest
 from formation.definition.problems import Invalid, nearest
+from formation.registry.tag_plan import VARIANT
 
 ACCOUNT = r"^[a-z_][a-z0-9_-]{0,31}$"
 """adduser.conf(5), SYS_NAME_REGEX, and the 32 bytes of utmp(5)."""
@@ -266,9 +267,19 @@ def signal(text: str) -> str:
 
 
 def file_stem(text: str) -> str:
-    """The name of an archive or a variant."""
+    """The name of an archive."""
     if not re.fullmatch(FILE_STEM, text) or len(text) > 64:
         raise Invalid(f"{text!r} is not a name of a-z, 0-9, _ . and -", _suggestion(text.lower(), FILE_STEM))
+    return text
+
+
+def variant_name(text: str) -> str:
+    """The name of a variant, which ends the tags of its images."""
+    if not re.fullmatch(VARIANT, text) or len(text) > 64:
+        if re.fullmatch(r"[a-z][a-z0-9]*", text) and len(text) <= 64:
+            raise Invalid(f"{text!r} is no name of a variant: the tag 1.0.0-{text} is that of a pre-release", None)
+        plain = re.sub(r"[^a-z0-9]", "", text.lower())
+        raise Invalid(f"{text!r} is no name of a variant: a letter, then a-z and 0-9", _suggestion(plain, VARIANT))
     return text
 
 

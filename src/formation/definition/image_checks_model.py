@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from formation.definition import grammar
 from formation.definition.data_path import DataPath
@@ -37,6 +37,13 @@ class FileCheckEntry(Entry):
     mode: Mode | None = Field(default=None, description='Octal digits in quotes: "0644".')
     contains: list[Pattern] = Field(default=[], description="Regular expressions that its content has, line by line.")
     lacks: list[Pattern] = Field(default=[], description="Regular expressions that its content does not have.")
+
+    @model_validator(mode="after")
+    def _says_one_thing(self) -> "FileCheckEntry":
+        more = sorted(self.model_fields_set - {"path", "exists"})
+        if not self.exists and more:
+            raise Invalid(f"{self.path} must not be there, and has {', '.join(more)}", "leave out one or the other")
+        return self
 
 
 class CommandCheckEntry(Entry):

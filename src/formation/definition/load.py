@@ -5,6 +5,7 @@ text ──source──▶ plain data ──validate──▶ model ──sectio
 Problems of every stage after the first are collected, and reported together.
 """
 
+import difflib
 from pathlib import Path
 
 from formation.debian.archive import Archive
@@ -94,7 +95,7 @@ def _base(file: Path, source: Source) -> Definition:
 
 def _content(file: Path) -> bytes:
     if not file.exists():
-        hint = f"name a directory that has a {FILE_NAME}, such as docker/base"
+        hint = _elsewhere(file) or f"name a directory that has a {FILE_NAME}, such as docker/base"
         raise UsageError(f"there is no definition {file}", hint=hint)
     if not file.is_file():
         raise UsageError(f"the definition {file} is not a regular file")
@@ -103,6 +104,25 @@ def _content(file: Path) -> bytes:
             return opened.read(LIMIT + 1)
     except OSError as error:
         raise UsageError(f"cannot read the definition {file}: {error.strerror}") from None
+
+
+def _elsewhere(file: Path) -> str | None:
+    """A hint that names the definitions below the directory of `file`, which is not there, or the one that is meant."""
+    if file.name == FILE_NAME and file.parent.is_dir():
+        if near := difflib.get_close_matches(FILE_NAME, [each.name for each in file.parent.glob("*")], n=1, cutoff=0.9):
+            return f"did you mean {file.with_name(near[0])}?"
+        below = sorted(str(each.parent) for each in file.parent.glob(f"*/{FILE_NAME}"))
+        return f"name one of those below it: {', '.join(below[:10])}" if below else None
+    place = Path(file.anchor)
+    for part in file.parts[len(place.parts) :]:
+        if not (place / part).exists():
+            try:
+                near = difflib.get_close_matches(part, [each.name for each in place.iterdir()], n=1)
+            except OSError:
+                near = []
+            part = next(iter(near), part)
+        place /= part
+    return f"did you mean {place}?" if place.is_file() or (place / FILE_NAME).is_file() else None
 
 
 def _check(
@@ -114,6 +134,7 @@ def _check(
 ) -> None:
     suites = tuple(suite for archive in archives for suite in archive.suites)
     checks.check_not_empty(model, problems)
+    checks.check_version(model, problems)
     for part in parts:
         checks.check_accounts(part, set_aside, problems)
         checks.check_owners(part, set_aside, problems)

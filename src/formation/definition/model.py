@@ -31,6 +31,7 @@ from formation.definition.model_parts import (
     PackageName,
     Request,
     TextValue,
+    VariantName,
     text_like,
 )
 from formation.definition.problems import Invalid, nearest
@@ -242,6 +243,6 @@ class BaseDefinition(Section, Identity):
         default_factory=HardeningEntry, description="What makes the image hard to misuse; docs/hardening.md."
     )
     layers: Layers = Field(default_factory=Layers, description="How many layers, and how they are compressed.")
-    variants: dict[Name, VariantEntry] = Field(
+    variants: dict[VariantName, VariantEntry] = Field(
         default={}, description="Other images of the same base: formation/base:1.0.0-NAME."
     )

@@ -28,6 +28,7 @@ PackageName = Annotated[str, AfterValidator(grammar.package_name), text_like(gra
 ArchiveWord = Annotated[str, AfterValidator(grammar.archive_word), text_like(grammar.ARCHIVE_WORD)]
 Glob = Annotated[str, AfterValidator(grammar.glob), text_like(grammar.GLOB)]
 Name = Annotated[str, AfterValidator(grammar.file_stem), text_like(grammar.FILE_STEM)]
+VariantName = Annotated[str, AfterValidator(grammar.variant_name), text_like(grammar.VARIANT)]
 EnvironmentName = Annotated[str, AfterValidator(grammar.environment_name), text_like(grammar.ENVIRONMENT)]
 LabelName = Annotated[str, AfterValidator(grammar.label_name)]
 TextValue = Annotated[

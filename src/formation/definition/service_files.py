@@ -9,6 +9,7 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
+from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
 from formation.dataclass import dataclass
@@ -99,7 +100,12 @@ def _entries(service: ServiceDefinition, file: ServiceFile, limits: Limits) -> I
     root = service.path.parent.resolve()
     local = found_source(root, file.source, service.build)
     if file.is_directory:
-        yield from _walked(local, file, limits)
+        # The first is the directory itself.
+        first, *some = islice(walked := _walked(local, file, limits), 2)
+        yield from chain([first], some, walked)
+        if not some and file.ignore and _names(local):
+            hint = "look at its patterns; a directory that is to be empty goes under `directories:`"
+            raise Invalid(f"`ignore` leaves nothing of {file.source!r}", hint)
     else:
         yield _regular(local, local.relative_to(root).as_posix(), file.path, file, limits)
 

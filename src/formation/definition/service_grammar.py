@@ -64,6 +64,8 @@ def duration_text(nanoseconds: int) -> str:
 
 def base_image(text: str) -> str:
     """The name of a base image as `store.open_image` takes it, or `docker://REFERENCE` for a registry."""
+    if text.startswith("sha256:"):
+        raise Invalid(f"{text[:80]!r} is a digest, not an image", "write REPOSITORY@sha256:…")
     try:
         if text.startswith(REGISTRY):
             parse_reference(text.removeprefix(REGISTRY))

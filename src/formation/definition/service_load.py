@@ -9,7 +9,7 @@ from formation.definition.audit_model import exceptions_from
 from formation.definition.data_path import DataPath
 from formation.definition.identity import service_lock_digest
 from formation.definition.image_checks_model import checks_from
-from formation.definition.interpret import config_from, groups_from, user_from
+from formation.definition.interpret import config_from, groups_from, users_from
 from formation.definition.problems import Problem, definition_error
 from formation.definition.sections import Part, package_lines
 from formation.definition.service_model import HealthCheckEntry, ServiceFileEntry, ServiceModel
@@ -51,7 +51,7 @@ def service_from(file: Path, source: Source) -> ServiceDefinition:
         packages=requests,
         without=without,
         groups=groups_from(part, validated.place),
-        users=tuple(user_from(entry, validated.place(("users", index))) for index, entry in enumerate(model.users)),
+        users=users_from(part, validated.place),
         directories=_directories(validated),
         files=files,
         config=config_from(part, ImageConfig(), model),

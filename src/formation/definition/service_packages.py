@@ -39,4 +39,5 @@ def package_definition(service: ServiceDefinition, archives: tuple[Archive, ...]
         digest=service.digest,
         shown_path=service.shown_path,
         package_lines=service.package_lines,
+        lines={str(path[0]): line for path, line in service.lines.items() if len(path) == 1},
     )

@@ -26,6 +26,13 @@ VALUES = 50_000
 
 _INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
 _CONSTANTS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_OLD_CONSTANTS = {
+    spelling: value
+    for words, value in (("y yes on", True), ("n no off", False))
+    for word in words.split()
+    for spelling in (word, word.capitalize(), word.upper())
+}
+"""More booleans of YAML 1.1 (yaml.org/type/bool.html), which docker-compose and Kubernetes read."""
 _CONSTANTS_NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufeff\ufffe\uffff]")
 """All but YAML's c-printable (YAML 1.2.2, section 5.1), and the byte order mark."""
@@ -57,8 +64,10 @@ class Source:
         return self.positions.get(path, Position(1, 1))
 
 
-def read_source(name: str, content: bytes, *, tags: bool = False) -> Source:
-    """The one document in `content`; with `tags` those of its values, such as Compose's `!reset`, are passed over.
+def read_source(name: str, content: bytes, *, foreign: bool = False) -> Source:
+    """The one document in `content`.
+
+    `foreign`: one of Compose or Kubernetes. Tags of its values, such as `!reset`, are passed over, and `yes` is true.
 
     Raises DefinitionError, with `name`, line and column, when `content` is larger than LIMIT, not UTF-8, not YAML, not
     exactly one document, has a key twice or a tag, or nests or repeats itself beyond DEPTH, ALIASES and VALUES.
@@ -70,7 +79,7 @@ def read_source(name: str, content: bytes, *, tags: bool = False) -> Source:
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    reader = _Reader(name, iter(yaml.parse(text, Loader=loader)), tags=tags)
+    reader = _Reader(name, iter(yaml.parse(text, Loader=loader)), foreign=foreign)
     try:
         data = reader.document()
     except yaml.MarkedYAMLError as error:
@@ -110,9 +119,9 @@ def _syntax_error(name: str, text: str, error: "yaml.MarkedYAMLError") -> Defini
 class _Reader:
     """Builds data from parser events. Recursion is bounded by DEPTH."""
 
-    def __init__(self, name: str, events: Iterator[Any], *, tags: bool) -> None:
+    def __init__(self, name: str, events: Iterator[Any], *, foreign: bool) -> None:
         self.name = name
-        self.tags = tags
+        self.foreign = foreign
         self.events = events
         self.positions: dict[DataPath, Position] = {}
         self.values = 0
@@ -139,7 +148,7 @@ class _Reader:
         kind = type(event).__name__
         if kind == "AliasEvent":
             return self._alias(event)
-        if event.tag not in (None, "!") and not self.tags:
+        if event.tag not in (None, "!") and not self.foreign:
             raise self._error(event, f"tags such as {event.tag!r} are not used in definitions")
         if len(path) > DEPTH:
             raise self._error(event, f"nested more than {DEPTH} levels deep")
@@ -190,6 +199,8 @@ class _Reader:
             return None
         if text in _CONSTANTS:
             return _CONSTANTS[text]
+        if self.foreign and text in _OLD_CONSTANTS:
+            return _OLD_CONSTANTS[text]
         return int(text) if _INTEGER.fullmatch(text) else text
 
     def _count(self, event: Any, size: int) -> None:

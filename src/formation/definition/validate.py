@@ -153,7 +153,10 @@ def _problem(path: DataPath, model_path: DataPath, detail: Mapping[str, Any], sc
         hint = f'write "{_plain(value)}"' if kind == "string_type" and isinstance(value, (int, bool)) else None
         return Problem(path, f"{label(path)} must be {_TYPES[kind]}, not {_kind(value)}", hint)
     if kind == "too_short":
-        return Problem(path, f"{label(path)} needs at least one item")
+        # A command that is text is a list by now.
+        least = context["min_length"]
+        what = f"needs at least {least} characters" if isinstance(value, str) and least > 1 else "must not be empty"
+        return Problem(path, f"{label(path)} {what}")
     return Problem(path, f"{label(path)}: {detail['msg'][:1].lower()}{detail['msg'][1:]}")
 
 

@@ -24,6 +24,7 @@ from formation.install.sandbox import Outcome, Program, make_devices, pinned_env
 from formation.install.stages import Stage, StagePackage
 
 _FAILED = re.compile(r"dpkg: error processing package (\S+) \(--configure\):\n\s*(.+)")
+_STATUS = re.compile(r"returned error exit status (\d+)")
 _SHOWN_LINES = 20
 _TRIGGERS = f"{ADMINISTRATION}/triggers"
 
@@ -101,7 +102,7 @@ class StageRun:
             )
             outcome = self._run(root, [script])[-1]
             if outcome.status != 0:
-                raise self._failure(root, package.name.name, "preinst", outcome)
+                raise self._failure(root, package.name.name, "preinst", outcome, str(outcome.status))
             shutil.rmtree(unpacked)
 
     def _script_environment(self, package: StagePackage, script: str) -> tuple[tuple[str, str], ...]:
@@ -190,7 +191,11 @@ class StageRun:
         outcome = self._run(root, [program])[-1]
         if outcome.status != 0:
             failed = _FAILED.search(outcome.output)
-            raise self._failure(root, failed.group(1) if failed else "", "postinst", outcome)
+            # dpkg's own status says only that some package failed.
+            status = _STATUS.search(failed.group(2)) if failed else None
+            raise self._failure(
+                root, failed.group(1) if failed else "", "postinst", outcome, status.group(1) if status else None
+            )
         unfinished = database.unfinished(inside(root.path, STATUS).read_bytes())
         if unfinished:
             raise FormationError(f"dpkg left packages unfinished: {', '.join(unfinished)}")
@@ -204,8 +209,11 @@ class StageRun:
             if not self.builder.isolation.namespaces:
                 remove_devices(root.path)
 
-    def _failure(self, root: Root, package: str, script: str, outcome: Outcome) -> ScriptError:
-        """The error for a failed script; keeps the tree, and says how to run the script there by hand."""
+    def _failure(self, root: Root, package: str, script: str, outcome: Outcome, status: str | None) -> ScriptError:
+        """The error for a failed script; keeps the tree, and says how to run the script there by hand.
+
+        `status` is the script's own; None when it is not known.
+        """
         self.failed.mkdir(parents=True, exist_ok=True)
         self.failed.chmod(0o755)
         copy_over(root.path, self.failed)
@@ -218,9 +226,10 @@ class StageRun:
             enter += ["--map-auto", "--map-root-user"]
         variables = {**pinned_environment(self.stage.epoch), **dict(outcome.program.environment)}
         settings = [f"{name}={value}" for name, value in variables.items()]
+        with_status = "" if status is None else f" with status {status}"
         again = [*enter, "chroot", str(self.failed), "env", "-i", *settings, *outcome.program.arguments]
         return ScriptError(
-            f"the {script} script of {name} failed with status {outcome.status}; its last output:{told}",
+            f"the {script} script of {name} failed{with_status}; its last output:{told}",
             hint=f"run it again by hand: {shlex.join(again)}",
         )
 

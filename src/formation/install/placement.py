@@ -1,30 +1,14 @@
 """Where each path of a package goes: dpkg's path filters, diversions, merged /usr, and what others replace."""
 
-import re
 from typing import Final
 
 from formation.dataclass import dataclass
+from formation.debian.path_filters import any_of, literal_prefix
 from formation.entry import Entry
 from formation.oci.media_types import Compression
 
 USR_ALIASES: Final = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32"})
 """The top-level directories that are symlinks into /usr on a merged system."""
-
-_WILDCARD = re.compile(r"[*?\[\\]")
-_CLASSES = {
-    "alpha": "a-zA-Z",
-    "digit": "0-9",
-    "alnum": "a-zA-Z0-9",
-    "upper": "A-Z",
-    "lower": "a-z",
-    "space": r"\s",
-    "blank": r" \t",
-    "punct": re.escape("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"),
-    "xdigit": "0-9A-Fa-f",
-    "cntrl": r"\x00-\x1f\x7f",
-    "graph": r"\x21-\x7e",
-    "print": r"\x20-\x7e",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +42,9 @@ class Placement:
     __slots__ = ("_covered", "_excluded", "_included", "_modes", "_omit", "_prefixes", "_renames", "_usr_merged")
 
     def __init__(self, spec: SegmentSpec) -> None:
-        self._excluded = _any_of(spec.path_excludes)
-        self._included = _any_of(spec.path_includes)
-        self._prefixes = tuple(_WILDCARD.split(pattern)[0].rstrip("/") for pattern in spec.path_includes)
+        self._excluded = any_of(spec.path_excludes)
+        self._included = any_of(spec.path_includes)
+        self._prefixes = tuple(map(literal_prefix, spec.path_includes))
         self._renames = dict(spec.renames)
         self._omit = spec.omit
         self._covered = spec.covered
@@ -104,62 +88,3 @@ class Placement:
 def merged_path(path: str) -> str:
     """Where `path` is when /bin, /lib and the like are symlinks into /usr."""
     return "usr/" + path if path.partition("/")[0] in USR_ALIASES else path
-
-
-def _any_of(patterns: tuple[str, ...]) -> re.Pattern[str] | None:
-    return re.compile("|".join(map(_regex, patterns)), re.DOTALL) if patterns else None
-
-
-def _regex(pattern: str) -> str:
-    r"""The regular expression of a glob as `fnmatch(3)` without flags reads it: `*` crosses slashes, `\` escapes."""
-    result, position = "", 0
-    while position < len(pattern):
-        character = pattern[position]
-        position += 1
-        if character == "*":
-            result = result.removesuffix(".*") + ".*"
-        elif character == "?":
-            result += "."
-        elif character == "[" and (end := _bracket_end(pattern, position)):
-            result += _bracket(pattern[position:end])
-            position = end + 1
-        elif character == "\\":
-            # fnmatch(3): a backslash at the end matches nothing.
-            result += re.escape(pattern[position]) if position < len(pattern) else "(?!)"
-            position += 1
-        else:
-            result += re.escape(character)
-    return result
-
-
-def _bracket_end(pattern: str, start: int) -> int:
-    """Position of the `]` that closes the bracket whose content begins at `start`; 0 when none does."""
-    position = start + 1 if pattern[start : start + 1] in ("!", "^") else start
-    first = position
-    while position < len(pattern):
-        if pattern[position] == "]" and position > first:
-            return position
-        if pattern.startswith("[:", position) and (end := pattern.find(":]", position)) > 0:
-            position = end + 1
-        elif pattern[position] == "\\":
-            position += 1
-        position += 1
-    return 0
-
-
-def _bracket(content: str) -> str:
-    """The character class of a bracket's content."""
-    negated = content[0] in "!^"
-    content = content[negated:]
-    result, position = "", 0
-    while position < len(content):
-        if content.startswith("[:", position) and (end := content.find(":]", position)) > 0:
-            result += _CLASSES.get(content[position + 2 : end], "")
-            position = end + 2
-            continue
-        if content[position] == "\\" and position + 1 < len(content):
-            position += 1
-        character = content[position]
-        result += "-" if character == "-" and 0 < position < len(content) - 1 else re.escape(character)
-        position += 1
-    return f"[{'^' if negated else ''}{result}]" if result else ("." if negated else "(?!)")

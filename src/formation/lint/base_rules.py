@@ -1,5 +1,6 @@
 """The rules about what an image stands on, FL002 to FL006."""
 
+import re
 from collections.abc import Callable, Iterator
 
 from formation.dataclass import dataclass
@@ -16,6 +17,8 @@ from formation.registry.tag_plan import parse_version_tag
 MOVING_TAGS = frozenset({"latest", "stable", "edge", "nightly", "main", "master", "dev", "devel", "testing", "current"})
 """Tags that stand for another image tomorrow, whoever's image it is."""
 
+_WRONG_DIGEST = re.compile(r"@sha256:(?![0-9a-f]{64}\Z)[^${}()<>]*\Z")
+
 Published = Callable[[Reference], bool | None]
 """Whether there is such an image; None: nobody who was asked can tell."""
 
@@ -28,6 +31,8 @@ class World:
     now: int
     """Seconds since 1970."""
     published: Published
+    stored: Callable[[str], tuple[str, ...]] = lambda _: ()
+    """The tags under which the store has images of a repository."""
 
 
 def base_findings(text: Text, file: Dockerfile, world: World) -> Iterator[Finding]:
@@ -82,6 +87,12 @@ def _base(text: Text, at: int, reference: Reference, world: World) -> Iterator[F
     exists = world.published(reference)
     if exists is False:
         yield finding(text, at, "FL005", f"there is no {reference}")
+    elif exists is None and reference.digest is None and (tags := world.stored(reference.repository)):
+        message = (
+            f"the store has no {reference}, and nothing else says that there is one; it has {', '.join(tags[:10])}"
+        )
+        fix = "ask a registry: --registry HOST"
+        yield finding(text, at, "FL005", message, fix=fix, severity="info")
     if version is not None:
         release = version.release
         reason = end_of_support(world.configuration, f"{release.major}.{release.minor}.{release.patch}", world.now)
@@ -90,16 +101,22 @@ def _base(text: Text, at: int, reference: Reference, world: World) -> Iterator[F
 
 
 def image_findings(text: Text, at: Position, image: str, world: World) -> Iterator[Finding]:
-    """FL004 for an image that is named anywhere, when its name stands for another one tomorrow."""
+    """FL004 for an image that is named anywhere, when its name stands for another one tomorrow; FL001 for a digest
+    that can be none."""
     try:
         reference = parse_reference(image, default_tag=None)
-    except UsageError:
+    except UsageError as error:
         # The engine's own error; names of other transports and templates are not for us to judge.
+        if _WRONG_DIGEST.search(image):
+            yield finding(text, at, "FL001", shown(error.message), fix="write @sha256: and 64 hexadecimal digits")
         return
     if reference.digest is not None:
         return
-    # Of our own images every tag that is no version moves; of others' only those whose name says so.
-    ours = world.configuration.is_base(reference.repository) or world.configuration.is_service(reference.repository)
+    # Of our own images every tag that is no version moves; of others' only those whose name says so. A name without
+    # a namespace is Docker's too: a definition of `debian` says nothing of the debian:trixie-slim that it is made in.
+    ours = "/" in reference.repository and (
+        world.configuration.is_base(reference.repository) or world.configuration.is_service(reference.repository)
+    )
     moves = reference.tag is None or reference.tag in MOVING_TAGS or reference.tag.startswith("latest-")
     if moves or (ours and parse_version_tag(reference.tag or "") is None):
         yield finding(text, at, "FL004", f"{shown(image)} has no fixed version")

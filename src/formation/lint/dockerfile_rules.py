@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from formation.lint.dockerfile import Dockerfile, Stage, arguments_of, pairs, paths_of
 from formation.lint.dockerfile_syntax import Instruction
@@ -36,12 +36,15 @@ def service_findings(text: Text, file: Dockerfile) -> Iterator[Finding]:
         yield from _modes(text, stage, file.escape)
 
 
-def file_findings(text: Text, file: Dockerfile) -> Iterator[Finding]:
-    """Findings about single instructions of any stage: secrets and ADD."""
+def file_findings(text: Text, file: Dockerfile, is_plain: Callable[[str], bool]) -> Iterator[Finding]:
+    """Findings about single instructions of any stage: secrets and ADD.
+
+    `is_plain` tells of a path, as an instruction names it, whether what is there is known, and ADD would not unpack it.
+    """
     for stage in file.stages:
         for instruction in (stage.source, *stage.instructions):
             if instruction.keyword in ("COPY", "ADD"):
-                yield from _copied(text, instruction, shipped=stage in file.shipped)
+                yield from _copied(text, instruction, is_plain, shipped=stage in file.shipped)
             yield from _written(text, instruction)
 
 
@@ -53,8 +56,19 @@ def _user(text: Text, file: Dockerfile) -> Iterator[Finding]:
         return
     stage, instruction = found
     user = expanded(instruction.value.text.strip(), stage.variables, file.escape)
-    if user is not None and user.partition(":")[0].lstrip("0") in ("", *_ROOTS):
+    if user is not None and _is_root(user):
         yield finding(text, instruction.start, "FL010", f"the service runs as {shown(user) or 'root'}")
+        return
+    # Docker takes an ARG without a default for nothing, and USER of nothing for root.
+    unset = {name: value or "" for name, value in stage.variables.items()}
+    user = expanded(instruction.value.text.strip(), unset, file.escape)
+    if user is not None and _is_root(user):
+        message = f"the service runs as root unless who builds sets {shown(instruction.value.text.strip())}"
+        yield finding(text, instruction.start, "FL010", message)
+
+
+def _is_root(user: str) -> bool:
+    return user.partition(":")[0].lstrip("0") in ("", *_ROOTS)
 
 
 def _health(text: Text, file: Dockerfile) -> Iterator[Finding]:
@@ -142,7 +156,9 @@ def _absolute(path: str, directory: str) -> str:
     return _DESTINATION.sub("", whole).removesuffix("/.") or "/"
 
 
-def _copied(text: Text, instruction: Instruction, *, shipped: bool) -> Iterator[Finding]:
+def _copied(
+    text: Text, instruction: Instruction, is_plain: Callable[[str], bool], *, shipped: bool
+) -> Iterator[Finding]:
     sources, _ = paths_of(instruction)
     from_stage = instruction.flag("from") is not None
     if instruction.keyword == "ADD" and sources and not any(_REMOTE.match(source) for source in sources):
@@ -150,7 +166,7 @@ def _copied(text: Text, instruction: Instruction, *, shipped: bool) -> Iterator[
         edit = Edit(instruction.start, instruction.keyword_end, "COPY")
         unknown = any(character in source for source in sources for character in "$*?[")
         plain = {flag.name for flag in instruction.flags} <= {"chown", "chmod", "link", "exclude"}
-        edits = () if archive or unknown or not plain else (edit,)
+        edits = (edit,) if plain and not archive and not unknown and all(map(is_plain, sources)) else ()
         fix = "write COPY, and unpack it with tar in a stage of its own" if archive else ""
         yield finding(text, instruction.start, "FL040", f"ADD of {shown(' '.join(sources))}", fix=fix, edits=edits)
     # A builder's files stay behind, but for the layers that a cache may publish.

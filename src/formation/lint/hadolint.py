@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,10 @@ from formation.lint.text import shown
 
 LONGEST: Final = 120
 """Seconds that it may take for all files."""
+LARGEST: Final = 128 << 10
+"""Bytes of a Dockerfile that is given to it. One of 1.6 MB takes it minutes."""
+MEMORY: Final = 1 << 30
+"""Bytes that it may write to. It reserves a terabyte of addresses, as all programs of GHC do."""
 
 LEFT_OUT: Final[Mapping[str, str]] = {
     "DL3002": "FL010 looks at the last stage only, as only its USER runs",
@@ -53,7 +58,7 @@ def hadolint_findings(
 ) -> tuple[Finding, ...]:
     """What `program` finds in the Dockerfiles `targets`. It reads `.hadolint.yaml` of `directory`, as people expect.
 
-    Raises FormationError when it cannot be run, fails, or does not answer in LONGEST seconds.
+    Raises FormationError when it cannot be run, fails, or does not answer in LONGEST seconds with MEMORY bytes.
     """
     names = {str(target.path): target.shown for target in targets}
     if not names:
@@ -67,6 +72,7 @@ def hadolint_findings(
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=LONGEST,
+            preexec_fn=_limit_memory,
         )
     except subprocess.TimeoutExpired:
         raise FormationError(f"hadolint took more than {LONGEST} seconds") from None
@@ -78,6 +84,11 @@ def hadolint_findings(
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         reason = shown(done.stderr.decode(errors="replace").strip().partition("\n")[0])
         raise FormationError(f"hadolint failed: {reason or f'exit code {done.returncode}'}") from None
+
+
+def _limit_memory() -> None:
+    """In the child: RLIMIT_DATA counts what can be written to (setrlimit(2)), RLIMIT_AS all that is reserved."""
+    resource.setrlimit(resource.RLIMIT_DATA, (MEMORY, MEMORY))
 
 
 def _finding(entry: dict[str, Any], names: Mapping[str, str]) -> Finding | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from formation.dataclass import dataclass
 from formation.lint.base_rules import World, base_findings, image_findings
+from formation.lint.build_context import is_plain
 from formation.lint.compose_rules import compose_findings
 from formation.lint.dockerfile import Dockerfile, read_dockerfile
 from formation.lint.dockerfile_rules import file_findings, service_findings
@@ -67,9 +68,10 @@ def _dockerfile(text: Text, target: Target, world: World) -> tuple[Sequence[Find
     if (wrong := first_wrong_byte(text)) is not None:
         byte = ord(text.content[wrong]) - 0xDC00
         found.append(finding(text, wrong, "FL001", f"byte {byte:#04x} is not UTF-8"))
-    found += file_findings(text, file)
+    directory = target.path.parent
+    found += file_findings(text, file, lambda source: is_plain(directory, source))
     found += package_findings(text, file)
-    if base_name(target.path.parent) is None:
+    if base_name(directory) is None:
         found += base_findings(text, file, world)
         found += service_findings(text, file)
     else:

@@ -7,7 +7,7 @@ from formation.lint.base_rules import Published
 from formation.oci.reference import Reference
 from formation.registry.refusal import NotThere
 from formation.registry.registry import Registry
-from formation.store.images import find_image
+from formation.store.images import find_image, list_images
 from formation.store.store import Store
 
 
@@ -20,6 +20,15 @@ def in_store(store: Store, reference: Reference) -> bool | None:
     except FormationError:
         return None
     return True
+
+
+def tags_in_store(store: Store, repository: str) -> tuple[str, ...]:
+    """The tags under which `store` has images of `repository`, sorted; none when it cannot be read."""
+    try:
+        references = [image.reference for image in list_images(store)]
+    except FormationError:
+        return ()
+    return tuple(each.tag for each in references if each.repository == repository and each.tag is not None)
 
 
 class Registries:

@@ -1,8 +1,10 @@
 """A shell script as simple commands, well enough to see which programs it calls with which arguments.
 
-It is no shell: what is inside a quoted string, a substitution or an unfinished construct is one word.
+It is no shell: what is inside a quoted string, a substitution or an unfinished construct is one word. The script that
+`sh -c` is given is looked into; its words are all where it begins.
 """
 
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -19,6 +21,10 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _BEFORE_A_COMMAND = frozenset(
     {"if", "then", "else", "elif", "do", "while", "until", "!", "exec", "sudo", "env", "time"}
 )
+_SHELLS = frozenset({"sh", "bash", "dash"})
+_SCRIPT_OPTION = re.compile(r"-[A-Za-z]*c")
+_DEPTH = 4
+"""Shells in shells that are looked into."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +58,7 @@ def commands_of(instruction: Instruction) -> tuple[Command, ...]:
     """The commands of a RUN, in their order."""
     if instruction.words is not None:
         where = instruction.value.offset(0)
-        words = instruction.words
-        if len(words) == 3 and words[0].rpartition("/")[2] in ("sh", "bash") and words[1].startswith("-"):
-            script = Spliced(words[2], ((0, where),))
-            return tuple(_at(command, where) for command in _commands(script))
-        return tuple(_command([Word(word, where, where) for word in words]))
+        return tuple(_command([Word(word, where, where) for word in instruction.words]))
     return tuple(_commands(with_heredoc_script(instruction).value))
 
 
@@ -65,7 +67,7 @@ def _at(command: Command, where: int) -> Command:
     return Command(command.program, where, tuple(Word(word.text, where, where) for word in command.arguments))
 
 
-def _commands(script: Spliced) -> Iterator[Command]:
+def _commands(script: Spliced, depth: int = 0) -> Iterator[Command]:
     words: list[Word] = []
     at = 0
     text = script.text
@@ -78,17 +80,34 @@ def _commands(script: Spliced) -> Iterator[Command]:
             word = match["word"]
             words.append(Word(_bare(word), script.offset(at), script.offset(match.end() - 1) + 1))
         elif match["end"]:
-            yield from _command(words)
+            yield from _command(words, depth)
             words = []
         at = match.end()
-    yield from _command(words)
+    yield from _command(words, depth)
 
 
-def _command(words: list[Word]) -> Iterator[Command]:
+def _command(words: list[Word], depth: int = 0) -> Iterator[Command]:
+    """The command that `words` are, or those of the script that a shell is given."""
     for number, word in enumerate(words):
-        if not _ASSIGNMENT.match(word.text) and word.text.rpartition("/")[2] not in _BEFORE_A_COMMAND:
-            yield Command(word.text.rpartition("/")[2], word.start, tuple(words[number + 1 :]))
-            return
+        program = word.text.rpartition("/")[2]
+        if _ASSIGNMENT.match(word.text) or program in _BEFORE_A_COMMAND:
+            continue
+        command = Command(program, word.start, tuple(words[number + 1 :]))
+        script = _script(command) if program in _SHELLS and depth < _DEPTH else None
+        if script is None:
+            yield command
+        else:
+            inside = _commands(Spliced(script.text, ((0, script.start),)), depth + 1)
+            yield from (_at(each, script.start) for each in inside)
+        return
+
+
+def _script(shell: Command) -> Word | None:
+    """What follows the -c of a call of a shell; None when it has none."""
+    for option, word in itertools.pairwise(shell.arguments):
+        if _SCRIPT_OPTION.fullmatch(option.text):
+            return word
+    return None
 
 
 def _bare(word: str) -> str:

@@ -52,7 +52,7 @@ def find_targets(paths: Iterable[str], directory: Path) -> Found:
     """The files that `paths`, relative to `directory`, name, and those in the directories among them.
 
     Hidden directories, symbolic links in directories and what is installed there (node_modules) are passed over.
-    Raises UsageError for a path that does not exist, cannot be read, or is none of the three kinds.
+    Raises UsageError for a path that does not exist, cannot be read, is none of the three kinds, or has none below it.
     """
     targets: dict[Path, Target] = {}
     bases: list[str] = []
@@ -60,11 +60,18 @@ def find_targets(paths: Iterable[str], directory: Path) -> Found:
     for name in paths:
         path = directory / name
         if path.is_dir():
+            empty = True
             for file, label in _walk(path, name):
                 if file.name == _DEFINITION and (base := base_name(file.parent)):
                     bases.append(base)
                 if target := _in_directory(file, label, notes):
                     targets.setdefault(file, target)
+                    empty = False
+            if empty:
+                raise UsageError(
+                    f"{name} has no Dockerfile, compose file or Kubernetes manifest",
+                    hint=notes[-1] if notes else "name Dockerfiles, compose files, manifests or directories of them",
+                )
         else:
             targets.setdefault(path, _named(path, name))
             if base := base_name(path.parent):

@@ -90,7 +90,7 @@ def read_documents(text: Text, wanted: Callable[[str], bool]) -> tuple[list[Mapp
             continue
         above = "\n" * (text.position(start).line - 1)
         try:
-            source = read_source("-", (above + part).encode("utf-8", "surrogateescape"), tags=True)
+            source = read_source("-", (above + part).encode("utf-8", "surrogateescape"), foreign=True)
         except FormationError as error:
             findings.append(_unreadable(text, error))
             continue

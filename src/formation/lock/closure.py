@@ -13,18 +13,19 @@ _NEEDED = {
 def check_closure(definition: Definition, lock: Lock) -> None:
     """Raises DefinitionError, with file and line, for an architecture whose runtime variant lacks what a build needs.
 
-    With the essential packages, everything needed is there; so only a definition that does without them is looked at.
+    The essential packages bring everything needed; so only a definition that does without them, or without one of
+    them, is looked at.
     """
-    if definition.essential:
-        return
-    place = definition.place("essential")
+    without = next(variant.without for variant in definition.variants if variant.name == RUNTIME)
     problems: list[tuple[str, str | None]] = []
     for architecture in definition.architectures:
         names = {package.name for package in lock.of(architecture, frozenset({RUNTIME}))}
         for name, reason in _NEEDED.items():
-            if name not in names:
-                hint = f"add `{name}` to packages:, or leave `essential: false` out"
-                message = f"{place}: no {name} is among the packages for {architecture}, and {reason}"
-                problems.append((message, hint))
+            if name in names or (definition.essential and name not in without):
+                continue
+            place, hint = definition.place("essential"), f"add `{name}` to packages:, or leave `essential: false` out"
+            if name in without:
+                place, hint = definition.place_of_package(name), f"take `-{name}` out of packages:"
+            problems.append((f"{place}: no {name} is among the packages for {architecture}, and {reason}", hint))
     if problems:
         raise joined_error(problems)

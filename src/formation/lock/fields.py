@@ -84,6 +84,7 @@ TOP: Final[Mapping[str, Check]] = {
     "definition": DIGEST,
     "architectures": words(ARCHITECTURE),
     "epoch": time,
+    "checksum": DIGEST,
 }
 
 BASE: Final[Mapping[str, Check]] = {
@@ -123,7 +124,7 @@ PACKAGE: Final[Mapping[str, Check]] = {
     "essential": truth,
 }
 
-OPTIONAL: Final = frozenset({"valid_until", "only_on", "essential"})
+OPTIONAL: Final = frozenset({"checksum", "valid_until", "only_on", "essential"})
 """Fields that are not written when they would say nothing."""
 
 

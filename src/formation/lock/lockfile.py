@@ -1,9 +1,12 @@
 """formation.lock: a Lock as text that people review in a pull request. It is TOML; `tables` says which part of it.
 
-    format, definition, architectures, epoch
+    format, definition, architectures, epoch, checksum
     [[base]]       of a service, the image below for each architecture
     [[suite]]      one for each InRelease file, in the definition's order
     [[package]]    one for each .deb, sorted by name
+
+`checksum` is the digest of the lock as images carry it: all but that line. A merge can leave out, add or swap an entry
+and still give a lock that reads well; only the checksum tells. A lock without it, of an older Formation, is read.
 
 A package for `all` counts for every architecture of the lock, any other for its own, unless `only_on` says otherwise.
 """
@@ -37,7 +40,7 @@ def lock_path(definition: Path) -> Path:
 def read_lock(path: Path) -> Lock:
     """The lock at `path`.
 
-    Raises UsageError when it cannot be read, DefinitionError with FILE:LINE when it is not what `lock_text` writes.
+    Raises UsageError when it cannot be read, DefinitionError with FILE:LINE when it is not what `file_text` writes.
     """
     try:
         with path.open("rb") as file:
@@ -59,18 +62,31 @@ def read_lock(path: Path) -> Lock:
 def parse_lock(text: str, name: str) -> Lock:
     """The lock that `text`, the content of the file `name`, is. Raises DefinitionError, with FILE:LINE."""
     try:
-        return _lock(read_tables(text))
+        tables = read_tables(text)
+        lock = _lock(tables)
+        _check_sum(tables[0], text, lock)
+        return lock
     except WrongLine as error:
         raise DefinitionError(f"{name}:{error.line}: {error.reason}", hint=error.hint or _hint(Path(name))) from None
 
 
 def lock_text(lock: Lock) -> str:
-    """`lock` as the content of formation.lock. Equal locks give the same text."""
+    """`lock` as an image carries it. Equal locks give the same text."""
+    return _text(lock, {})
+
+
+def file_text(lock: Lock) -> str:
+    """`lock` as the content of formation.lock: with its checksum."""
+    return _text(lock, {"checksum": lock_digest(lock_text(lock))})
+
+
+def _text(lock: Lock, more: dict[str, Value]) -> str:
     top: dict[str, Value] = {
         "format": FORMAT,
         "definition": lock.definition,
         "architectures": list(lock.packages),
         "epoch": time_of(lock.epoch),
+        **more,
     }
     lines = [*_HEADER, *write_table("", top)]
     for base in lock.base:
@@ -169,6 +185,16 @@ def _lock(tables: list[Table]) -> Lock:
         packages={architecture: tuple(sorted(each, key=_order)) for architecture, each in packages.items()},
         base=_bases([table for table in rest if table.name == "base"], tuple(packages)),
     )
+
+
+def _check_sum(top: Table, text: str, lock: Lock) -> None:
+    """Raises WrongLine when `lock`, read from `text`, is not what its checksum is of."""
+    promised = top.values.get("checksum")
+    # Only a lock that has other comments or another order has to be written out for it.
+    if promised is None or promised == lock_digest(text.replace(f'checksum = "{promised}"\n', "", 1)):
+        return
+    if promised != lock_digest(lock_text(lock)):
+        raise WrongLine(top.lines["checksum"], "the lock was edited, or merged badly: the checksum is of another one")
 
 
 def _bases(tables: list[Table], architectures: tuple[str, ...]) -> tuple[LockedBase, ...]:

@@ -34,14 +34,15 @@ def make_lock(
     `now` is in seconds since 1970. Metadata older than that of `previous` is refused. The result depends on nothing but
     the definition and the archives' content.
 
-    Raises DefinitionError, with file and line, for requests that name nothing; UnresolvableError for packages that do
-    not go together; IntegrityError for metadata that is not right; UnreachableError; UsageError.
+    Raises DefinitionError, with file and line, for requests and exclusions that name nothing; UnresolvableError for
+    packages that do not go together; IntegrityError for metadata that is not right; UnreachableError; UsageError.
     """
     with in_use(store):
         suites = fetch_suites(
             definition, downloader=downloader, store=store, now=now, progress=progress, previous=previous
         )
         offers = universes(suites, definition.architectures, store, progress)
+        check_exclusions(definition, offers.values())
         progress.start("resolve", len(definition.architectures) * len(definition.variants))
         packages = {
             architecture: _packages(definition, offers[architecture], progress)
@@ -96,18 +97,22 @@ def _resolve(
             installed=above,
         )
     except UnresolvableError as error:
-        place = place_of_error(definition, variant.packages, error.message)
+        place = place_of_error(definition, variant.packages, without, error.message)
         where = f"{place}: for {variant.name} on {universe.architecture}, "
         raise UnresolvableError(where + error.message, hint=error.hint) from error
     _check_shared(definition, variant, above, {each.package.name: each.package for each in resolution.packages})
     return resolution.packages
 
 
-def place_of_error(definition: Definition, requests: Iterable[PackageRequest], message: str) -> str:
-    """FILE:LINE of the first request that the first line of `message` names; only FILE when it names none."""
-    words = message.partition("\n")[0].replace(",", " ").replace(":", " ").split()
-    named = (request.name for request in requests if request.name in words)
-    name = next(named, None)
+def place_of_error(
+    definition: Definition, requests: Iterable[PackageRequest], without: Iterable[str], message: str
+) -> str:
+    """FILE:LINE of the first request that the first line of `message` names, else of the first exclusion that any line
+    names; only FILE when there is neither."""
+    first, every = (text.replace(",", " ").replace(":", " ").split() for text in (message.partition("\n")[0], message))
+    named = [request.name for request in requests if request.name in first]
+    named += sorted(name for name in without if name in every)
+    name = next(iter(named), None)
     return definition.shown_path if name is None else definition.place_of_package(name)
 
 
@@ -138,6 +143,21 @@ def check_requests(definition: Definition, universe: Universe) -> None:
                 problems[f"{definition.place_of_package(request.name)}: {error.message}"] = error.hint
     if problems:
         raise joined_error(list(problems.items()))
+
+
+def check_exclusions(definition: Definition, universes: Iterable[Universe]) -> None:
+    """Raises DefinitionError that tells every `-name` that is a package of no architecture, with file and line."""
+    offers = tuple(universes)
+    names = dict.fromkeys(name for variant in definition.variants for name in variant.without)
+    problems: list[tuple[str, str | None]] = []
+    for name in names:
+        if any(each.versions(name) or each.providers(name) for each in offers):
+            continue
+        nearest = " or ".join(f"-{other}" for other in offers[0].nearest(name))
+        message = f"{definition.place_of_package(name)}: no archive of the definition has a package {name} to leave out"
+        problems.append((message, f"did you mean {nearest}?" if nearest else None))
+    if problems:
+        raise joined_error(problems)
 
 
 def locked_package(selected: Selected, variant: Variant, *, is_asked: bool) -> LockedPackage:

@@ -19,7 +19,7 @@ from formation.errors import DefinitionError, UnresolvableError
 from formation.lock.base_facts import BaseFacts, present
 from formation.lock.model import Lock, LockedBase, LockedPackage
 from formation.lock.requests import requests_for
-from formation.lock.resolve import check_paths, check_requests, locked_package, place_of_error
+from formation.lock.resolve import check_exclusions, check_paths, check_requests, locked_package, place_of_error
 from formation.lock.suites import fetch_suites, locked_suites, universes
 from formation.network import Downloader
 from formation.progress import Progress, counted
@@ -53,9 +53,9 @@ def make_service_lock(
     wanted = package_definition(service, _archives(service, bases))
     with in_use(store):
         suites = fetch_suites(wanted, downloader=downloader, store=store, now=now, progress=progress, previous=previous)
-        packages = _all_added(
-            wanted, requests, bases, universes(suites, service.architectures, store, progress), progress
-        )
+        offers = universes(suites, service.architectures, store, progress)
+        check_exclusions(wanted, offers.values())
+        packages = _all_added(wanted, requests, bases, offers, progress)
     lock = Lock(
         definition=service.digest,
         epoch=max(epoch, *(suite.date for suite in suites)),
@@ -166,7 +166,7 @@ def _resolved(
             installed=installed,
         )
     except UnresolvableError as error:
-        place = place_of_error(wanted, requests, error.message)
+        place = place_of_error(wanted, requests, wanted.variants[0].without, error.message)
         hint = (
             "a base that is older than its archives wants a new lock: formation lock, then formation build, of the base"
         )

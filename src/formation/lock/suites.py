@@ -9,8 +9,9 @@ from formation.debian.keys import keys_of
 from formation.debian.suite import FetchedSuite, fetch_suite
 from formation.debian.universe import Universe
 from formation.definition.values import Definition
+from formation.errors import UsageError
 from formation.lock.model import Lock, LockedSuite
-from formation.network import Downloader
+from formation.network import Downloader, GoneError
 from formation.progress import Progress, counted
 from formation.store.store import Store
 
@@ -29,23 +30,29 @@ def fetch_suites(
     """The suites of all archives, in the definition's order, fetched at once and verified.
 
     `now` is in seconds since 1970. What is older than the same suite at the same address in `previous` is refused as a
-    replay. Raises what `fetch_suite` and `keys_of` raise.
+    replay. Raises what `fetch_suite` and `keys_of` raise; with file and line when an archive does not have what the
+    definition says of it.
     """
     dates = {(suite.uri, suite.suite): suite.date for suite in previous.suites} if previous else {}
     wanted = [(archive, suite) for archive in definition.archives for suite in archive.suites]
     keys = {archive.name: keys_of(archive.keys, definition.path.parent) for archive in definition.archives}
 
     def fetch(archive: Archive, suite: str) -> FetchedSuite:
-        fetched = fetch_suite(
-            archive,
-            suite,
-            definition.architectures,
-            downloader=downloader,
-            keys=keys[archive.name],
-            now=now,
-            not_before=dates.get((archive.uri, suite)),
-            cache_dir=store.metadata,
-        )
+        try:
+            fetched = fetch_suite(
+                archive,
+                suite,
+                definition.architectures,
+                downloader=downloader,
+                keys=keys[archive.name],
+                now=now,
+                not_before=dates.get((archive.uri, suite)),
+                cache_dir=store.metadata,
+            )
+        except (UsageError, GoneError) as error:
+            key = next((key for key in ("archives", "distribution") if key in definition.lines), None)
+            place = definition.shown_path if key is None else definition.place(key)
+            raise type(error)(f"{place}: {error.message}", hint=error.hint) from error
         progress.advance("archives")
         return fetched
 

@@ -55,7 +55,8 @@ class Memory(Sink):
 class PartialFile(Sink):
     """A file that grows beside `path` and takes its name in `keep`; leaving the block without `keep` removes it.
 
-    It is not synced: whoever reads a download checks its digest first, and 300 syncs cost more than 300 downloads.
+    It is not synced: 300 syncs cost more than 300 downloads. Whoever reads a download checks its digest, and the store
+    removes what a power cut damaged (store/unsynced.py).
     """
 
     def __init__(self, path: Path, size: int, advance: Callable[[int], object]) -> None:

@@ -15,7 +15,7 @@ from formation.dataclass import dataclass
 from formation.digest import hexadecimal, sha256
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.oci.config import parse_config
-from formation.oci.decompression import detect_compression
+from formation.oci.decompression import detect_compression, is_compressed
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.image import Image, image_of, read_image
 from formation.oci.layout import check_marker, select
@@ -186,8 +186,8 @@ def _scan(path: Path) -> _Members:
     with open_regular(path, "the archive", follow=True) as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
-        if detect_compression(file.read(8)) != "none":
-            raise FormationError(f"{path} is compressed", hint="decompress it first: gunzip or unzstd")
+        if is_compressed(file.read(8)):
+            raise FormationError(f"{path} is compressed", hint="decompress it first: gunzip, bunzip2, unxz or unzstd")
         file.seek(0)
         try:
             with tarfile.open(fileobj=cast(BinaryIO, _Headers(file)), mode="r:") as archive:

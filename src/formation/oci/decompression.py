@@ -19,6 +19,8 @@ _WINDOW = 1 << 27
 
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_BZIP2 = b"BZh"
+_XZ = b"\xfd7zXZ\0"
 
 
 class _Mapped(io.RawIOBase):
@@ -59,6 +61,11 @@ def decompressed(stream: BinaryIO, compression: Compression, what: str) -> Binar
         reader = zstandard.ZstdDecompressor(max_window_size=_WINDOW).stream_reader(stream, read_across_frames=True)
         decompressor = cast(BinaryIO, reader)
     return cast(BinaryIO, io.BufferedReader(_Mapped(decompressor, stream, what), CHUNK))
+
+
+def is_compressed(start: bytes) -> bool:
+    """Whether data that begins with `start` (6 bytes or more) is compressed, also in ways that no layer is."""
+    return detect_compression(start) != "none" or start.startswith((_BZIP2, _XZ))
 
 
 def detect_compression(start: bytes) -> Compression:

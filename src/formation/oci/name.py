@@ -1,5 +1,6 @@
 """Image names as skopeo writes them (containers-transports(5)); a bare reference is the local store."""
 
+import difflib
 from enum import Enum
 from pathlib import Path
 
@@ -62,7 +63,18 @@ def parse_name(text: str) -> ImageName:
         raise UsageError(f"{text[:300]!r}: images cannot be read from {prefix}:", hint=f"accepted: {ACCEPTED}")
     if text.startswith((".", "/")):
         raise UsageError(f"{text[:300]!r} is a path, not an image name", hint=f"a layout is oci:{text[:300]}")
-    return ImageName(Transport.STORE, None, None, parse_reference(text))
+    try:
+        return ImageName(Transport.STORE, None, None, parse_reference(text))
+    except UsageError as error:
+        raise UsageError(error.message, hint=mistyped(text) or error.hint) from None
+
+
+def mistyped(text: str) -> str | None:
+    """A hint when `text`, of which there is no image, begins nearly as the names of a transport do; None otherwise."""
+    prefix, colon, _ = text.partition(":")
+    known = {each.value.partition(":")[0]: each.value for each in Transport if each is not Transport.STORE}
+    near = difflib.get_close_matches(prefix, known, n=1, cutoff=0.8) if colon else []
+    return f"did you mean {known[near[0]]}{text[len(prefix) + 1 :][:200]}?" if near else None
 
 
 def _parse_rest(transport: Transport, rest: str, text: str) -> ImageName:

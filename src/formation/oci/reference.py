@@ -45,6 +45,8 @@ class Reference:
 
 def parse_reference(text: str, *, default_tag: str | None = "latest") -> Reference:
     """The reference that `text` is; without a tag and digest it gets `default_tag`. Raises UsageError."""
+    if "://" in text:
+        raise _wrong(text, f"write it without {text.partition('://')[0]}://")
     rest, _, digest = text.partition("@")
     # The last colon separates the tag, unless a slash follows: then it is the port of the host.
     repository, colon, tag = rest.rpartition(":")

@@ -7,7 +7,7 @@ from pathlib import Path
 from formation.dataclass import dataclass
 from formation.engines.engine import Engine
 from formation.engines.load import load
-from formation.errors import UsageError
+from formation.errors import FormationError, UsageError
 from formation.files import atomic_file
 from formation.oci.archive import save_archive
 from formation.oci.descriptor import Platform
@@ -17,10 +17,12 @@ from formation.oci.name import ImageName, Transport
 from formation.oci.reference import Reference, parse_reference
 from formation.oci.verified import CHUNK
 from formation.registry.open_image import Opened, open_tree
+from formation.registry.platforms import require_platform
 from formation.registry.pull import fetch_tree
 from formation.registry.push import push_tree
-from formation.registry.registry import Registry
+from formation.registry.registry import Registry, tag_digest
 from formation.registry.repository import repository_of
+from formation.registry.tag_plan import parse_version_tag
 from formation.store.blobs import add_bytes, has_blob
 from formation.store.images import tag_image
 from formation.store.locking import in_use
@@ -44,17 +46,26 @@ class Place:
 
 
 def copy(
-    source: ImageName, target: ImageName, place: Place, platform: Platform | None = None, *, dry_run: bool = False
+    source: ImageName,
+    target: ImageName,
+    place: Place,
+    platform: Platform | None = None,
+    *,
+    force: bool = False,
+    dry_run: bool = False,
 ) -> str:
     """Makes `target` name what `source` names, and gives the digest of it. Idempotent.
 
-    `platform` chooses from an index; None copies it whole, where the target can hold it. A `dry_run` writes nothing.
-    Raises UsageError for a target that cannot be written, and whatever reading and writing raise.
+    `platform` chooses from an index; None copies it whole, where the target can hold it. `force` gives a version of a
+    registry other content. A `dry_run` writes nothing. Raises UsageError for a target that cannot be written,
+    FormationError for a version that has other content and an image for another platform, and whatever reading and
+    writing raise.
     """
     if target.transport is Transport.LAYOUT_ARCHIVE:
         raise UsageError(f"{target} cannot be written", hint="write docker-archive:FILE, which is a layout as well")
     if target.reference is not None and target.reference.digest is not None:
         raise UsageError(f"{target} has a digest, and content decides that", hint="name the target by a tag")
+    asked = platform
     if platform is None and target.transport in _ONE_IMAGE and source.transport is not Transport.DOCKER_DAEMON:
         platform = place.machine if source.transport not in _ONE_IMAGE else None
     with open_tree(
@@ -65,6 +76,10 @@ def copy(
         environment=place.environment,
         platform=platform,
     ) as opened:
+        if asked is not None:
+            require_platform(opened.image(asked), asked, str(source))
+        if target.transport is Transport.REGISTRY and target.reference is not None and not force:
+            _refuse_other_content(opened.tree.root.descriptor.digest, target.reference, place.registry)
         if not dry_run:
             _write(opened, source, target, place, platform)
         return opened.tree.root.descriptor.digest
@@ -86,6 +101,18 @@ def _write(opened: Opened, source: ImageName, target: ImageName, place: Place, p
         save_archive(place.directory / target.path, opened.image(platform), [reference] if reference else [])
     elif target.reference is not None:
         load(opened.image(platform), target.reference, Engine("docker", place.environment))
+
+
+def _refuse_other_content(digest: str, target: Reference, registry: Registry) -> None:
+    """Raises FormationError when `target` is a version, and has other content in its registry."""
+    if target.tag is None or parse_version_tag(target.tag) is None:
+        return
+    there = tag_digest(registry.target(target), target.tag)
+    if there not in (None, digest):
+        raise FormationError(
+            f"{target} is published already, with other content: {there} there, {digest} here",
+            hint="a version is written once: copy it to another tag (or overwrite it: --force)",
+        )
 
 
 def _into_store(opened: Opened, reference: Reference, place: Place) -> None:

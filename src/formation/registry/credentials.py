@@ -9,7 +9,7 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import field
+from dataclasses import field, replace
 from pathlib import Path
 
 from formation.dataclass import dataclass
@@ -20,6 +20,7 @@ from formation.registry.repository import DOCKER_HUB, Repository
 from formation.registry.settings import user_configuration
 
 _DOCKER_HUB_KEYS = (DOCKER_HUB, "index.docker.io", "https://index.docker.io/v1/")
+_URL_PATHS = ("", "/", "/v1", "/v1/", "/v2", "/v2/")
 _HELPER_SECONDS = 60
 _IDENTITY_TOKEN = "<token>"
 """The name that a helper gives where the secret is no password but a token to get tokens with."""
@@ -33,6 +34,8 @@ class Credential:
     password: str = field(repr=False)
     identity_token: str | None = field(default=None, repr=False)
     """Stands in for name and password at the token server; None: there is none."""
+    origin: str = field(default="", compare=False)
+    """Where it was found, for messages: a file, or a credential helper."""
 
     @property
     def basic(self) -> str:
@@ -51,13 +54,17 @@ def find_credential(environment: Mapping[str, str], repository: Repository) -> C
 
     REGISTRY_AUTH_FILE is the only file when it is set. Else: podman's auth.json below XDG_RUNTIME_DIR and
     XDG_CONFIG_HOME, then Docker's config.json below DOCKER_CONFIG or ~/.docker. The first with a login for the
-    repository counts. Raises FormationError for a broken file, and a credential helper that fails.
+    repository counts. Raises UsageError for a broken file, and FormationError for a credential helper that fails.
     """
     for path in _files(environment):
         if path.exists():
-            found = _in_file(path, environment, repository)
+            try:
+                found = _in_file(path, environment, repository)
+            except MalformedError as error:
+                # It is the person's own file: nothing from outside is other than it was promised.
+                raise UsageError(error.message, hint="mend it, or log in anew: podman login") from None
             if found is not None:
-                return found
+                return found if found.origin else replace(found, origin=str(path))
     return None
 
 
@@ -107,7 +114,7 @@ def _keys(repository: Repository) -> Iterator[str]:
         yield from _DOCKER_HUB_KEYS
     yield repository.host
     # Old versions of Docker filed logins by URL.
-    yield from (f"https://{repository.host}", f"https://{repository.host}/v1/", f"https://{repository.host}/v2/")
+    yield from (f"{scheme}://{repository.host}{path}" for scheme in ("https", "http") for path in _URL_PATHS)
 
 
 def _entry(entries: JsonObject, key: str) -> Credential | None:
@@ -157,4 +164,5 @@ def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Crede
         user = secret = None
     if not isinstance(user, str) or not isinstance(secret, str):
         raise FormationError(f"docker-credential-{name} did not answer as a credential helper does")
-    return Credential("", "", secret) if user == _IDENTITY_TOKEN else Credential(user, secret)
+    origin = f"docker-credential-{name}"
+    return Credential("", "", secret, origin) if user == _IDENTITY_TOKEN else Credential(user, secret, None, origin)

@@ -12,7 +12,7 @@ whose lease is about to end writes nothing more. docs/publishing.md says what th
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -67,25 +67,29 @@ def is_lease(tag: str) -> bool:
 
 
 @contextmanager
-def lease(session: Session) -> Iterator[Lease]:
-    """The lease on the repository while the block runs. Waits for other publishers.
+def lease(session: Session, note: Callable[[str], None] = lambda message: None) -> Iterator[Lease]:
+    """The lease on the repository while the block runs. Waits for other publishers, and says so by `note`.
 
     Raises FormationError when they do not end in time, and RegistryError when the login may not push.
     """
     upload_bytes(session, _EMPTY)
-    held = _acquire(session)
+    held = _acquire(session, note)
     try:
         yield held
     finally:
         _release(session, held.tag)
 
 
-def _acquire(session: Session) -> Lease:
+def _acquire(session: Session, note: Callable[[str], None]) -> Lease:
     clock, began = session.settings.clock, session.settings.clock()
+    waits = False
     while True:
         own = _announce(session)
         try:
             while rivals := _rivals(session, own.tag):
+                if not waits:
+                    note(f"another publisher is at work in {session.repository}: waiting for it")
+                    waits = True
                 if clock() - began > PATIENCE:
                     raise FormationError(
                         f"another publisher is at work in {session.repository} ({min(rivals)})",

@@ -36,13 +36,14 @@ class TagEntry:
     tag: str
     content: Content
     version: str | None
-    """The version tag with the same content that it stands for; None: it stands for no version, or is one itself."""
+    """The version tag with the same content: of a version tag itself; None: the content is that of no version."""
 
 
 def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
     """The tags of the repository of `reference`: versions first, the newest above, then moving tags, then others.
 
-    Raises LoginNeeded, UnreachableError, IntegrityError; a tag that vanishes meanwhile is left out.
+    Raises NotThere when there is no such repository, LoginNeeded, UnreachableError, IntegrityError; a tag that
+    vanishes meanwhile is left out.
     """
     session = registry.target(reference)
     named: dict[str, Found] = {}
@@ -54,7 +55,7 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
             pass
 
     threads = registry.settings.connections
-    in_parallel((tag for tag in tags(session) if not is_lease(tag)), find, registry.run, threads=threads)
+    in_parallel((tag for tag in tags(session, required=True) if not is_lease(tag)), find, registry.run, threads=threads)
     contents: dict[str, Content] = {}
     distinct = {found.descriptor.digest: found for found in named.values()}
 
@@ -72,7 +73,7 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
 
 def _version(tag: str, digest: str, versions: Mapping[str, str]) -> str | None:
     if tag in versions:
-        return None
+        return tag
     return min((version for version, its in versions.items() if its == digest), default=None)
 
 

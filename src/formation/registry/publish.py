@@ -109,9 +109,9 @@ def publish(
         tree = publication.tree
         pushed.append(push_blobs(tree, _Sources(publication.images), session, registry, store=store))
         push_manifests(tree, session)
-    with lease(session) as held:
+    with lease(session, registry.progress.note) as held:
         # Planned anew: somebody may have published since.
-        plan = _plan(wanted, session)
+        plan = _plan(wanted, session, meanwhile=True)
         _write(plan, wanted, held)
         for publication in wanted:
             _look_again(publication, plan, held)
@@ -121,8 +121,11 @@ def publish(
     return Published(tuple(plan), tuple(pushed))
 
 
-def _plan(wanted: Sequence[Publication], session: Session) -> list[Step]:
-    """Version tags first, then moving tags, the narrowest of each version first."""
+def _plan(wanted: Sequence[Publication], session: Session, *, meanwhile: bool = False) -> list[Step]:
+    """Version tags first, then moving tags, the narrowest of each version first.
+
+    `meanwhile`: a plan was made before, in which nothing was in the way.
+    """
     published = set(tags(session))
     steps, digests = [], {publication.tag.text: publication.tree.root.descriptor.digest for publication in wanted}
     for publication in wanted:
@@ -130,7 +133,8 @@ def _plan(wanted: Sequence[Publication], session: Session) -> list[Step]:
         before = tag_digest(session, tag.text) if tag.text in published else None
         if before not in (None, digest):
             raise FormationError(
-                f"{session.repository}:{tag.text} is published already, with other content: {before} there, "
+                f"{session.repository}:{tag.text} is published already, "
+                f"{'by another publisher at the same time, ' if meanwhile else ''}with other content: {before} there, "
                 f"{digest} here",
                 hint="a version is written once: give this content the next one (formation release)",
             )

@@ -6,7 +6,7 @@ from threading import BoundedSemaphore
 
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.oci.descriptor import Descriptor, Platform
-from formation.oci.image import Image, choose_manifest, read_image
+from formation.oci.image import Image, choose_manifest, image_of, read_image
 from formation.oci.manifest import parse_index
 from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from formation.oci.name import ImageName, Transport
@@ -16,8 +16,10 @@ from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
 from formation.progress import counted
 from formation.registry.download import download_blob
 from formation.registry.parallel import in_parallel
+from formation.registry.platforms import require_platform
 from formation.registry.registry import Registry, manifest
 from formation.registry.session import Session
+from formation.registry.source import RegistryBlobs
 from formation.registry.tree import DEEPEST, Found, Tree, read_tree
 from formation.store.blobs import StoreBlobs, add_bytes, add_file, has_blob
 from formation.store.images import tag_image
@@ -26,18 +28,32 @@ from formation.store.store import Store
 
 
 def pull_image(
-    name: ImageName, store: Store, registry: Registry, *, platform: Platform | None = None, tag: bool = True
+    name: ImageName,
+    store: Store,
+    registry: Registry,
+    *,
+    platform: Platform | None = None,
+    machine: Platform | None = None,
+    tag: bool = True,
 ) -> Image:
     """The image of `name`, a `docker://` name, in the store, complete and verified; there under the same reference.
 
-    `platform` chooses from an index; None takes the only image there. What the store has is not fetched again, and a
-    name with a digest needs no network when all of it is there. `tag` False leaves the store's references as they are.
-    Raises NotThere, LoginNeeded, UnreachableError, IntegrityError, and FormationError for a choice that is open.
+    The image is for `platform`. Where that is None, it is the only one there, or that of an index for `machine`. What
+    the store has is not fetched again, and a name with a digest needs no network when all of it is there. `tag` False
+    leaves the store's references as they are. Raises NotThere, LoginNeeded, UnreachableError, IntegrityError, and
+    FormationError for a choice that is open, and when there is no image for `platform`.
     """
     reference = _registry_reference(name)
-    if reference.digest is not None and (known := _known(store, reference, platform)) is not None:
+    chosen = platform or machine
+    if reference.digest is not None and (known := _known(store, reference, chosen)) is not None:
+        if platform is not None:
+            require_platform(known, platform, str(name))
         return known
-    sessions, named, found = find_one(registry, reference, platform)
+    sessions, named, found = find_one(registry, reference, chosen)
+    if platform is not None and not named.is_index:
+        tree = Tree(found, (found,))
+        with work_directory(store) as work:
+            require_platform(image_of(RegistryBlobs(sessions, tree, work), found.data), platform, str(name))
     fetch_tree(sessions, Tree(found, (found,)), store, registry)
     # An index is kept so that its digest finds the image without the registry.
     add_bytes(store, named.data)

@@ -35,8 +35,10 @@ class LoginNeeded(RegistryError):
     """The registry wants a login, or another one (401, 403)."""
 
 
-def refusal(response: BaseHTTPResponse, what: str, host: str, secrets: Iterable[str]) -> FormationError | FailedAttempt:
-    """The error for an answer of 400 and above; `what` was asked for.
+def refusal(
+    response: BaseHTTPResponse, what: str, host: str, secrets: Iterable[str], login: str = ""
+) -> FormationError | FailedAttempt:
+    """The error for an answer of 400 and above; `what` was asked for, with the login found in `login`.
 
     What the server says is shown in part, and with `secrets` blotted out: it may have echoed a header.
     """
@@ -45,6 +47,8 @@ def refusal(response: BaseHTTPResponse, what: str, host: str, secrets: Iterable[
     status = response.status
     if status in BUSY:
         return FailedAttempt(f"{host} answers {status_text(status)}", retry_after=retry_after(response))
+    if status == 401 and login:
+        return LoginNeeded(f"{message}; the login in {login} was refused", status, codes, hint=f"podman login {host}")
     if status == 401:
         return LoginNeeded(message, status, codes, hint=f"log in: podman login {host} (or docker login {host})")
     if status == 403:

@@ -132,10 +132,11 @@ def tag_digest(session: Session, tag: str) -> str | None:
         return None
 
 
-def tags(session: Session) -> tuple[str, ...]:
-    """All tags of a repository, sorted; empty when there is no such repository.
+def tags(session: Session, *, required: bool = False) -> tuple[str, ...]:
+    """All tags of a repository, sorted; empty when there is no such repository, unless it is `required`.
 
-    Raises MalformedError for pages without end, which a broken or hostile registry links in a circle.
+    Raises MalformedError for pages without end, which a broken or hostile registry links in a circle; NotThere when a
+    required repository is not there.
     """
     what, scope = f"the tags of {session.repository}", session.scope("pull")
     target = f"{session.repository.path}/tags/list?{urlencode({'n': _PAGE})}"
@@ -146,6 +147,8 @@ def tags(session: Session) -> tuple[str, ...]:
         try:
             data, headers = session.read(target, what, scope)
         except NotThere:
+            if required:
+                raise
             return ()
         page = parse_object(data, what).texts("tags")
         # A tag becomes a part of URLs, and of messages.

@@ -125,7 +125,7 @@ class Session:
         for _ in range(MOST_REDIRECTS):
             response = self._authorised_send(method, url, headers or {}, body, scope, base, authorizer)
             if response.status >= 400 and not (response.status == 416 and "Range" in (headers or {})):
-                raise refusal(response, what, urlsplit(url).netloc, authorizer.secrets)
+                raise refusal(response, what, urlsplit(url).netloc, authorizer.secrets, authorizer.login)
             if response.status not in REDIRECTS or method not in ("GET", "HEAD"):
                 return response
             drop(response)
@@ -200,7 +200,8 @@ class Session:
         response = self._exchange.send(method, url, headers, body)
         if response.status >= 400:
             secrets = () if self._authorizer is None else self._authorizer.secrets
-            raise refusal(response, f"the login for {self.repository.host} at {host}", host, secrets)
+            login = "" if self._authorizer is None else self._authorizer.login
+            raise refusal(response, f"the login for {self.repository.host} at {host}", host, secrets, login)
         try:
             if response.status != 200:
                 raise FormationError(f"the token server {host} answers {status_text(response.status)}")

@@ -12,9 +12,10 @@ from formation.errors import UsageError
 
 _NUMBER = r"(0|[1-9][0-9]{0,8})"
 _VERSION = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-([0-9A-Za-z.-]+))?")
-_VARIANT = re.compile(r"[a-z][a-z0-9]*")
-_PRERELEASE = re.compile(r"(alpha|beta|rc|pre|preview|snapshot|nightly|test)[0-9]*")
-"""What a suffix of one word says of a version; any other such word is a variant."""
+VARIANT = r"^(?!(alpha|beta|rc|pre|preview|snapshot|nightly|test)[0-9]*$)[a-z][a-z0-9]*$"
+"""The name of a variant: a tag must tell it from the words of a pre-release. One word, for 1.0.0-a-b may be either."""
+
+_VARIANT = re.compile(VARIANT)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,7 +67,7 @@ def parse_version_tag(text: str, variant: str | None = None) -> VersionTag | Non
     rest = match[4] or ""
     if variant is None:
         last = rest.rpartition("-")[2]
-        variant = last if _VARIANT.fullmatch(last) and not _PRERELEASE.fullmatch(last) else ""
+        variant = last if _VARIANT.fullmatch(last) else ""
     if variant:
         if rest != variant and not rest.endswith(f"-{variant}"):
             return None

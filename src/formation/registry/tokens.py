@@ -61,6 +61,11 @@ class Authorizer:
         found = () if self._credential is None else self._credential.secrets
         return (*found, *(token.header.removeprefix("Bearer ") for token in list(self._tokens.values())))
 
+    @property
+    def login(self) -> str:
+        """Where the login that servers got was found; empty: there was none."""
+        return "" if self._credential is None else self._credential.origin
+
     def header(self, scope: Scope) -> str | None:
         """What to send; None before a server has asked for anything. Renews a token that is about to end."""
         with self._lock:

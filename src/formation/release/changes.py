@@ -7,6 +7,8 @@ from formation.dataclass import dataclass
 Topic = Literal[
     "platform",
     "suite",
+    "archive",
+    "base",
     "user",
     "group",
     "directory",

@@ -11,7 +11,8 @@ from formation.release.changes import Change, ChangeKind, Topic
 def contract_changes(old: Contract, new: Contract) -> Iterator[Change]:
     """Each thing besides packages and files that `new` promises otherwise than `old`, topic by topic.
 
-    A value that only one of them states (None in the other) is no change.
+    An attribute of a user, group or file that only one of them states (None in the other) is no change. Of what runs,
+    and as whom, the side that states nothing has nothing: whoever makes the contract fills in what stands for that.
     """
     yield from _records(
         "user",
@@ -79,9 +80,9 @@ def _configuration(old: Contract, new: Contract) -> Iterator[Change]:
         ("command", _words(old.command), _words(new.command)),
         ("stop signal", old.stop_signal, new.stop_signal),
     ):
-        if before is not None and after is not None and before != after:
+        if (before or "") != (after or ""):
             kind: ChangeKind = "added" if not before else "removed" if not after else "changed"
-            yield Change("configuration", kind, name, "", before, after)
+            yield Change("configuration", kind, name, "", before or "", after or "")
 
 
 def _words(words: tuple[str, ...] | None) -> str | None:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 
 from formation.dataclass import dataclass
+from formation.lock.model import Lock
 from formation.oci.annotations import LAYER_KIND, layer_packages
 from formation.oci.image import Image, Layer
 from formation.release.changelogs import PackageNews
@@ -43,7 +44,7 @@ def compare(old: Snapshot, new: Snapshot) -> Difference:
     """The difference, without news. What only one side can tell is left out, and a note says so."""
     both_images = old.facts is not None and new.facts is not None
     comparable = old.contract is not None and new.contract is not None and old.kind == new.kind
-    changes = [*_platform(old, new), *_suites(old, new)]
+    changes = [*_platform(old, new), *_suites(old, new), *_pinned(old, new)]
     if comparable and old.contract is not None and new.contract is not None:
         changes += _real(contract_changes(old.contract, new.contract), old, new)
     order = {topic: number for number, topic in enumerate(TOPICS)}
@@ -117,6 +118,30 @@ def _suites(old: Snapshot, new: Snapshot) -> Iterator[Change]:
     if old.kind == new.kind == "lock":
         yield from (Change("suite", "removed", name) for name in old.suites if _only(name, new.suites, before, after))
         yield from (Change("suite", "added", name) for name in new.suites if _only(name, old.suites, before, after))
+
+
+def _pinned(old: Snapshot, new: Snapshot) -> Iterator[Change]:
+    """Where two locks have a suite that both know from, and the base of a service for an architecture of both."""
+    if old.lock is None or new.lock is None or not old.kind == new.kind == "lock":
+        return
+    before, after = _archives(old.lock), _archives(new.lock)
+    # Suites that came or went are told as such; and nothing of them where only architectures are compared.
+    for suite in old.suites if new.suites else ():
+        if suite in after and before[suite] != after[suite]:
+            yield Change("archive", "changed", suite, "", before[suite], after[suite])
+    bases = {each.architecture: f"{each.name}@{each.digest}" for each in new.lock.base}
+    for base in old.lock.base:
+        now, then = bases.get(base.architecture, ""), f"{base.name}@{base.digest}"
+        if now and now != then and base.architecture in old.packages and base.architecture in new.packages:
+            yield Change("base", "changed", base.architecture, "", then, now)
+
+
+def _archives(lock: Lock) -> dict[str, str]:
+    """Suite → the archives and components that it is taken from."""
+    found: dict[str, list[str]] = {}
+    for each in lock.suites:
+        found.setdefault(each.suite, []).append(f"{each.uri} {' '.join(each.components)}")
+    return {suite: ", ".join(sorted(places)) for suite, places in found.items()}
 
 
 def _only(name: str, others: tuple[str, ...], *families: set[str]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 from formation.dataclass import dataclass
-from formation.release.changes import Change, FileChange, FileState
+from formation.release.changes import Change, FileChange, FileState, LayerChange
 from formation.release.packages import PackageChange, suite_family
 
 
@@ -43,9 +43,13 @@ class Reason:
 
 _EXECUTION = {"added": Level.MAJOR, "removed": Level.MAJOR, "changed": Level.MAJOR}
 _ADDITION = {"added": Level.MINOR, "removed": Level.MAJOR, "changed": Level.MAJOR}
+_CONTENT = {"added": Level.PATCH, "removed": Level.PATCH, "changed": Level.PATCH}
 _RULES = {
     "platform": _ADDITION,
     "suite": _ADDITION,
+    # What they bring is told by itself: these say only that the image is another.
+    "archive": _CONTENT,
+    "base": _CONTENT,
     "user": _ADDITION,
     "group": _ADDITION,
     "directory": _ADDITION,
@@ -53,7 +57,7 @@ _RULES = {
     "environment": _ADDITION,
     "volume": _ADDITION,
     "port": _ADDITION,
-    "label": {"added": Level.PATCH, "removed": Level.PATCH, "changed": Level.PATCH},
+    "label": _CONTENT,
     # What runs, as whom and where: even something where nothing was before changes what a service does.
     "configuration": _EXECUTION,
     "command": _ADDITION,
@@ -91,13 +95,19 @@ _LIBC = re.compile(r"(?:libc6(?:\.1)?|libc0\.[13]|musl)(?::[a-z0-9-]+)?")
 
 
 def judge(
-    packages: Iterable[PackageChange], changes: Iterable[Change], files: Iterable[FileChange] = ()
+    packages: Iterable[PackageChange],
+    changes: Iterable[Change],
+    files: Iterable[FileChange] = (),
+    layers: Iterable[LayerChange] = (),
 ) -> tuple[Reason, ...]:
     """The reasons, the gravest first, and those that explain the others before them. Nothing when nothing changed."""
+    files = tuple(files)
     packages = tuple(packages)
     found = [*_foreign(packages), *(reason for package in packages for reason in _package(package))]
     found += [reason for change in changes for reason in _change(change)]
     found += [reason for file in files for reason in _file(file)]
+    if not found:
+        found += _content(files, layers)
     # Sorting is stable: within a level the order is that of the packages, then that of the topics.
     return tuple(sorted(dict.fromkeys(found), key=lambda reason: (-reason.level, reason.rule not in _EXPLAINS)))
 
@@ -214,6 +224,18 @@ def _file(change: FileChange) -> Iterator[Reason]:
         yield from _access("file", change.path, change.what, old, new)
         if "content" in change.what or "target" in change.what:
             yield Reason(Level.MINOR, "file-content", f"file {change.path} has another content")
+
+
+def _content(files: tuple[FileChange, ...], layers: Iterable[LayerChange]) -> Iterator[Reason]:
+    """Layers that are not as before, although nothing that anybody may rely on is: a version has one content only."""
+    if all(layer.kind == "kept" for layer in layers):
+        return
+    shown = ", ".join(file.path for file in files[:_NAMES_SHOWN])
+    more = len(files) - _NAMES_SHOWN
+    if shown:
+        yield Reason(Level.PATCH, "content", f"other content in {shown}{f' and {more} more files' if more > 0 else ''}")
+    else:
+        yield Reason(Level.PATCH, "content", "the layers are other ones, with the same files")
 
 
 def _access(what: str, path: str, changed: tuple[str, ...], old: FileState, new: FileState) -> Iterator[Reason]:

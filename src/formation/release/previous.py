@@ -4,12 +4,17 @@ from collections.abc import Iterable
 
 from formation.dataclass import dataclass
 from formation.definition.values import RUNTIME, variant_tag
-from formation.errors import UsageError
+from formation.errors import AnswerIsNo, UsageError
+from formation.oci.descriptor import Descriptor
+from formation.oci.image import read_verified
+from formation.oci.manifest import parse_index
+from formation.oci.media_types import INDEXES
 from formation.oci.name import Transport
 from formation.oci.reference import Reference
 from formation.registry.registry import Registry, tags
-from formation.registry.tag_plan import parse_version_tag
+from formation.registry.tag_plan import VersionTag, parse_version_tag
 from formation.release.versions import highest, parse_version
+from formation.store.blobs import StoreBlobs
 from formation.store.images import list_images
 from formation.store.store import Store
 
@@ -42,12 +47,43 @@ def previous_in_store(
 ) -> PreviousRelease | None:
     """The highest version of `repository` in the store that is not above `version`; None when there is none.
 
-    An image with one of `not_digests` is no earlier release: it is the new one, built under its own version.
+    Images of `version` itself with one of `not_digests` are no earlier release: they are the new one, built already.
+    Raises AnswerIsNo as `highest_before`.
     """
     unwanted = frozenset(not_digests)
     found = _stored(store, repository)
-    chosen = highest((tag for tag, digest in found.items() if digest not in unwanted), version)
+    built = {tag for tag, digests in found.items() if tag_version(tag) == version and digests & unwanted}
+    chosen = highest_before(found.keys() - built, version, repository, known=found)
     return None if chosen is None else PreviousRelease(Transport.STORE, repository, chosen, frozenset(found))
+
+
+def highest_before(tags: Iterable[str], version: str, repository: str, *, known: Iterable[str]) -> str | None:
+    """The highest version among `tags` that is not above `version`; None when there is none, or `version` is `known`.
+
+    Raises AnswerIsNo when all that is there is above: then `version` would be of no line.
+    """
+    known = frozenset(known)
+    chosen = highest(tags, version)
+    if chosen is None and not any(tag_version(tag) == version for tag in known):
+        final = (tag for text in known if (tag := _final(text)) is not None)
+        lowest = min(final, key=lambda tag: tag.release, default=None)
+        if lowest is not None:
+            raise AnswerIsNo(
+                f"{version} is below every release of {repository}, the lowest of which is {lowest.version}",
+                hint="a release of an older line follows one that is there; write a greater version",
+            )
+    return chosen
+
+
+def tag_version(tag: str) -> str | None:
+    """The version, without its variant, that `tag` is of; None when it is of none."""
+    found = parse_version_tag(tag)
+    return None if found is None else found.version
+
+
+def _final(text: str) -> VersionTag | None:
+    found = parse_version_tag(text)
+    return None if found is None or found.prerelease else found
 
 
 def release_in_store(store: Store, reference: Reference) -> PreviousRelease | None:
@@ -63,19 +99,33 @@ def previous_in_registry(registry: Registry, reference: Reference, version: str)
     """The highest version in the registry's repository that is not above `version`; None when there is none.
 
     `reference` may name one version, which is then taken whatever there is besides. Raises UsageError for a tag that
-    is no version, and as the registry's `tags` does.
+    is no version, AnswerIsNo as `highest_before`, and as the registry's `tags` does.
     """
-    found = frozenset(tags(registry.target(reference)))
-    chosen = highest(found, version) if reference.tag is None else parse_version(reference.tag).text
     if reference.digest is not None:
         raise UsageError(f"{reference} has a digest, and a release is known by its version")
+    found = frozenset(tags(registry.target(reference)))
+    if not found:
+        registry.progress.note(
+            f"there is no repository {reference.repository}, or nothing in it: look for a typing error"
+        )
+    if reference.tag is None:
+        chosen = highest_before(found, version, reference.repository, known=found)
+    else:
+        chosen = parse_version(reference.tag).text
     return None if chosen is None else PreviousRelease(Transport.REGISTRY, reference.repository, chosen, found)
 
 
-def _stored(store: Store, repository: str) -> dict[str, str]:
-    """Tag → digest of the images of `repository` in the store."""
+def _stored(store: Store, repository: str) -> dict[str, frozenset[str]]:
+    """Tag → digests of the images that it stands for in the store, one for each platform."""
+    source = StoreBlobs(store)
     return {
-        image.reference.tag: image.descriptor.digest
+        image.reference.tag: frozenset({image.descriptor.digest, *_children(source, image.descriptor)})
         for image in list_images(store)
         if image.reference.repository == repository and image.reference.tag is not None
     }
+
+
+def _children(source: StoreBlobs, descriptor: Descriptor) -> tuple[str, ...]:
+    if descriptor.media_type not in INDEXES:
+        return ()
+    return tuple(each.digest for each in parse_index(read_verified(source, descriptor, "image index")).manifests)

@@ -55,7 +55,7 @@ def review(
     for part in parts:
         difference = part.difference
         variant = "" if part.variant == "runtime" else part.variant
-        for reason in judge(difference.packages, difference.changes, difference.files):
+        for reason in judge(difference.packages, difference.changes, difference.files, difference.layers):
             _add(found, Reason(reason.level, reason.rule, reason.text, variant))
     reasons = tuple(sorted(found.values(), key=lambda reason: -reason.level))
     level = level_of(reasons)

@@ -5,7 +5,7 @@ from typing import Literal
 
 from formation.contract.facts import Facts
 from formation.contract.from_definition import base_contract, service_contract
-from formation.contract.from_image import contract_of
+from formation.contract.from_image import contract_of, with_defaults
 from formation.contract.promise import Contract
 from formation.dataclass import dataclass
 from formation.definition.service_values import ServiceDefinition
@@ -67,7 +67,7 @@ def snapshot_of_lock(
     if isinstance(definition, ServiceDefinition):
         contract = service_contract(definition, None, None)
     elif definition is not None:
-        contract = base_contract(definition, variant or RUNTIME, None, None)
+        contract = with_defaults(base_contract(definition, variant or RUNTIME, None, None))
     if variant is not None and not isinstance(definition, ServiceDefinition):
         # Without the definition nothing says what a variant extends; hardly one extends anything but the runtime.
         lineage = [] if definition is None else definition.lineage(variant)

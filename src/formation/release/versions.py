@@ -39,6 +39,14 @@ def parse_version(text: str) -> VersionTag:
     return found
 
 
+def check_version(text: str, variants: Iterable[str]) -> None:
+    """Raises UsageError for what is no version, and for one whose tag would be that of one of the `variants`."""
+    parse_version(text)
+    for name in variants:
+        if parse_version_tag(text, name) is not None:
+            raise UsageError(f"{text!r} ends in {name!r}, which is a variant", hint="write another word: 1.0.1-rc.1")
+
+
 def deserved(previous: str, level: Level) -> str:
     """The smallest version after `previous` that `level` allows.
 

@@ -12,6 +12,7 @@ from formation.errors import FormationError, MalformedError, UsageError
 from formation.files import json_bytes, write_bytes
 from formation.oci.descriptor import Descriptor, Platform, descriptor_json, parse_descriptor
 from formation.oci.image import Image, read_image
+from formation.oci.name import mistyped
 from formation.oci.reference import Reference, parse_reference
 from formation.oci.regular_file import read_regular
 from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
@@ -47,7 +48,8 @@ def find_image(store: Store, reference: Reference) -> StoredImage:
     path = record_path(store, reference)
     if not path.exists():
         known = ", ".join(str(image.reference) for image in list_images(store)[:10])
-        raise FormationError(f"the store has no image {reference}", hint=f"it has: {known or 'none; formation build'}")
+        hint = mistyped(str(reference)) or f"it has: {known or 'none; formation build'}"
+        raise FormationError(f"the store has no image {reference}", hint=hint)
     return _read(path)
 
 

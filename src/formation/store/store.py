@@ -13,7 +13,7 @@ Layout, below `$XDG_CACHE_HOME/formation` (or `FORMATION_STORE`):
     blobs/sha256/HEX            layers, configs and manifests, named by their digest
     images/HEX.json             reference → manifest digest, named by the reference's sha256 (see images.py)
     work/NAME/, work/NAME.lock  of a running build, removed when its owner is gone (see locking.py)
-    unsynced.json               since when, and in which boot, trees and what goes with them are not synced
+    unsynced.json               since when, and in which boot, downloads, segments, trees and effects are not synced
     lock                        held shared by those who use the store, exclusively by those who prune it
 
 A name appears only when its content is complete, so a killed run leaves nothing that a later run could mistake: what

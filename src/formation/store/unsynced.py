@@ -1,8 +1,9 @@
-"""Which trees, segments and effects a power cut may have damaged.
+"""Which trees, segments, effects and downloads a power cut may have damaged.
 
-They are many small files, and syncing each would cost a build more than unpacking does; what they are made from is
-synced. So the store notes since when they are not synced, and in which boot of the machine. As long as that boot goes
-on, the kernel's view of them is right. A build that finds another boot removes what was not synced, and makes it again.
+They are many files, and syncing each would cost a build more than unpacking does; the archives have what they are made
+from. So the store notes since when they are not synced, and in which boot of the machine. As long as that boot goes on,
+the kernel's view of them is right. A build that finds another boot removes what was not synced, and makes it again. Of
+the downloads, whose names are their digests, it removes only the damaged: without a network there are no others.
 
     unsynced.json     {"boot": ID, "since": SECONDS}; synced itself, and there before the first entry is
 """
@@ -14,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from formation.dataclass import dataclass
+from formation.digest import sha256_file
 from formation.files import json_bytes, write_bytes
 from formation.store.locking import alone
 from formation.store.store import GONE, Store
@@ -88,7 +90,10 @@ def _sync(store: Store, after: _Note) -> None:
 
 
 def _made_since(store: Store, since: float) -> Iterator[Path]:
-    """The entries that were made then or later, the record of each before what it describes."""
+    """The entries that were made then or later, the record of each before what it describes.
+
+    Of the downloads, only those that are damaged.
+    """
     records = store.segments.glob("*.json") if store.segments.is_dir() else ()
     segments = {path.stem for path in records if not path.name.startswith(".") and path.stat().st_mtime < since}
     for directory in (store.segments, store.trees):
@@ -101,6 +106,13 @@ def _made_since(store: Store, since: float) -> Iterator[Path]:
         except OSError:
             whole = False
         if not whole:
+            yield path
+    for path in store.downloads.glob("*/*.deb"):
+        if (
+            not path.name.startswith(".")
+            and path.stat().st_mtime >= since
+            and sha256_file(path) != f"sha256:{path.stem}"
+        ):
             yield path
 
 

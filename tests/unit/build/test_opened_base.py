@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from formation.build.opened_base import Places, created, lock_of, open_base
-from formation.errors import DefinitionError, IntegrityError
+from formation.errors import DefinitionError, IntegrityError, UnreachableError
 from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.layout import write_layout
 from formation.oci.reference import parse_reference
@@ -105,10 +105,43 @@ def test_an_unknown_base_is_told_with_file_and_line(opened, tmp_path, base, reas
     assert reason in error.value.message
 
 
-def test_the_hint_for_a_missing_base_is_to_build_it(opened):
+def hint_for(opened, base: str) -> str:
     with pytest.raises(DefinitionError) as error:
-        opened("formation/base:1.0.0")
-    assert error.value.hint == "build the base first: formation build docker/base"
+        opened(base)
+    return error.value.hint
+
+
+def test_the_hint_for_a_missing_base_is_to_build_it_where_its_definition_is(tmp_path, opened):
+    directory = tmp_path / "docker" / "base"
+    directory.mkdir(parents=True)
+    (directory / "formation.yaml").write_text(
+        "kind: base\nname: formation/base\nversion: 1.0.0\ndistribution: debian/trixie\npackages: [tzdata]\n"
+        "variants: {dev: {extends: runtime, packages: [gcc]}}\n"
+    )
+    assert hint_for(opened, "formation/base:1.0.0") == f"build the base first: formation build {directory}"
+    assert hint_for(opened, "formation/base:1.0.0-dev").endswith(f" {directory} --variant dev")
+    assert hint_for(opened, "formation/base:9.9.9").startswith("build it first: formation build DIR; or")
+
+
+def test_the_hint_for_a_missing_base_names_what_the_store_has(store, opened):
+    descriptor = add_image(store, tiny_image())
+    for name in ("formation/base:1.0.0", "formation/base:1.0.0-dev", "team/other:2"):
+        tag_image(store, parse_reference(name), descriptor)
+    assert hint_for(opened, "formation/base:9.9.9") == "the store has formation/base:1.0.0, formation/base:1.0.0-dev"
+    assert hint_for(opened, "formation/bas:1.0.0") == "did you mean 'formation/base:1.0.0'?"
+    assert hint_for(opened, "debian:trixie") == (
+        "build it first: formation build DIR; or take it from a registry: docker://debian:trixie"
+    )
+
+
+def test_a_registry_that_does_not_answer_is_told_with_file_and_line(tmp_path, opened):
+    def pull(name, platform):
+        raise UnreachableError("no answer", hint="try again")
+
+    with pytest.raises(UnreachableError) as error:
+        opened("docker://registry.example.com/formation/base:1.0.0", pull=pull)
+    assert error.value.message == f"{tmp_path}/service/formation.yaml:4: no answer"
+    assert error.value.hint == "try again"
 
 
 def test_a_base_for_another_architecture_is_told(store, opened):

@@ -47,7 +47,6 @@ def program(**fields) -> CollectedFile:
         elf_bytes(interpreter=None),
         elf_bytes(kind=RELOCATABLE, machine=ARM64, interpreter=None),
         elf_bytes(kind=RELOCATABLE, machine=247, interpreter=None),
-        b"",
         b"#",
         b"plain text",
         b"#!/bin/sh\n",
@@ -57,7 +56,7 @@ def program(**fields) -> CollectedFile:
     ],
     ids=[
         "its versions are there", "a library without versions", "static", "static and position-independent",
-        "an object file", "a BPF program", "empty", "one character", "text", "a script", "env", "env -S", "no newline",
+        "an object file", "a BPF program", "one character", "text", "a script", "env", "env -S", "no newline",
     ],
 )  # fmt: skip
 def test_what_runs_passes(content):
@@ -201,3 +200,9 @@ def test_a_32_bit_number_of_the_same_machine_is_another_architecture():
     data[4] = 1
     (wrong,) = check(collected("/p", bytes(data)))
     assert "damaged" in wrong.reason or "x32" in wrong.reason
+
+
+def test_an_empty_program_in_path_is_told_and_an_empty_file_elsewhere_is_not():
+    (wrong,) = check(collected("/usr/local/bin/p", b""))
+    assert wrong.reason == "is empty"
+    assert check(collected("/srv/p", b""), collected("/usr/local/bin/p", b"", 0o644)) == []

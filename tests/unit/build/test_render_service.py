@@ -42,7 +42,7 @@ def test_a_service_without_files_is_one_stage_on_its_base(tmp_path: Path):
     text = dockerfile(tmp_path, "")
     assert text.count("FROM ") == 1
     assert "ARG BASE_IMAGE=formation/base:1.0.0\n" in text
-    assert "FROM ${BASE_IMAGE}\nUSER root\nLABEL" in text
+    assert "FROM ${BASE_IMAGE}\nUSER root\nARG BASE_IMAGE\nARG BASE_DIGEST=\nARG REVISION=\nARG SOURCE=\nLABEL" in text
     assert text.endswith("USER formation\n")
 
 
@@ -81,8 +81,8 @@ def test_what_the_build_makes_comes_from_the_builder_on_the_bases_dev_image(tmp_
     )
     assert "ARG BUILDER_IMAGE=formation/base:1.0.0-dev\n" in text
     assert (
-        "FROM ${BUILDER_IMAGE} AS builder\nUSER root\nWORKDIR /build\nCOPY . .\nRUN set -eux; \\\n    make all\n"
-        in text
+        "FROM ${BUILDER_IMAGE} AS builder\nUSER root\nWORKDIR /build\nCOPY . .\n"
+        "RUN set -eux; \\\n    rm -rf target/x; \\\n    make all\n" in text
     )
     assert 'COPY --from=builder ["/build/target/x", "/files/usr/local/bin/x"]\n' in text
     assert 'COPY ["y", "/files/usr/local/bin/y"]\n' in text
@@ -268,12 +268,34 @@ def test_two_volumes_never_share_a_name(tmp_path: Path):
     assert len(mounts) == 5
 
 
-def test_services_that_publish_one_port_or_have_one_name_are_refused(tmp_path: Path):
-    both = composed(tmp_path, {"a": "ports: [80]\n", "b": "ports: [53/udp, 80]\n"})
-    with pytest.raises(UsageError, match=r"b/formation\.yaml:5: a publishes 80/tcp too"):
-        render_services(both)
+def test_a_port_that_is_taken_on_the_host_is_published_on_the_next_that_nobody_wants(tmp_path: Path):
+    text = render_services(
+        composed(
+            tmp_path,
+            {
+                "a": "ports: [8080, 53/udp]\n",
+                "b": "ports: [8080/tcp, 8080/udp, 53/tcp]\n",
+                "c": "ports: [8081, 8080]\n",
+                "d": "ports: [65535]\n",
+                "e": "ports: [65535]\n",
+            },
+        )
+    )
+    ports = {name: each["ports"] for name, each in yaml.safe_load(text)["services"].items()}
+    assert ports == {
+        "a": ["${A_PORT_8080:-8080}:8080/tcp", "${A_PORT_53:-53}:53/udp"],
+        "b": ["${B_PORT_8080:-8082}:8080/tcp", "${B_PORT_8080:-8082}:8080/udp", "${B_PORT_53:-53}:53/tcp"],
+        "c": ["${C_PORT_8081:-8081}:8081/tcp", "${C_PORT_8080:-8083}:8080/tcp"],
+        "d": ["${D_PORT_65535:-65535}:65535/tcp"],
+        "e": ["${E_PORT_65535:-1024}:65535/tcp"],
+    }
+    assert '"${C_PORT_8080:-8083}:8080/tcp"  # 8080 of the host is a\'s\n' in text
+
+
+def test_services_of_one_name_are_refused(tmp_path: Path):
+    both = composed(tmp_path, {"a": "ports: [80]\n"})
     with pytest.raises(UsageError, match="are both the service 'a'"):
-        render_services([both[0], both[0]])
+        render_services([*both, *both])
 
 
 def test_the_committed_compose_file_is_the_rendering():
@@ -282,3 +304,33 @@ def test_the_committed_compose_file_is_the_rendering():
     assert (services / "docker-compose.yml").read_text() == text, (
         "run: cd services && formation render compose form-dns form-api"
     )
+
+
+def test_the_labels_that_tell_of_the_base_alone_are_replaced_or_emptied(tmp_path: Path):
+    text = dockerfile(tmp_path, "labels: {org.opencontainers.image.source: 'https://example.com/$x', team: a}\n")
+    assert "ARG SOURCE" not in text
+    words = dict(
+        shlex.split(line.replace("\\$", "$"))[0].split("=", 1)
+        for line in text.partition("LABEL ")[2].split(" \\\n")[:-1]
+    )
+    prefix = "org.opencontainers.image."
+    assert {name.removeprefix(prefix): value for name, value in words.items()} == {
+        "base.digest": "${BASE_DIGEST}",
+        "base.name": "${BASE_IMAGE}",
+        "created": "",
+        "description": "",
+        "documentation": "",
+        "ref.name": "",
+        "revision": "${REVISION}",
+        "source": "https://example.com/$x",
+        "title": "formation/test",
+        "url": "",
+        "version": "1.2.3",
+    }
+
+
+def test_what_was_compiled_before_is_for_other_dockerfiles_and_not_for_the_builder(tmp_path: Path):
+    service = define(tmp_path, "build: {results: [target/]}\nfiles: [{path: /usr/bin/x, source: 'target/x[1]'}]\n")
+    rendered = render_service(service)
+    assert rendered[".dockerignore"].splitlines()[-2:] == ["target", r"!target/x\[1]"]
+    assert "rm -rf 'target/x[1]'; " in rendered["Dockerfile"].partition("AS files")[0]

@@ -81,6 +81,7 @@ def test_the_start_script_gives_its_place_to_the_service(tmp_path: Path):
         (NewService("a", ports=("70000",)), "the port 70000 is not from 1 to 65535"),
         (NewService("a", packages=("Wget",)), "'Wget' is not a package request"),
         (NewService("a", base="formation/base"), "the base 'formation/base' has no version"),
+        (NewService("a", base="sha256:abc"), "'sha256:abc' is a digest, not an image"),
         (NewService("a", base="oci:dir"), "a new service starts from an image in the store or a registry"),
         (NewService("a", base="formation/base:1.0.0 # x"), "is not an image reference"),
         (NewService("a", packages=("curl", "-curl")), "'-curl' contradicts 'curl'"),

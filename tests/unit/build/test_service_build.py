@@ -133,11 +133,12 @@ def test_new_accounts_are_added_to_those_of_the_base(bench: Bench) -> None:
 
 def test_what_the_base_says_is_kept_and_what_the_service_says_wins(bench: Bench) -> None:
     body = "environment: {LANG: de_DE.UTF-8, A: b}\nports: [53/udp]\nvolumes: [/data]\nlabels: {team: b}\n"
-    says = bench.build(body + "health_check: {command: [check], interval: 10s}\n").image.config.execution
+    body += 'files: [{path: /usr/bin/sh, content: "#!/usr/bin/sh", mode: "0755"}]\n'
+    says = bench.build(body + "health_check: {command: [sh], interval: 10s}\n").image.config.execution
     assert says.environment == ("PATH=/usr/bin", "LANG=de_DE.UTF-8", "A=b")
     assert (says.user, says.command, says.entrypoint) == ("formation", ("sh",), None)
     assert (says.volumes, says.exposed_ports) == (("/data", "/var/log/formation"), ("53/udp",))
-    assert says.health_check == HealthCheck(("CMD", "check"), 10_000_000_000, *says_rest(says.health_check))
+    assert says.health_check == HealthCheck(("CMD", "sh"), 10_000_000_000, *says_rest(says.health_check))
     assert says.labels == {
         "org.opencontainers.image.base.digest": bench.base.digest,
         "org.opencontainers.image.base.name": "formation/base:1.0.0",
@@ -154,7 +155,7 @@ def says_rest(check: HealthCheck | None) -> tuple[int, int, int]:
 
 
 def test_a_new_entrypoint_forgets_the_command_of_the_base(bench: Bench) -> None:
-    body = 'files: [{path: /usr/bin/a, content: "x", mode: "0755"}]\nentrypoint: [/usr/bin/a]\n'
+    body = 'files: [{path: /usr/bin/a, content: "#!/usr/bin/a", mode: "0755"}]\nentrypoint: [/usr/bin/a]\n'
     says = bench.build(body).image.config.execution
     assert (says.entrypoint, says.command) == (("/usr/bin/a",), None)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from archives import served
+from formation.build.programs import Having
 from formation.build.service_packages import (
     ArchivePackages,
     fetch_packages,
@@ -107,10 +108,25 @@ def test_a_library_is_found_by_the_name_of_its_package(workshop, downloader):
         now=NOW,
         progress=Silent(),
     )
-    assert ask(["libnew.so.1", "libold.so.2", "libgone.so.3"]) == {
+    assert ask(["libnew.so.1", "libold.so.2", "libgone.so.3"]).packages == {
         "libnew.so.1": ("libnew1t64",),
         "libold.so.2": ("libold2",),
     }
+
+
+def test_that_the_contents_cannot_be_had_is_told_beside_what_is_known(workshop, downloader, monkeypatch):
+    def unreachable(*arguments, **options):
+        raise UnreachableError("no network")
+
+    workshop.publish({"libold2": {}})
+    service = service_of(workshop, "libold2")
+    monkeypatch.setattr("formation.build.service_packages.packages_having", unreachable)
+    ask = ArchivePackages(
+        service, service.archives, "amd64", downloader=downloader, store=workshop.store, now=NOW, progress=Silent()
+    )
+    having = ask(["libold.so.2", "libgone.so.3"])
+    assert having.packages == {"libold.so.2": ("libold2",)}
+    assert having.unknown == "the archive's Contents index could not be had: no network"
 
 
 def test_without_archives_that_can_be_verified_nothing_is_told(workshop, downloader):
@@ -119,4 +135,4 @@ def test_without_archives_that_can_be_verified_nothing_is_told(workshop, downloa
     ask = ArchivePackages(
         service, [keyless], "amd64", downloader=downloader, store=workshop.store, now=NOW, progress=Silent()
     )
-    assert ask(["libnew.so.1"]) == {}
+    assert ask(["libnew.so.1"]) == Having()

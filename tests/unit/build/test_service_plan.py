@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from debs import file, make_deb
+from debs import file, make_deb, symlink
 from elves import ARM64, elf_bytes
 from formation.build.opened_base import Places
+from formation.build.programs import Having
 from formation.build.service import Means, ServicePlan, plan_service
 from formation.errors import DefinitionError, FormationError, UsageError
 from formation.lock.lockfile import lock_text
@@ -42,6 +43,7 @@ class Bench:
         self.debs: list[Path] = []
         self.packages: tuple[LockedPackage, ...] = ()
         self.having: dict[str, tuple[str, ...]] = {}
+        self.refused: FormationError | None = None
         self.fetched = 0
         self.asked: list[str] = []
         self.program(elf_bytes(needed=("libc.so.6",), requires={"libc.so.6": ("GLIBC_2.34",)}))
@@ -63,7 +65,9 @@ class Bench:
 
         def providers(names):
             self.asked += names
-            return self.having
+            if self.refused is not None:
+                raise self.refused
+            return Having(self.having)
 
         places = Places(self.store, {}, lambda name, platform: self.base)
         means = Means(places, lambda image: self.files, fetch, providers)
@@ -105,7 +109,7 @@ def test_another_program_changes_the_key_and_leaves_the_package_layer(bench):
         ("files:", "ports: [53/udp]\nfiles:"),
         ("files:", "directories: [{path: /srv/x}]\nfiles:"),
         ("files:", "users: [{name: me}]\nfiles:"),
-        ("files:", "health_check: {command: [a]}\nfiles:"),
+        ("files:", "health_check: {command: [sh]}\nfiles:"),
     ],
 )
 def test_whatever_is_in_the_image_is_in_its_key(bench, before, after):
@@ -170,15 +174,10 @@ def test_a_missing_library_is_told_with_the_package_that_has_it(bench):
 def test_that_nobody_knows_the_package_does_not_hide_what_is_wrong(bench):
     bench.program(elf_bytes(needed=("libnew.so.1",)))
 
-    class Unreachable(dict):
-        def __iter__(self):
-            raise FormationError("no network")
-
-        keys = __iter__
-
-    bench.having = Unreachable()
-    with pytest.raises(DefinitionError, match=r"form-dns needs libnew.so.1"):
+    bench.refused = FormationError("no network")
+    with pytest.raises(DefinitionError, match=r"form-dns needs libnew.so.1") as error:
         bench.plan()
+    assert error.value.hint.endswith(" (no package is named: the archives could not be asked: no network)")
 
 
 def test_a_library_of_an_added_package_counts(bench):
@@ -242,3 +241,82 @@ def test_a_directory_of_the_service_may_be_one_of_the_base(bench):
         "/usr/local/nested",
         "/usr/local/nested/file",
     }
+
+
+SCRIPT = """\
+files:
+  - {path: /usr/local/bin/run.sh, content: "%s", mode: "%s"}
+%s
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "body", "message", "hint"),
+    [
+        ("#!/bin/sh", "0755", "entrypoint: [/usr/local/bin/rnu.sh]",
+         "no such program in the image: /usr/local/bin/rnu.sh", "did you mean '/usr/local/bin/run.sh'?"),
+        ("#!/bin/sh", "0755", "health_check: {command: [curll, x]}", "no such program in the image: curll",
+         "add the package that has it to `packages:`"),
+        ("#!/bin/sh", "0755", "command: [nothing]", "no such program in the image: nothing", "add the package"),
+        ("#!/bin/sh", "0644", "entrypoint: [run.sh]", "run.sh is not executable", 'write mode: "0755" for it'),
+        ("exec sh", "0755", "entrypoint: [/usr/local/bin/run.sh]",
+         "/usr/local/bin/run.sh is neither a program nor a script: it has no #! line", "begin it with #!/bin/sh"),
+        ("exec sh", "0755", "health_check: {command: [./run.sh]}\nworking_directory: /usr/local/bin",
+         "./run.sh is neither a program nor a script", "begin it with"),
+        ("#!/bin/sh", "0755", "entrypoint: [/opt/gone]", "no such program in the image: /opt/gone", "bring it with"),
+    ],
+)  # fmt: skip
+def test_a_program_that_cannot_be_started_is_told_with_its_line(bench, content, mode, body, message, hint):
+    with pytest.raises(DefinitionError) as error:
+        bench.plan(SCRIPT % (content, mode, body))
+    told = [line for line in error.value.message.splitlines() if message in line]
+    assert told[0].startswith(f"{bench.directory}/service/formation.yaml:7: {message}")
+    assert hint in (error.value.hint or error.value.message)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "entrypoint: [sh, -c, nothing]",
+        "entrypoint: [/bin/sh]\ncommand: [nothing]",
+        "entrypoint: []\ncommand: [run.sh]",
+        "working_directory: /usr/local\nentrypoint: [bin/run.sh]",
+        "environment: {PATH: '/opt:/usr/local/bin'}\nhealth_check: {command: [run.sh]}",
+    ],
+)
+def test_a_program_that_can_be_started_passes(bench, body):
+    assert bench.plan(SCRIPT % ("#!/bin/sh", "0755", body)).files
+    assert bench.asked == []
+
+
+def test_a_program_may_come_with_a_package_as_a_file_a_link_or_by_its_script(bench):
+    postinst = b"#!/bin/sh\nupdate-alternatives --install /usr/bin/java java /usr/lib/jvm/bin/java 1\n"
+    files = [file("usr/bin/real", elf_bytes(interpreter=None), mode=0o755), symlink("usr/bin/other", "real")]
+    bench.debs = [make_deb(bench.directory, "tools", files=files, control={"postinst": postinst})]
+    bench.packages = (PACKAGE,)
+    for program in ("java", "/usr/bin/real", "other", "/bin/real"):
+        bench.plan(f"health_check: {{command: [{program}]}}\n")
+    with pytest.raises(DefinitionError, match=r"no such program in the image: jav$"):
+        bench.plan("health_check: {command: [jav]}\n")
+
+
+def test_a_missing_program_is_told_with_the_package_that_has_it(bench):
+    bench.having = {"dig": ("bind9-dnsutils",)}
+    with pytest.raises(DefinitionError) as error:
+        bench.plan("health_check: {command: [dig]}\n")
+    assert error.value.hint == "add bind9-dnsutils to `packages:`"
+
+
+def test_a_user_that_is_not_there_is_told_once(bench):
+    with pytest.raises(DefinitionError) as error:
+        bench.plan("user: formaton\ndirectories:\n  - {path: /srv/a}\n  - {path: /srv/b, owner: formaton}\n")
+    told = [line.partition("formation.yaml:")[2][:2] for line in error.value.message.splitlines()[::2]]
+    assert told == ["5:", "8:"]
+
+
+@pytest.mark.parametrize(("directory", "line"), [("/usr/local/bin", 6), ("/opt", 7)])
+def test_an_empty_program_is_told_once(bench, directory, line):
+    body = (SCRIPT % ("", "0755", "entrypoint: [/usr/local/bin/run.sh]")).replace("/usr/local/bin", directory)
+    with pytest.raises(DefinitionError) as error:
+        bench.plan(body)
+    assert error.value.message == f"{bench.directory}/service/formation.yaml:{line}: {directory}/run.sh is empty"

@@ -131,3 +131,27 @@ def test_lines_are_as_wide_as_the_terminal_and_coloured_where_it_can():
     plain = audit_text("form/service", report, "high", width=60, colour=False)
     assert text.startswith("\x1b[31mhigh\x1b[0m\n  \x1b[1muser-root\x1b[0m: the image")
     assert max(map(len, plain.splitlines())) <= 60
+
+
+def test_a_report_may_have_stdout_instead_of_the_text(audit):
+    sarif = audit("oci:spoiled", "--sarif", "-")
+    assert sarif.code == 1 and json.loads(sarif.stdout)["version"] == "2.1.0"
+    junit = audit("oci:spoiled", "--junit", "-")
+    assert junit.code == 1 and ElementTree.fromstring(junit.stdout).tag == "testsuites"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--sarif", "-", "--junit", "-"), "only one can have stdout"),
+        (("--json", "--sarif", "-"), "only one can have stdout"),
+        (("--junit", "clean"), "--junit: 'clean' is a directory"),
+        (("--junit", "new/"), "--junit: 'new/' is a directory"),
+        (("--sarif", "none/audit.sarif"), "--sarif none/audit.sarif: there is no directory"),
+    ],
+)
+def test_a_report_that_cannot_be_written_is_told_of_first(audit, options, message, tmp_path):
+    before = sorted(each.name for each in tmp_path.iterdir())
+    result = audit("oci:spoiled", *options)
+    assert (result.code, result.stdout) == (2, "") and message in result.stderr
+    assert sorted(each.name for each in tmp_path.iterdir()) == before

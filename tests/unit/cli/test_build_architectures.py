@@ -8,6 +8,7 @@ import pytest
 
 from archives import HOUR, served
 from formation.build.recall import BuiltImage, known_images, remember_image, tag
+from formation.cli import build as build_command
 from formation.errors import FormationError
 from formation.oci.layout import open_layout
 from formation.oci.platform_index import VERSION
@@ -99,8 +100,13 @@ def test_an_index_is_written_to_a_layout_whole(formation, workshop, built, tmp_p
     ("words", "message"),
     [
         (("--arch", "amd64,s390x"), "is not for the architecture 's390x'"),
+        (("--arch", "amd64,aarch64"), "hint: did you mean arm64?"),
         (("--arch", "amd64,"), "is not for the architecture ''"),
         (("--all-architectures", "--output", "docker-archive:a.tar"), "holds one image, and 2 are asked for"),
+        (("--all-architectures", "--output", "oci:missing/below"), "--output: there is no directory "),
+        (("--output", "oci:base/formation.yaml"), "formation.yaml is not a directory, as oci: wants"),
+        (("--output", "docker-archive:base"), "base is not a file, as docker-archive: wants"),
+        (("--output", "oci:out", "--output", "tar:x"), "images cannot be written to 'tar:x'"),
         (("--all-architectures", "--arch", "amd64"), "not allowed with argument"),
     ],
 )
@@ -108,6 +114,40 @@ def test_what_cannot_be_built_is_refused_before_anything_is(formation, workshop,
     result = formation("build", "base", *words)
     assert (result.code, built) == (2, [])
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--all-architectures",)])
+def test_every_output_is_written(formation, workshop, built, tmp_path, words):
+    outputs = ["oci:one", "oci:two:tag"] + ([] if words else ["docker-archive:three.tar"])
+    options = [word for output in outputs for word in ("--output", output)]
+    result = formation("build", "base", *words, *options)
+    assert result.code == 0, result.stderr
+    assert [line for line in result.stdout.splitlines() if line.startswith("also")] == [
+        f"also      written to {output}" for output in outputs
+    ]
+    assert all((tmp_path / output.split(":")[1]).exists() for output in outputs)
+
+
+@pytest.mark.parametrize(
+    ("words", "run"),
+    [
+        ((), "formation build base --load docker && docker run --rm formation/base:1.2.3"),
+        (
+            ("--variant", "dev", "--arch", "amd64"),
+            "formation build base --variant dev --arch amd64 --load docker && docker run --rm formation/base:1.2.3",
+        ),
+        (("--load", "podman"), "podman run --rm formation/base:1.2.3"),
+    ],
+)
+def test_the_last_line_runs_what_was_built(formation, workshop, built, monkeypatch, words, run):
+    def build(arguments, context, progress, built=build_command._built):
+        arguments.arch = arguments.arch or "amd64"
+        return built(arguments, context, progress)
+
+    monkeypatch.setattr("formation.cli.build._built", build)
+    monkeypatch.setattr("formation.engines.load.load", lambda *_: None)
+    result = formation("build", "base", *words)
+    assert result.stdout.splitlines()[-1] == f"run       {run}"
 
 
 def test_a_dry_run_says_what_each_architecture_takes(formation, workshop):

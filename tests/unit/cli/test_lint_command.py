@@ -30,6 +30,7 @@ def write(directory: Path, name: str, text: str) -> Path:
 
 def test_a_finding_is_a_place_a_rule_and_what_to_do(formation):
     write(formation.directory, "web/Dockerfile", BAD)
+    write(formation.directory, "web/a", "")
     result = formation("lint", "web")
     assert (result.code, result.stderr) == (1, NO_HADOLINT)
     assert result.stdout == (
@@ -52,6 +53,7 @@ def test_sound_files_give_yes(formation):
 
 def test_json_is_for_programs(formation):
     write(formation.directory, "Dockerfile", "# formation-lint ignore=FL003 a test\n" + BAD)
+    write(formation.directory, "a", "")
     result = formation("lint", "--json", "Dockerfile")
     answer = json.loads(result.stdout)
     assert (result.code, answer["ok"], answer["files"], answer["ignored"]) == (1, False, 1, 1)
@@ -86,6 +88,7 @@ def test_sarif_has_every_rule_and_finding(formation):
 @pytest.mark.parametrize("arguments", [["--diff"], ["--fix", "--dry-run"], ["--fix", "--dry-run", "--diff"]])
 def test_nothing_is_written_unless_a_fix_is_asked_for(formation, arguments):
     path = write(formation.directory, "Dockerfile", BAD)
+    write(formation.directory, "a", "")
     result = formation("lint", *arguments, ".")
     assert result.code == 1 and path.read_text() == BAD
     assert "--fix would change 1 file; 1 file: 2 errors, 1 warning\n" in result.stdout
@@ -96,6 +99,7 @@ def test_a_fix_is_written_and_what_is_left_is_told(formation):
     path = write(formation.directory, "real/Dockerfile", BAD)
     path.chmod(0o640)
     link = formation.directory / "link"
+    write(formation.directory, "a", "")
     link.symlink_to("real/Dockerfile")
     result = formation("lint", "--fix", "--diff", "link")
     assert "-ADD a /a\n+COPY a /a\n" in result.stdout
@@ -140,6 +144,28 @@ def test_a_version_in_the_store_exists(with_image, monkeypatch):
     assert with_image("lint", "Dockerfile", "--registry", "r.example.com").code == 0
 
 
+def test_a_version_that_is_not_in_the_store_beside_others_fails_nothing(with_image):
+    write(with_image.directory, "Dockerfile", SERVICE.replace("1.0.0", "9.9.9"))
+    result = with_image("lint", "Dockerfile")
+    assert result.code == 0
+    assert (
+        "info FL005: the store has no formation/base:9.9.9, and nothing else says that there is one; it has 1.0.0"
+        in result.stdout
+    )
+
+
+def test_a_file_that_hadolint_would_take_minutes_for_is_not_given_to_it(formation):
+    write(formation.directory, "Dockerfile", SERVICE)
+    write(formation.directory, "large/Dockerfile", SERVICE + "# \n" * 50_000)
+    program = write(
+        formation.directory, "bin/hadolint", f'#!/bin/sh\necho "$@" > {formation.directory}/given\necho []\n'
+    )
+    program.chmod(0o755)
+    result = formation("lint", ".", environment={"PATH": f"{program.parent}"})
+    assert result.stderr == "note: large/Dockerfile is larger than 128 KiB: hadolint's rules are skipped for it\n"
+    assert (formation.directory / "given").read_text().split()[-2:] == ["--", f"{formation.directory}/Dockerfile"]
+
+
 def test_hadolint_that_fails_is_a_note(formation):
     write(formation.directory, "Dockerfile", SERVICE)
     program = write(formation.directory, "bin/hadolint", "#!/bin/sh\nexit 1\n")
@@ -153,13 +179,16 @@ def test_hadolint_that_fails_is_a_note(formation):
     [
         (["none"], "error: there is no none\n"),
         (["text"], "error: text is no Dockerfile, compose file or Kubernetes manifest\n"),
-        (["--config", "none", "."], "error: cannot read "),
+        (["empty"], "error: empty has no Dockerfile, compose file or Kubernetes manifest\n"),
+        (["--config", "none", "full"], "error: cannot read "),
         ([], "the following arguments are required: PATH"),
-        (["--json", "--sarif", "."], "not allowed with"),
+        (["--json", "--sarif", "full"], "not allowed with"),
     ],
 )
 def test_a_wrong_argument_is_a_usage_error(formation, arguments, message):
     write(formation.directory, "text", "hello\n")
+    write(formation.directory, "empty/text", "hello\n")
+    write(formation.directory, "full/Dockerfile", SERVICE)
     result = formation("lint", *arguments)
     assert result.code == 2 and message in result.stderr
 
@@ -199,6 +228,16 @@ def test_what_render_writes_lints_clean(formation, where):
     assert (copy / "Dockerfile").exists()
     result = formation("lint", "copy")
     assert (result.code, "no findings" in result.stdout) == (0, True)
+
+
+def test_a_definition_of_docker_s_name_for_its_base_changes_nothing(formation):
+    copy = formation.directory / "docker/base"
+    shutil.copytree(REPOSITORY / "docker/base", copy)
+    write(formation.directory, "images/debian-slim/formation.yaml", "kind: base\nname: debian\n")
+    assert "=debian:trixie-slim\n" in (copy / "Dockerfile").read_text()
+    for path in (".", "docker/base"):
+        result = formation("lint", path)
+        assert (result.code, "no findings" in result.stdout) == (0, True)
 
 
 def test_with_hadolint_our_own_files_lint_clean_too(formation, monkeypatch):

@@ -44,6 +44,18 @@ def test_the_definition_s_file_names_it_as_well_as_its_directory(workshop, lock)
     assert (workshop.base / "formation.lock").exists()
 
 
+def test_a_lock_that_lost_a_package_does_not_pass(lock, workshop):
+    lock("base")
+    path = workshop.base / "formation.lock"
+    path.write_text(path.read_text().rpartition("\n[[package]]")[0])
+    result = lock("base", "--check")
+    assert result.code == 2
+    assert "formation.lock:7: the lock was edited, or merged badly" in result.stderr
+    assert result.stderr.endswith("hint: write it anew: formation lock " + str(workshop.base) + "\n")
+    assert lock("base").code == 0
+    assert lock("base", "--check").code == 0
+
+
 def test_a_second_lock_changes_no_byte(workshop, lock):
     lock("base")
     before = (workshop.base / "formation.lock").stat()

@@ -10,7 +10,7 @@ import pytest
 from archives import HOUR, served
 from formation.oci.reference import parse_reference
 from formation.store.blobs import add_image
-from formation.store.images import tag_image
+from formation.store.images import find_image, tag_image
 from services import HEAD
 from tiny_images import tiny_image
 from workshop import PACKAGES, Workshop
@@ -117,7 +117,7 @@ def test_an_unknown_base_is_a_wrong_definition(service, lock):
     result = lock("service")
     assert result.code == 2
     assert f"{path}:4: the store has no image formation/base:9.0.0" in result.stderr
-    assert "hint: build the base first" in result.stderr
+    assert "hint: the store has formation/base:1.0.0" in result.stderr
 
 
 def test_why_follows_the_way_to_the_service_s_request(service, lock, formation):
@@ -127,3 +127,12 @@ def test_why_follows_the_way_to_the_service_s_request(service, lock, formation):
         f"  libnghttp2-14 ← libcurl4 Depends ← curl Depends ← requested in {service}/formation.yaml:5\n"
     )
     assert formation("why", "libc6", "service").code == 1
+
+
+def test_a_base_of_another_name_is_told_to_replace_the_one_before(service, lock, formation):
+    lock("service")
+    other = parse_reference("formation/other:1.0.0")
+    tag_image(formation.store, other, find_image(formation.store, parse_reference("formation/base:1.0.0")).descriptor)
+    path = service / "formation.yaml"
+    path.write_text(path.read_text().replace("formation/base:1.0.0", "formation/other:1.0.0"))
+    assert lock("service").stdout.startswith("formation/other:1.0.0 replaces formation/base:1.0.0 for amd64: sha256:")

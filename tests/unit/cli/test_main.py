@@ -172,12 +172,23 @@ def test_a_reader_who_leaves_early_is_no_error(tmp_path):
     assert (result.returncode, result.stderr) == (3, "")
 
 
-def test_a_full_disk_behind_stdout_is_an_error_of_the_system():
+@pytest.mark.parametrize("words", [["schema"], ["cache", "--json"]])
+def test_a_full_disk_behind_stdout_is_an_error_of_the_system(words):
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "formation", "schema"]
+        command = [sys.executable, "-m", "formation", *words]
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert result.returncode == 3
-    assert result.stderr == "error: No space left on device\nhint: free some space: formation cache prune\n"
+    assert result.stderr == "error: stdout: No space left on device\n"
+
+
+def test_a_store_that_is_a_file_is_refused(formation):
+    (formation.directory / "file").write_text("")
+    for arguments in (("--store", "file", "images"), ("cache", "--store", "file")):
+        result = formation(*arguments)
+        assert (result.code, result.stdout) == (2, "")
+        assert result.stderr == (
+            f"error: the store {formation.directory}/file is not a directory\nhint: name another one: --store DIR\n"
+        )
 
 
 def test_data_is_utf_8_in_every_locale(tmp_path):

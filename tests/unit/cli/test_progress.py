@@ -1,9 +1,11 @@
 import io
 import itertools
+import re
 import threading
 
 import pytest
 
+from formation.cli.progress_bars import StageBars
 from formation.cli.progress_terminal import Display, Lines, open_progress
 from formation.cli.text import size_text, table
 from formation.progress import Silent, counted
@@ -63,6 +65,22 @@ def test_bars_show_running_stages_and_leave_only_the_lines_of_ended_ones():
     assert "download                   3.0 s  done" in text
     assert "between" in text
     assert text.endswith("note: after\n")
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+@pytest.mark.parametrize("stage", ["download", "indexes of trixie-security"])
+def test_a_bar_is_one_line_of_the_terminal(monkeypatch, width, stage):
+    monkeypatch.setenv("COLUMNS", str(width))
+    bars = StageBars(io.StringIO(), colour=False)
+    bars.add(stage, 999_900_000, 999_900_001, "B")
+    monkeypatch.setattr("rich.progress.Task.speed", 999_900_000.0)
+    with bars._console.capture() as captured:
+        bars._console.print(bars._bars.get_renderable())
+    (line,) = captured.get().splitlines()
+    shown = re.sub("\x1b[^m]*m", "", line)
+    assert len(shown) <= width
+    if width >= 60 and stage == "download":
+        assert shown.rstrip().endswith("999.9 MB of 999.9 MB, 999.9 MB/s")
 
 
 def test_a_display_that_is_closed_draws_no_more():

@@ -5,8 +5,12 @@ import json
 import pytest
 
 from fake_registry import FakeRegistry
+from formation.errors import FormationError
+from formation.lock.lockfile import lock_text
+from formation.lock.model import Lock
+from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.reference import parse_reference
-from formation.store.blobs import add_image
+from formation.store.blobs import add_bytes, add_image
 from formation.store.images import open_stored, tag_image
 from tiny_images import tiny_image
 
@@ -105,9 +109,97 @@ def test_copy_takes_an_image_to_a_registry_and_tags_lists_it(formation, server):
     assert (entry["tag"], entry["digest"], entry["platforms"]) == ("1.0.0", image.digest, ["linux/amd64"])
 
 
-def test_a_repository_that_is_not_there_has_no_tags(formation, server):
+def test_a_repository_that_is_not_there_is_an_error_and_an_empty_one_has_no_tags(formation, server):
+    result = formation("tags", f"{server.host}/a/b", "--plain-http")
+    assert (result.code, result.stdout) == (3, "")
+    assert "404 Not Found" in result.stderr
+    server.repository("a/b")
     result = formation("tags", f"{server.host}/a/b", "--plain-http")
     assert (result.code, result.stdout) == (0, f"no tags in {server.host}/a/b\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("localhost:5000", "'localhost:5000' names no repository"),
+        ("registry.example.com", "'registry.example.com' names no repository"),
+        ("https://registry.example.com/a/b", "write it without https://"),
+    ],
+)
+def test_tags_explains_what_names_no_repository(formation, text, message):
+    result = formation("tags", text)
+    assert (result.code, message in result.stderr) == (2, True)
+
+
+def test_a_platform_that_the_only_image_is_not_for_is_refused_everywhere(formation, server):
+    server.add_image("a/b", tiny_image(), "1")
+    keep(formation, "1.0.0")
+    there, arm = f"docker://{server.host}/a/b:1", ("--platform", "linux/arm64")
+    for command in (
+        ("pull", there),
+        ("copy", there, "oci:out"),
+        ("copy", "formation/base:1.0.0", "oci:out"),
+        ("diff", there, there),
+        ("diff", "formation/base:1.0.0", "formation/base:1.0.0"),
+        ("inspect", "formation/base:1.0.0"),
+    ):
+        registry = () if command[0] == "inspect" else ("--plain-http",)
+        result = formation(*command, *arm, *registry)
+        assert (result.code, "no image for linux/arm64; it has: linux/amd64" in result.stderr) == (3, True), command
+    assert not (formation.directory / "out").exists()
+    with pytest.raises(FormationError):
+        open_stored(formation.store, parse_reference(f"{server.host}/a/b:1"))
+
+
+def test_without_a_platform_the_only_image_is_taken_whatever_it_is_for(formation, server):
+    digest = server.add_image("a/b", tiny_image(architecture="s390x"), "1")
+    assert digest in formation("pull", f"{server.host}/a/b:1", "--plain-http").stdout
+
+
+def test_copy_gives_a_published_version_no_other_content_unless_forced(formation, server):
+    first, second = keep(formation, "1.0.0"), keep(formation, "1.1.0")
+    target = f"docker://{server.host}/a/b"
+    assert formation("copy", "formation/base:1.0.0", f"{target}:1.0.0", "--plain-http").code == 0
+    assert formation("copy", "formation/base:1.0.0", f"{target}:1.0.0", "--plain-http").code == 0
+    assert formation("copy", "formation/base:1.0.0", f"{target}:try", "--plain-http").code == 0
+    assert formation("copy", "formation/base:1.1.0", f"{target}:try", "--plain-http").code == 0
+    for more in ((), ("--dry-run",)):
+        refused = formation("copy", "formation/base:1.1.0", f"{target}:1.0.0", "--plain-http", *more)
+        assert (refused.code, "is published already, with other content" in refused.stderr) == (3, True)
+    assert server.repository("a/b").tags["1.0.0"] == first.digest
+    assert formation("copy", "formation/base:1.1.0", f"{target}:1.0.0", "--plain-http", "--force").code == 0
+    assert server.repository("a/b").tags["1.0.0"] == second.digest
+
+
+def test_a_version_that_lacks_an_architecture_of_its_lock_is_refused(formation, server):
+    lock = Lock("sha256:" + "0" * 64, 1, (), {"amd64": (), "arm64": ()})
+    digest = add_bytes(formation.store, lock_text(lock).encode())
+    found = {}
+    for platform in ("amd64", "arm64"):
+        image = tiny_image(architecture=platform, annotations={VERSION: "1.0.0", LOCK_DIGEST: digest})
+        tag_image(formation.store, parse_reference(f"formation/base:{platform}"), add_image(formation.store, image))
+        found[platform] = f"formation/base:{platform}"
+    repository = f"docker://{server.host}/team/base"
+    refused = formation("publish", found["amd64"], repository, "--plain-http")
+    assert (refused.code, "1.0.0 lacks arm64" in refused.stderr) == (3, True)
+    assert "--all-architectures" in refused.stderr
+    assert server.repository("team/base").tags == {}
+    both = formation("publish", *found.values(), repository, "--plain-http")
+    assert (both.code, both.stdout.count("written")) == (0, 4)
+    alone = formation("publish", found["amd64"], f"{repository}-alone", "--plain-http", "--incomplete")
+    assert (alone.code, alone.stdout.count("written")) == (0, 4)
+
+
+def test_a_refused_login_is_told_with_its_file_and_a_broken_file_is_the_persons_affair(formation, server):
+    server.require_basic("me", "secret")
+    file = formation.directory / "auth.json"
+    login = {"REGISTRY_AUTH_FILE": str(file)}
+    file.write_text(json.dumps({"auths": {f"https://{server.host}/": {"auth": "bWU6d3Jvbmc="}}}))
+    refused = formation("tags", f"{server.host}/a/b", "--plain-http", environment=login)
+    assert (refused.code, f"the login in {file} was refused" in refused.stderr) == (3, True)
+    file.write_text("{")
+    broken = formation("tags", f"{server.host}/a/b", "--plain-http", environment=login)
+    assert (broken.code, str(file) in broken.stderr) == (2, True)
 
 
 def test_audit_asks_the_registry_who_vouches_for_an_image(formation, server):
@@ -116,5 +208,10 @@ def test_audit_asks_the_registry_who_vouches_for_an_image(formation, server):
     audited = formation("audit", f"docker://{server.host}/team/base:1.0.0", "--plain-http", "--json")
     messages = [each["message"] for each in json.loads(audited.stdout)["findings"] if each["check"] == "attestation"]
     assert messages == [f"the registry has no {what} of the image" for what in ("SBOM", "provenance", "signature")]
+    # One client for the image and for what is beside it: one login.
+    server.require_bearer()
+    server.requests.clear()
+    formation("audit", f"docker://{server.host}/team/base:1.0.0", "--plain-http")
+    assert len(server.asked("GET", "/token")) == 1
     here = json.loads(formation("audit", "formation/base:1.0.0", "--json").stdout)
     assert not any(each["check"] == "attestation" for each in here["findings"])

@@ -11,10 +11,14 @@ from formation.definition.load import load_definition
 from formation.errors import UsageError
 from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock, LockedPackage, LockedSuite
+from formation.oci.descriptor import Descriptor
 from formation.oci.layout import write_layout
+from formation.oci.media_types import OCI_INDEX
+from formation.oci.platform_index import platform_index
 from formation.oci.reference import parse_reference
-from formation.store.blobs import add_image
-from formation.store.images import tag_image
+from formation.release.previous import previous_in_store
+from formation.store.blobs import add_bytes, add_image
+from formation.store.images import remove_image, tag_image
 from layer_tars import file
 from sound_image import EXECUTION, STATUS, sound_image
 
@@ -210,6 +214,8 @@ def test_the_release_before_may_be_in_a_registry(release):
         (("check", "a", "b"), "one definition is released at a time"),
         (("--new", "oci:new"), "--new goes with `release check --old IMAGE`"),
         (("--version", "1.0", *NO_NEWS), "'1.0' is not a version"),
+        (("chekc", "."), "hint: did you mean check?"),
+        (("nowhere", "--version", "v1.0.1"), "'v1.0.1' is not a version"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(release, words, message):
@@ -225,3 +231,118 @@ def test_a_platform_is_an_architecture_of_the_definition_by_its_other_name(relea
     assert [looked_at(definition, f"linux/{name}") for name in ("s390x", "386", "arm/v7")] == ["s390x", "i386", "armhf"]
     with pytest.raises(UsageError, match="is not for linux/amd64"):
         looked_at(definition, "linux/amd64")
+
+
+def other_image(tool: str, version: str):
+    """The sound image with the package tool of another version."""
+    labels = {"org.opencontainers.image.version": version}
+    status = file("var/lib/dpkg/status", STATUS.replace("1.0-1", tool).encode())
+    return sound_image([status], execution=replace(EXECUTION, labels=labels))
+
+
+def test_a_version_that_reads_as_a_variant_is_refused(release):
+    text = DEFINITION + "variants: {dev: {packages: [more]}}\n"
+    (release.directory / "formation.yaml").write_text(text)
+    lock(release, libc6="2.41-12", tool="1.0-2", more="1")
+    result = release("release", "--version", "1.0.1-dev", *NO_NEWS)
+    assert (result.code, "'1.0.1-dev' ends in 'dev', which is a variant" in result.stderr) == (2, True)
+    assert (release.directory / "formation.yaml").read_text() == text
+
+
+def test_a_version_below_all_others_is_refused(release):
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    result = release("release", "--version", "0.9.0", *NO_NEWS)
+    assert (result.code, "0.9.0 is below every release of formation/base" in result.stderr) == (1, True)
+    with FakeRegistry() as server:
+        repository = f"docker://{server.host}/team/base"
+        assert release("publish", "formation/base:1.0.0", repository, "--plain-http").code == 0
+        result = release("release", "check", "--since", repository, "--version", "0.9.0", "--plain-http", *NO_NEWS)
+        assert (result.code, f"0.9.0 is below every release of {server.host}/team/base" in result.stderr) == (1, True)
+        elsewhere = release("release", "check", "--since", f"{repository}s", "--plain-http", *NO_NEWS)
+        assert f"note: there is no repository {server.host}/team/bases" in elsewhere.stderr
+
+
+def previous(release, version: str, *built: str) -> str | None:
+    found = previous_in_store(release.store, "formation/base", version, built)
+    return None if found is None else found.version
+
+
+def test_what_was_built_is_left_out_under_its_own_version_only(release):
+    image = other_image("1.0-2", "1.0.1")
+    tag_image(release.store, parse_reference("formation/base:1.0.1"), add_image(release.store, image))
+    assert previous(release, "1.0.1", image.digest) == "1.0.0"
+    assert previous(release, "1.0.2", image.digest) == "1.0.1"
+    # An index of several platforms stands for each of its images.
+    data = platform_index([image], "1.0.3")
+    index = Descriptor(OCI_INDEX, add_bytes(release.store, data), len(data))
+    tag_image(release.store, parse_reference("formation/base:1.0.3"), index)
+    assert previous(release, "1.0.3", image.digest) == "1.0.1"
+
+
+SERVICE = """\
+kind: service
+name: team/dns
+version: {version}
+base: formation/base:1.0.0
+architectures: [amd64]
+"""
+
+
+def test_a_service_is_released_from_the_images_that_were_built(formation):
+    def write(version: str, tool: str) -> None:
+        (formation.directory / "formation.yaml").write_text(SERVICE.format(version=version))
+        image = other_image(tool, version)
+        tag_image(formation.store, parse_reference(f"team/dns:{version}"), add_image(formation.store, image))
+
+    write("1.0.0", "1.0-1")
+    first = formation("release", "check", "--no-changelogs")
+    assert (first.code, first.stdout.splitlines()[-1]) == (
+        0,
+        "the store has no release of team/dns before 1.0.0: any version will do",
+    )
+    write("1.0.1", "1.0-2")
+    checked = formation("release", "check", "--no-changelogs")
+    assert (checked.code, checked.stdout.splitlines()) == (
+        0,
+        ["patch  tool 1.0-1 → 1.0-2", "a patch change since 1.0.0: it deserves 1.0.1; 1.0.1 is enough"],
+    )
+    assert formation("release", "--no-changelogs").code == 0
+    assert "## 1.0.1 - " in (formation.directory / "CHANGELOG.md").read_text()
+    write("1.0.2", "0.9-1")
+    broken = formation("release", "check", "--no-changelogs")
+    assert (broken.code, "it deserves 2.0.0; 1.0.2 is too small" in broken.stdout) == (1, True)
+
+
+def test_a_build_that_took_the_tag_of_the_release_before_is_told(formation):
+    test_a_service_is_released_from_the_images_that_were_built(formation)
+    for version in ("1.0.0", "1.0.1"):
+        remove_image(formation.store, parse_reference(f"team/dns:{version}"))
+    result = formation("release", "check", "--no-changelogs")
+    assert result.code == 0
+    assert result.stdout.startswith("note: team/dns:1.0.2 in the store is what the definition makes now; ")
+    (note,) = json.loads(formation("release", "check", "--no-changelogs", "--json").stdout)["notes"]
+    assert "--since docker://REPO" in note
+
+
+def test_what_runs_and_as_whom_is_compared_where_only_one_definition_says_it(release, tmp_path):
+    old = tmp_path / "before"
+    old.mkdir()
+    (release.directory / "formation.yaml").write_text(
+        DEFINITION + "groups: [{name: app}]\nusers: [{name: app}]\nuser: app\nentrypoint: [/bin/sh]\n"
+    )
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    for name in ("formation.yaml", "formation.lock"):
+        (old / name).write_bytes((release.directory / name).read_bytes())
+    text = (old / "formation.yaml").read_text()
+    (release.directory / "formation.yaml").write_text(
+        text.replace("user: app\n", "").replace("entrypoint: [/bin/sh]\n", "")
+    )
+    gone = release("release", "check", "--since", "before", *NO_NEWS)
+    assert (gone.code, gone.stdout.splitlines()[:2]) == (
+        1,
+        ["major  configuration user: app → root", "major  configuration entrypoint removed"],
+    )
+    assert "user: app → root" in release("diff", "before", ".", "--no-changelogs").stdout
+    # What engines take where nothing is said is no change when it is said.
+    (release.directory / "formation.yaml").write_text(text.replace("user: app\n", "user: root\n"))
+    assert release("diff", "before", ".", "--no-changelogs").stdout.count("→") == 1

@@ -42,3 +42,12 @@ def test_a_dry_run_writes_nothing(rendering):
     assert json.loads(result.stdout)["stale"] == ["Dockerfile", "docker-compose.yml"]
     assert json.loads(result.stdout)["written"] == []
     assert list((rendering.directory / "base").iterdir()) == []
+
+
+def test_a_compose_file_may_go_to_stdout(formation):
+    assert formation("new", "service", "fresh").code == 0
+    before = sorted(formation.directory.iterdir())
+    result = formation("render", "compose", "services/fresh", "--output", "-")
+    assert (result.code, sorted(formation.directory.iterdir())) == (0, before)
+    assert "image: formation/fresh:" in result.stdout
+    assert formation("render", "compose", "services/fresh", "--output", "-", "--check").code == 2

@@ -109,3 +109,26 @@ def test_a_second_look_reads_no_layer(with_layouts, monkeypatch):
     first = with_layouts("verify", "oci:sound")
     monkeypatch.setattr("formation.contents.image.scan_layer", None)
     assert with_layouts("verify", "oci:sound").stdout == first.stdout
+
+
+@pytest.mark.parametrize("options", [("--variant", "dev"), ("--derived",), ("--run", "docker")])
+def test_an_option_about_a_contract_needs_one(with_layouts, options):
+    result = with_layouts("verify", "oci:sound", *options)
+    assert (result.code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"error: {options[0]} is about a contract, and none is given\nhint: name the definition: --contract PATH\n"
+    )
+
+
+def test_a_derived_image_is_compared_with_the_base_in_the_store(with_layouts):
+    def told() -> list[str]:
+        result = with_layouts("verify", "oci:sound", "--contract", ".", "--derived", "--json")
+        assert result.code == 0
+        return [each["message"] for each in json.loads(result.stdout)["findings"] if each["id"] == "base-unknown"]
+
+    assert "the store has no formation/base:1.0.0" in told()[0]
+    assert with_layouts("copy", "oci:sound", "formation/base:1.0.0").code == 0
+    assert told() == []
+    write_layout(with_layouts.directory / "other", sound_image([file("usr/bin/other", b"1")]), None)
+    assert with_layouts("copy", "oci:other", "formation/base:1.0.0").code == 0
+    assert "its lowest layers are not those of the formation/base:1.0.0" in told()[0]

@@ -279,3 +279,63 @@ _SOME = st.sampled_from([*_KNOWN, b"path-exclude=/[\n", LIBC[:80], b"a b 755 /x\
 def test_no_content_of_an_image_makes_verifying_raise(files):
     report = verified(sound_image([file(path, content) for path, content in dict(files).items()]))
     assert all(finding.message for finding in report.findings)
+
+
+PRIVATE = f"{TRIPLET}/suite"
+
+
+def suite(*members, needed=("libinner.so", "libouter.so"), run_path=f"/{PRIVATE}") -> list[str]:
+    """What is found in an image with a program and the two libraries of its own, of which one needs the other."""
+    outer = elf_bytes(
+        interpreter=None, soname="libouter.so", needed=("libinner.so",), requires={"libinner.so": ("V2",)}
+    )
+    program = elf_bytes(needed=needed, run_path=run_path)
+    return found([
+        directory(PRIVATE),
+        file(f"{PRIVATE}/libinner.so", elf_bytes(interpreter=None, soname="libinner.so", provides=("V1", "V2"))),
+        file(f"{PRIVATE}/libouter.so", outer),
+        file("usr/local/bin/suite", program, mode=0o755),
+        *members,
+    ])  # fmt: skip
+
+
+def test_a_library_of_a_program_finds_what_the_program_loads_anyway():
+    assert "library-missing" not in suite()
+    old = elf_bytes(interpreter=None, soname="libinner.so", provides=("V1",))
+    assert "symbol-version-missing" in suite(changed(f"{PRIVATE}/libinner.so", old))
+
+
+def test_a_library_that_nobody_loads_together_with_what_it_needs_would_not_find_it():
+    assert "library-missing" in suite(needed=("libouter.so",))
+    assert "library-missing" in suite(run_path="/opt")
+    alone = elf_bytes(needed=("libouter.so",), run_path=f"/{PRIVATE}")
+    assert "library-missing" in suite(file("usr/local/bin/alone", alone, mode=0o755))
+    public = elf_bytes(interpreter=None, soname="libpublic.so", needed=("libinner.so",))
+    assert "library-missing" in suite(
+        file(f"{TRIPLET}/libpublic.so", public), needed=("libinner.so", "libouter.so", "libpublic.so")
+    )
+
+
+@pytest.mark.parametrize("most", [1, 8])
+def test_what_would_take_too_long_to_look_up_is_told_of(monkeypatch, most):
+    assert "library-unchecked" not in suite()
+    monkeypatch.setattr("formation.contract.linking._MOST_STEPS", most)
+    assert "library-unchecked" in suite()
+
+
+def test_a_derived_image_that_names_no_base_begins_with_the_layers_of_that_of_the_contract_or_is_told_of():
+    base, service = sound_image(), sound_image([file("srv", b"1")])
+    contract = Contract("f.yaml")
+
+    def warned(image: Image, base: Image | None) -> list[tuple[str, str, str]]:
+        report = verified(image, contract, derived=True, stands_on=("formation/base:1.0.0", base))
+        return [(each.id, each.severity, each.message) for each in report.findings]
+
+    assert warned(service, base) == []
+    flat = image_of_layers([*sound_members(), file("srv", b"1")], execution=EXECUTION)
+    ((id_, severity, message),) = warned(flat, base)
+    assert (id_, severity) == ("base-unknown", "warning")
+    assert "its lowest layers are not those of the formation/base:1.0.0 in the store" in message
+    ((id_, severity, message),) = warned(service, None)
+    assert (id_, severity) == ("base-unknown", "warning")
+    assert "the store has no formation/base:1.0.0 to compare" in message

@@ -246,6 +246,18 @@ def test_a_version_that_no_archive_has_gets_those_there_are():
     )
 
 
+def test_a_suite_that_has_another_version_is_told_with_those_there_are():
+    archive = universe(stanza("a", "1"), security=(stanza("b", "2"),))
+    assert reason(archive, "a/security") == (
+        "a/security: the suite security does not have it; there is 1 (stable)\nhint: request a/stable"
+    )
+
+
+def test_names_that_only_packages_write_get_no_hint():
+    archive = universe(stanza("a", Depends="nothere | alsonot"), stanza("note"), stanza("nothere2"))
+    assert reason(archive, "a").endswith("no archive has alsonot, and nothing provides it")
+
+
 def test_a_missing_dependency_is_told_with_the_chain_from_the_request():
     archive = universe(stanza("a", Depends="b"), stanza("b", Depends="c | d"), stanza("c", Depends="e (>= 2)"),
                        stanza("e", "1.5"), stanza("good"))  # fmt: skip

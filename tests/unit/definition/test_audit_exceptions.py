@@ -63,7 +63,7 @@ def test_what_is_accepted_decides_no_lock(tmp_path, text):
         ("2027-06-30", "2027-02-30", ":10: '2027-02-30' is not a day"),
         ("2027-06-30", "soon", ":10: 'soon' is not a day"),
         ("      until: 2027-06-30\n", "", "until"),
-        ("reason: mount is needed", "reason: because", ":9: "),
+        ("reason: mount is needed", "reason: because", ":9: audit.exceptions[0].reason needs at least 10 characters"),
         ("setuid-file", "Setuid File", ":7: 'Setuid File' is not the id of a check"),
         ("/usr/bin/*", "usr/bin/*", ":8: 'usr/bin/*' is not a pattern of absolute paths"),
         ("path:", "paths:", "paths"),

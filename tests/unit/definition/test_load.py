@@ -38,6 +38,32 @@ def test_a_missing_definition_is_a_usage_error_with_a_hint(tmp_path: Path):
     assert caught.value.hint
 
 
+@pytest.mark.parametrize("typed", ["serivces/mv", "services/mvv", "services/mv/formation.yml"])
+def test_a_mistyped_directory_is_told_with_the_one_that_is_meant(tmp_path: Path, typed: str):
+    for name in ("services/mv", "services/other"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "formation.yaml").write_text(DEBIAN)
+    with pytest.raises(UsageError) as caught:
+        load_definition(tmp_path / typed)
+    assert caught.value.hint.startswith(f"did you mean {tmp_path}/services/mv")
+
+
+def test_a_file_of_nearly_the_right_name_is_told(tmp_path: Path):
+    (tmp_path / "formation.yml").write_text(DEBIAN)
+    with pytest.raises(UsageError) as caught:
+        load_definition(tmp_path)
+    assert caught.value.hint == f"did you mean {tmp_path}/formation.yml?"
+
+
+def test_a_directory_above_definitions_is_told_with_those_below_it(tmp_path: Path):
+    for name in ("b", "a"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "formation.yaml").write_text(DEBIAN)
+    with pytest.raises(UsageError) as caught:
+        load_definition(tmp_path)
+    assert caught.value.hint == f"name one of those below it: {tmp_path}/a, {tmp_path}/b"
+
+
 def test_a_pipe_is_not_read(tmp_path: Path):
     import os
 

@@ -156,6 +156,7 @@ def test_no_symlink_in_a_directory_leads_out_of_it(context: Path, target: str):
     text = refusal(context, "files:\n  - {path: /x, source: d/}\n")
     assert "the symbolic link 'd/x' leads to" in text
     assert "hint: replace it by the file" in text
+    put(context, "d/y")
     assert collected(context, "files:\n  - {path: /x, source: d/, ignore: [x]}\n")[0].path == "/x"
 
 
@@ -222,3 +223,11 @@ def test_the_same_files_are_the_same_whenever_they_were_made(context: Path):
     assert collected(context, "files: [{path: /x, source: d/}]\n") == first
     assert [entry.path for entry in first] == sorted(entry.path for entry in first)
     assert all(stat.S_IMODE(entry.mode) == entry.mode for entry in first)
+
+
+def test_patterns_that_leave_nothing_of_a_directory_are_told(context: Path):
+    put(context, "d/e/x")
+    text = refusal(context, "files:\n  - {path: /x, source: d/, ignore: ['**/*', e]}\n")
+    assert "F:6: `ignore` leaves nothing of 'd/'" in text
+    (context / "empty").mkdir()
+    assert collected(context, "files:\n  - {path: /x, source: empty/, ignore: [x]}\n")[0].path == "/x"

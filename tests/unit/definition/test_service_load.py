@@ -52,6 +52,12 @@ def test_users_groups_and_directories_know_their_lines(load: Load, tmp_path: Pat
     assert [each.place for each in service.directories] == [f"{tmp_path}/formation.yaml:9"]
 
 
+def test_users_and_groups_with_fixed_ids_come_first(load: Load):
+    service = load("users: [{name: a, system: true}, {name: b, uid: 999}, {name: c, system: true}]\n")
+    assert [user.name for user in service.users] == ["b", "a", "c"]
+    assert [group.name for group in service.groups] == ["b", "a", "c"]
+
+
 @pytest.mark.parametrize(
     "base",
     [

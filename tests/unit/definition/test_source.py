@@ -22,6 +22,12 @@ def test_only_true_false_decimal_numbers_and_null_are_more_than_text():
     ]
 
 
+def test_files_of_others_have_the_booleans_of_yaml_1_1_unless_they_are_quoted():
+    text = b"[yes, Yes, YES, y, on, ON, no, No, NO, N, off, Off, yEs, 'no', \"on\", !!str yes]"
+    assert read_source("test.yaml", text, foreign=True).data == [*[True] * 6, *[False] * 6, "yEs", "no", "on", "yes"]
+    assert read_source("test.yaml", b"{on: off}", foreign=True).data == {"on": False}
+
+
 def test_quotes_make_text_of_everything():
     assert data("['true', \"12\", '~', '']") == ["true", "12", "~", ""]
 

@@ -1,8 +1,38 @@
 """What `--fix` makes of a file: the repair, and every other character as it was."""
 
+import bz2
+import gzip
+import io
+import lzma
+import os
+import tarfile
+
 import pytest
+import zstandard
 
 from linting import COMPOSE, POD, SERVICE, after_fix
+
+
+@pytest.fixture
+def context(tmp_path):
+    """A directory with files to copy, and a tar under names that do not tell: as it is, and compressed."""
+    (tmp_path / "directory").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        archive.addfile(tarfile.TarInfo("etc/conf"))
+    tar = buffer.getvalue()
+    for name, content in (
+        ("conf", b"on\n" * 1000),
+        ("a", b""),
+        ("tar", tar),
+        ("gz", gzip.compress(tar)),
+        ("bz2", bz2.compress(tar)),
+        ("xz", lzma.compress(tar)),
+        ("zst", zstandard.compress(tar)),
+    ):
+        (tmp_path / name).write_bytes(content)
+    return tmp_path
 
 
 @pytest.mark.parametrize(
@@ -14,6 +44,10 @@ from linting import COMPOSE, POD, SERVICE, after_fix
         ("ADD a.tar.gz /a", "ADD a.tar.gz /a"),
         ("ADD conf* /etc/", "ADD conf* /etc/"),
         ("ADD --checksum=sha256:x conf /etc/", "ADD --checksum=sha256:x conf /etc/"),
+        ("ADD directory /conf /etc/", "COPY directory /conf /etc/"),
+        ("ADD missing /etc/", "ADD missing /etc/"),
+        ("ADD conf tar /etc/", "ADD conf tar /etc/"),
+        *((f"ADD {kind} /etc/", f"ADD {kind} /etc/") for kind in ("tar", "gz", "bz2", "xz", "zst", "pipe")),
         ("RUN apt-get update", "RUN apt-get update && rm -rf /var/lib/apt/lists/*"),
         ("RUN apt-get update \\\n # why\n ;", "RUN apt-get update \\\n # why\n ;"),
         ('RUN ["apt-get", "update"]', 'RUN ["apt-get", "update"]'),
@@ -26,9 +60,9 @@ from linting import COMPOSE, POD, SERVICE, after_fix
         ),
     ],
 )
-def test_an_instruction_is_repaired_where_that_is_safe(line, fixed):
+def test_an_instruction_is_repaired_where_that_is_safe(line, fixed, context):
     text = SERVICE.replace("\nUSER", f"\n{line}\nUSER")
-    assert after_fix(text) == SERVICE.replace("\nUSER", f"\n{fixed}\nUSER")
+    assert after_fix(text, directory=context) == SERVICE.replace("\nUSER", f"\n{fixed}\nUSER")
 
 
 @pytest.mark.parametrize(
@@ -48,9 +82,9 @@ def test_a_start_gets_its_exec_form_where_it_means_the_same(start, fixed):
     assert after_fix(text) == SERVICE.replace('ENTRYPOINT ["/usr/local/bin/service"]', fixed)
 
 
-def test_lines_keep_their_ends():
+def test_lines_keep_their_ends(context):
     text = SERVICE.replace("\nUSER", "\nADD a /a\nRUN apt-get update\nUSER").replace("\n", "\r\n")
-    fixed = after_fix(text)
+    fixed = after_fix(text, directory=context)
     assert "COPY a /a\r\nRUN apt-get update && rm -rf /var/lib/apt/lists/*\r\nUSER" in fixed
     assert fixed.count("\r\n") == fixed.count("\n") == text.count("\n")
 

@@ -84,3 +84,12 @@ def test_it_is_found_beside_python_and_in_path(tmp_path, monkeypatch):
     assert find_hadolint({"PATH": str(tmp_path)}) == made
     monkeypatch.setattr(hadolint.sys, "executable", str(tmp_path / "python"))
     assert find_hadolint({"PATH": ""}) == made
+
+
+def test_it_gets_a_bounded_memory(tmp_path):
+    path = tmp_path / "hadolint"
+    path.write_text(f"#!/bin/sh\nulimit -d > {tmp_path}/limit\necho []\n")
+    path.chmod(0o755)
+    file = target("FROM x", directory=tmp_path)
+    assert hadolint_findings(path, [file], tmp_path, {"PATH": "/usr/bin:/bin"}) == ()
+    assert int((tmp_path / "limit").read_text()) << 10 == hadolint.MEMORY

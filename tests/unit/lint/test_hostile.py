@@ -121,7 +121,9 @@ def test_a_long_instruction_takes_memory_in_proportion(line):
         tracemalloc.stop()
 
 
-def test_invalid_utf_8_is_found_and_kept():
+def test_invalid_utf_8_is_found_and_kept(tmp_path):
+    (tmp_path / "b").touch()
     content = b"FROM formation/base:1.0.0\nUSER formation\nLABEL a=\xff\nADD b /b\nHEALTHCHECK CMD x\n"
     assert rules(content) == ["FL001", "FL040"]
-    assert after_fix(content).encode("utf-8", "surrogateescape") == content.replace(b"ADD", b"COPY")
+    fixed = after_fix(content, directory=tmp_path)
+    assert fixed.encode("utf-8", "surrogateescape") == content.replace(b"ADD", b"COPY")

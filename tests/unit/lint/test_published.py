@@ -1,7 +1,7 @@
 """Which versions exist, as the store and registries tell."""
 
 from formation.errors import UnreachableError
-from formation.lint.published import Registries, in_store, once
+from formation.lint.published import Registries, in_store, once, tags_in_store
 from formation.oci.descriptor import Descriptor
 from formation.oci.reference import parse_reference
 from formation.registry.refusal import NotThere
@@ -36,6 +36,8 @@ def test_the_store_tells_what_it_has_and_nothing_else(tmp_path):
         "formation/base:1.0.1",
     )
     assert [in_store(store, parse_reference(each)) for each in asked] == [True, True, True, None]
+    assert tags_in_store(store, "formation/base") == ("1.0.0",)
+    assert tags_in_store(store, "formation/other") == ()
 
 
 def test_a_base_without_a_host_is_asked_for_where_bases_are():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from formation.lint.configuration import Configuration
 from formation.lint.rules import RULES, rules_table
 from linting import COMPOSE, POD, SERVICE, findings, rules
 
@@ -30,6 +31,7 @@ BROKEN_DOCKERFILES = [
     ("FL001", 1, 1, "RUN true\n" + SERVICE),
     ("FL001", 1, 6, SERVICE.replace("formation/base", "Formation/Base")),
     ("FL001", 1, 6, SERVICE.replace(":1.0.0", ":1.0.0 AS")),
+    ("FL001", 2, 1, with_lines("COPY --from=x/y@sha256:abc /a /b")),
     ("FL002", 1, 6, SERVICE.replace("formation/base:1.0.0", "debian:13.1-slim")),
     ("FL002", 1, 6, SERVICE.replace("formation/base:1.0.0", "scratch")),
     ("FL002", 1, 6, SERVICE.replace("formation/base", "evil/formation-base")),
@@ -50,6 +52,8 @@ BROKEN_DOCKERFILES = [
     ("FL010", 2, 1, SERVICE.replace("USER formation", "USER root")),
     ("FL010", 2, 1, SERVICE.replace("USER formation", "USER 0:1000")),
     ("FL010", 2, 1, SERVICE.replace("USER formation", "user 00")),
+    ("FL010", 3, 1, SERVICE.replace("USER formation", "ARG U\nUSER $U")),
+    ("FL010", 4, 1, SERVICE.replace("USER formation", "ARG U\nENV USER_NAME=$U\nUSER ${USER_NAME}:adm")),
     ("FL010", 3, 1, "ARG U\n" + SERVICE.replace("USER formation", "USER ${U:-root}")),
     ("FL010", 3, 1, SERVICE.replace("\nENTRY", "\nUSER root\nENTRY")),
     ("FL012", 1, 1, SERVICE.partition("HEALTHCHECK")[0]),
@@ -58,6 +62,9 @@ BROKEN_DOCKERFILES = [
     ("FL013", 3, 1, SERVICE.replace('ENTRYPOINT ["/usr/local/bin/service"]', "CMD service $OPTIONS")),
     ("FL013", 3, 1, SERVICE.replace('["/usr/local/bin/service"]', "['/usr/local/bin/service']")),
     ("FL020", 2, 13, with_lines("RUN apt-get update && apt-get install -y --no-install-recommends curl")),
+    ("FL020", 2, 13, with_lines('RUN bash -c "apt-get update && apt-get install -y --no-install-recommends jq"')),
+    ("FL020", 2, 26, with_lines("RUN bash -eo pipefail -c 'sh -c \"apt-get update\"'")),
+    ("FL021", 2, 12, with_lines("RUN sh -ec 'apt-get update; apt-get install -y jq; rm -r /var/lib/apt/lists/*'")),
     ("FL020", 3, 9, with_lines("RUN <<EOF", "apt-get update", "EOF")),
     ("FL021", 2, 31, install("-y curl")),
     ("FL022", 2, 66, install("-y --no-install-recommends curl=8.14.1-2")),
@@ -95,6 +102,7 @@ def changed(text: str, old: str, new: str) -> str:
 BROKEN_COMPOSE = [
     ("FL001", 3, 1, changed(COMPOSE, "    image", "\timage")),
     ("FL001", 9, 3, COMPOSE + "  web: {}\n"),
+    ("FL001", 3, 5, changed(COMPOSE, ":1.0.0", "@sha256:abc")),
     ("FL004", 3, 5, changed(COMPOSE, ":1.0.0", "")),
     ("FL004", 3, 5, changed(COMPOSE, ":1.0.0", ":latest")),
     ("FL004", 3, 5, changed(COMPOSE, ":1.0.0", ":1")),
@@ -103,6 +111,7 @@ BROKEN_COMPOSE = [
     ("FL010", 9, 5, COMPOSE + "    user: 0\n"),
     ("FL010", 9, 5, COMPOSE + '    user: "0:0"\n'),
     ("FL012", 4, 5, changed(COMPOSE, '{test: [CMD, "true"]}', "{disable: true}")),
+    ("FL012", 4, 5, changed(COMPOSE, '{test: [CMD, "true"]}', "{disable: Y}")),
     ("FL012", 4, 5, changed(COMPOSE, '{test: [CMD, "true"]}', '{test: ["NONE"]}')),
     ("FL012", 2, 3, changed(COMPOSE, '    healthcheck: {test: [CMD, "true"]}\n', "")),
     ("FL030", 10, 7, COMPOSE + "    environment:\n      DB_PASSWORD: hunter22\n"),
@@ -110,10 +119,13 @@ BROKEN_COMPOSE = [
     ("FL030", 9, 19, COMPOSE + "    command: [-u, postgres://me:hunter22@db/x]\n"),
     ("FL042", 2, 3, changed(COMPOSE, "logs:/var/log/formation", "logs:/var/log/formatio")),
     ("FL050", 2, 3, changed(COMPOSE, "    read_only: true\n", "")),
+    ("FL050", 2, 3, changed(COMPOSE, "read_only: true", "read_only: 'yes'")),
     ("FL051", 2, 3, changed(COMPOSE, "[ALL]", "[NET_RAW]")),
     ("FL052", 9, 15, COMPOSE + "    cap_add: [CAP_SYS_ADMIN]\n"),
     ("FL053", 2, 3, changed(COMPOSE, '    security_opt: ["no-new-privileges:true"]\n', "")),
     ("FL054", 9, 5, COMPOSE + "    privileged: true\n"),
+    ("FL054", 9, 5, COMPOSE + "    privileged: yes\n"),
+    ("FL054", 9, 5, COMPOSE + "    privileged: On\n"),
     ("FL055", 9, 5, COMPOSE + "    network_mode: host\n"),
     ("FL055", 9, 5, COMPOSE + "    pid: host\n"),
     ("FL056", 8, 42, changed(COMPOSE, "formation\"]", 'formation", "/run/docker.sock:/x"]')),
@@ -139,6 +151,7 @@ BROKEN_PODS = [
     ("FL053", 10, 7, changed(POD, "        allowPrivilegeEscalation: false\n", "")),
     ("FL054", 11, 9, changed(POD, "        readOnly", "        privileged: true\n        readOnly")),
     ("FL055", 4, 3, changed(POD, "  securityContext: {", "  hostNetwork: true\n  securityContext: {")),
+    ("FL055", 4, 3, changed(POD, "  securityContext: {", "  hostNetwork: yes\n  securityContext: {")),
     ("FL056", 5, 26, changed(POD, "emptyDir: {}", "hostPath: {path: /var/run/docker.sock}")),
     ("FL057", 11, 9, changed(POD, "        readOnly", "        seccompProfile: {type: Unconfined}\n        readOnly")),
 ]  # fmt: skip
@@ -153,7 +166,9 @@ SOUND = [
     "FROM rust:1.90 AS build\nRUN apt-get update && apt-get install -y x=1\nCMD x\nVOLUME /var/log\n" + SERVICE,
     SERVICE.replace("FROM formation/base:1.0.0\n", "FROM formation/base:1.0.0 AS One\nUSER root\nFROM one\n"),
     "FROM formation/base:1.0.0 AS b\nUSER formation\nHEALTHCHECK CMD x\nENTRYPOINT [\"x\"]\nFROM b\n",
-    SERVICE.replace("USER formation", "ARG USER_NAME\nUSER ${USER_NAME}"),
+    SERVICE.replace("USER formation", "ARG USER_NAME=formation\nUSER ${USER_NAME}"),
+    SERVICE.replace("USER formation", "USER $A_VARIABLE_OF_THE_BASE"),
+    SERVICE.replace("USER formation", "ARG TEAM\nUSER form-$TEAM"),
     SERVICE.replace('["/usr/local/bin/service"]\n', '["service"]\nCMD []\n'),
     SERVICE.replace("HEALTHCHECK", "HEALTHCHECK --interval=10s \\\n   "),
     with_lines("COPY --from=0 /a /b", "COPY --from=formation/tool:1.0.0 /a /b"),
@@ -215,6 +230,8 @@ def test_a_dockerfile_that_keeps_the_rules_has_no_findings(text):
         COMPOSE,
         COMPOSE.replace("formation/web:1.0.0", "postgres:16").replace('    volumes: ["logs:/var/log/formation"]\n', ""),
         COMPOSE.replace(":1.0.0", ":${TAG}"),
+        COMPOSE.replace(":1.0.0", "@sha256:${DIGEST}"),
+        COMPOSE.replace("true\n", "on\n"),
         COMPOSE.replace("image: formation/web:1.0.0", "build: .").replace(COMPOSE_HEALTH, ""),
         HARD + COMPOSE.replace("read_only: true", "<<: *hard").replace("    cap_drop: [ALL]\n", ""),
         "services:\n  web:\n    restart: always\n",
@@ -233,6 +250,7 @@ def test_a_compose_file_that_keeps_the_rules_has_no_findings(text):
     [
         POD,
         "%YAML 1.1\n---\n# nothing\n---\n" + POD + "---\nkind: Service\nspec: {{not yaml\n...\n",
+        POD.replace("true\n", "YES\n").replace("true}\n", "yes}\n").replace("false\n", "no\n"),
         JOB,
         "apiVersion: v1\nkind: List\nitems:\n- " + POD.replace("\n", "\n  ").rstrip() + "\n",
         POD.replace("livenessProbe", "readinessProbe"),
@@ -272,3 +290,20 @@ def test_the_documentation_lists_the_rules():
 
 def test_several_rules_are_found_at_once():
     assert rules("FROM debian\nADD a /a\n") == ["FL010", "FL012", "FL002", "FL004", "FL040"]
+
+
+def test_docker_s_image_of_the_name_of_a_base_is_not_held_to_ours():
+    ours = Configuration(bases=("formation/base", "debian"))
+    used = with_lines("COPY --from=debian:trixie-slim /a /b")
+    assert rules(used, configuration=ours) == []
+    assert rules(used.replace("debian:trixie-slim", "formation/base:1.0"), configuration=ours) == ["FL004"]
+
+
+def test_a_version_that_the_store_does_not_have_beside_others_is_told_of():
+    (found,) = findings(SERVICE, stored=("1.1.0", "1.2.0"))
+    assert (found.rule, found.severity) == ("FL005", "info")
+    assert (
+        found.message
+        == "the store has no formation/base:1.0.0, and nothing else says that there is one; it has 1.1.0, 1.2.0"
+    )
+    assert findings(SERVICE, stored=("1.1.0",), published={"formation/base:1.0.0": True}) == ()

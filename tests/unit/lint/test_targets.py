@@ -51,8 +51,9 @@ def test_a_file_that_is_named_is_what_it_holds(tmp_path):
 
 def test_a_template_is_passed_over_with_a_note(tmp_path):
     made(tmp_path, {"chart/templates/web.yaml": MANIFEST + "image: {{ .Values.image }}\n"})
+    made(tmp_path, {"Dockerfile": ""})
     found = find_targets([str(tmp_path)], tmp_path)
-    assert found.targets == ()
+    assert [target.path.name for target in found.targets] == ["Dockerfile"]
     assert "is a template: lint what it renders to" in found.notes[0]
 
 
@@ -69,3 +70,16 @@ def test_base_definitions_are_told_from_services(tmp_path):
 def test_a_file_that_is_named_twice_is_looked_at_once(tmp_path):
     made(tmp_path, {"a/Dockerfile": ""})
     assert len(find_targets(["a", "a/Dockerfile", "."], tmp_path).targets) == 1
+
+
+def test_a_directory_with_nothing_to_look_at_is_an_error(tmp_path):
+    made(
+        tmp_path,
+        {"full/Dockerfile": "", "empty/notes": "", "chart/web.yaml": MANIFEST + "image: {{ .Values.image }}\n"},
+    )
+    with pytest.raises(UsageError, match="empty has no Dockerfile, compose file or Kubernetes manifest"):
+        find_targets(["full", "empty"], tmp_path)
+    with pytest.raises(UsageError, match="chart has no Dockerfile") as caught:
+        find_targets(["chart"], tmp_path)
+    assert caught.value.hint.startswith("chart/web.yaml is a template")
+    assert len(find_targets(["full", "full"], tmp_path).targets) == 1

@@ -16,10 +16,9 @@ version: 1.0.0
 distribution: debian/trixie
 architectures: [amd64, arm64]
 essential: {essential}
-packages: [hello]
-variants:
-  dev: {{packages: [dpkg, base-passwd]}}
+packages: [hello{more}]
 """
+DEV = "variants:\n  dev: {packages: [dpkg, base-passwd]}\n"
 
 
 def locked(name: str, variant: str = "runtime") -> LockedPackage:
@@ -28,8 +27,8 @@ def locked(name: str, variant: str = "runtime") -> LockedPackage:
     )
 
 
-def check(directory: Path, essential: str, packages: dict[str, tuple[LockedPackage, ...]]) -> None:
-    (directory / "formation.yaml").write_text(TEXT.format(essential=essential))
+def check(directory: Path, essential: str, packages: dict[str, tuple[LockedPackage, ...]], more: str = "") -> None:
+    (directory / "formation.yaml").write_text(TEXT.format(essential=essential, more=more) + ("" if more else DEV))
     check_closure(load_definition(directory), Lock("sha256:0", 0, (), packages))
 
 
@@ -45,6 +44,18 @@ def test_what_is_missing_is_told_with_its_line_for_each_architecture(tmp_path: P
     with pytest.raises(DefinitionError) as caught:
         check(tmp_path, "false", {"amd64": (), "arm64": later})
     assert [line.count("no dpkg is among") for line in caught.value.message.splitlines()[::2]] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("essential", ["true", "false"])
+@pytest.mark.parametrize("name", ["dpkg", "base-passwd"])
+def test_what_a_build_needs_cannot_be_left_out(tmp_path: Path, essential: str, name: str):
+    rest = tuple(locked(each) for each in ("base-passwd", "dpkg") if each != name)
+    with pytest.raises(DefinitionError) as caught:
+        check(tmp_path, essential, {"amd64": rest, "arm64": (*rest, locked(name))}, f", -{name}")
+    assert caught.value.message.startswith(
+        f"{tmp_path}/formation.yaml:7: no {name} is among the packages for amd64, and "
+    )
+    assert caught.value.hint == f"take `-{name}` out of packages:"
 
 
 def test_a_definition_with_the_essential_packages_has_what_its_archive_calls_so(tmp_path: Path):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from formation.digest import sha256
 from formation.errors import DefinitionError, UsageError
-from formation.lock.lockfile import lock_digest, lock_path, lock_text, parse_lock, read_lock
+from formation.lock.lockfile import file_text, lock_digest, lock_path, lock_text, parse_lock, read_lock
 from formation.lock.model import Lock, LockedPackage, LockedSuite
 
 GOLDEN = Path(__file__).parent / "golden" / "formation.lock"
@@ -72,13 +72,41 @@ def refused(text: str) -> DefinitionError:
 
 def test_a_lock_reads_as_people_review_it():
     if os.environ.get("REWRITE_GOLDENS") == "1":
-        GOLDEN.write_text(TEXT)
-    assert GOLDEN.read_text() == TEXT
+        GOLDEN.write_text(file_text(LOCK))
+    assert GOLDEN.read_text() == file_text(LOCK)
 
 
 def test_the_text_of_a_lock_gives_the_lock_again():
     assert parse_lock(TEXT, NAME) == LOCK
     assert lock_text(parse_lock(TEXT, NAME)) == TEXT
+
+
+def test_a_file_has_the_digest_of_what_images_carry():
+    text = file_text(LOCK)
+    assert text.replace(f'checksum = "{lock_digest(TEXT)}"\n', "") == TEXT
+    assert parse_lock(text, NAME) == LOCK
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(TEXT[TEXT.index('\n[[package]]\nname = "libc6"') :], "", id="lost"),
+        pytest.param(
+            "[[suite]]", TEXT[TEXT.index('[[package]]\nname = "tz') :].replace("tz", "az") + "\n[[suite]]", id="added"
+        ),
+        pytest.param(f'version = "{LIBC.version}"', 'version = "1:2.40-1"', id="swapped"),
+        pytest.param('variants = ["runtime"]', 'variants = ["dev"]', id="moved"),
+        pytest.param("essential = true\n", "", id="not essential"),
+    ],
+)
+def test_an_edit_that_reads_well_is_noticed_all_the_same(old, new):
+    text = file_text(LOCK)
+    assert old in text
+    assert parse_lock(TEXT.replace(old, new), NAME) != LOCK
+    error = refused(text.replace(old, new))
+    line = line_of(text, "checksum")
+    assert error.message == f"{NAME}:{line}: the lock was edited, or merged badly: the checksum is of another one"
+    assert error.hint == "write it anew: formation lock base"
 
 
 def test_a_lock_is_toml():
@@ -105,7 +133,7 @@ def test_a_package_for_all_that_one_architecture_has_says_so():
 
 
 def test_entries_in_another_order_are_the_same_lock():
-    head, *entries = TEXT.split("\n[[package]]\n")
+    head, *entries = file_text(LOCK).split("\n[[package]]\n")
     shuffled = "\n[[package]]\n".join(
         [head.rstrip("\n") + "\n", *(entry.rstrip("\n") + "\n" for entry in entries[::-1])]
     )
@@ -218,7 +246,7 @@ def test_a_lock_of_a_newer_format_says_to_update():
 
 
 def test_comments_and_empty_lines_are_allowed():
-    assert parse_lock(TEXT.replace("[[package]]", "# reviewed\n\n[[package]]"), NAME) == LOCK
+    assert parse_lock(file_text(LOCK).replace("[[package]]", "# reviewed\n\n[[package]]"), NAME) == LOCK
 
 
 @given(st.integers(0, len(TEXT)), st.integers(0, 200), st.text(max_size=40))

@@ -6,9 +6,11 @@ import pytest
 
 from archives import HOUR, make_archive
 from debs import make_deb
+from formation.definition.load import load_definition
 from formation.digest import sha256
 from formation.errors import DefinitionError, IntegrityError, UnreachableError, UnresolvableError, UsageError
 from formation.lock.lockfile import lock_text, parse_lock
+from formation.network import GoneError
 from signed_archive import new_key, ring
 from workshop import DEV, NOW, PACKAGES
 
@@ -138,6 +140,45 @@ def test_a_single_unknown_package_has_its_hint_beside(published):
         published.lock(published.define("crul"))
     assert caught.value.message.endswith("formation.yaml:7: no archive of the definition has a package crul")
     assert caught.value.hint == "did you mean curl?"
+
+
+def test_unknown_exclusions_are_all_told_with_file_line_and_similar_names(published):
+    with pytest.raises(DefinitionError) as caught:
+        published.lock(published.define("curl -clagn -libnghttp2-14 -xyzzy"))
+    file = published.base / "formation.yaml"
+    assert caught.value.message == (
+        f"{file}:8: no archive of the definition has a package clagn to leave out\n    hint: did you mean -clang?\n"
+        f"{file}:10: no archive of the definition has a package xyzzy to leave out"
+    )
+
+
+def test_an_exclusion_may_be_of_what_one_architecture_has(workshop):
+    workshop.publish({"aa": {}, "bb": {"Architecture": "arm64"}}, architectures=("amd64", "arm64"))
+    lock = workshop.lock(workshop.define("aa -bb", TWO + "essential: false\n"))
+    assert names(lock) == names(lock, architecture="arm64") == ["aa"]
+
+
+def test_an_exclusion_that_breaks_what_nobody_asked_for_is_told_with_its_line(workshop):
+    workshop.publish({"dpkg": {"Essential": "yes", "Depends": "tar"}, "tar": {}, "jq": {}})
+    definition = workshop.define("jq", "variants:\n  dev:\n    packages:\n      - -tar\n")
+    with pytest.raises(UnresolvableError, match=r"formation\.yaml:11: for dev on amd64, dpkg cannot be installed"):
+        workshop.lock(definition)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ("keys:", "components: [mian], keys:", UsageError, "has no component mian"),
+        ("[stable]", "[stabel]", GoneError, "stabel/InRelease"),
+    ],
+)
+def test_what_an_archive_does_not_have_is_told_with_file_and_line(published, old, new, error, message):
+    file = published.define("curl").path
+    file.write_text(file.read_text().replace(old, new))
+    with pytest.raises(error, match=message) as caught:
+        published.lock(load_definition(file))
+    assert caught.value.message.startswith(f"{file}:4: ")
+    assert caught.value.hint
 
 
 def test_packages_that_do_not_go_together_name_the_request_and_its_line(workshop):

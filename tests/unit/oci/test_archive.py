@@ -1,9 +1,13 @@
+import bz2
+import gzip
 import io
 import json
+import lzma
 import os
 import tarfile
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -174,8 +178,9 @@ def test_a_malformed_archive_is_refused(tmp_path, kind):
         read_docker_archive(tmp_path / "a.tar")
 
 
-def test_a_compressed_archive_gets_the_hint_to_decompress_it(tmp_path):
-    (tmp_path / "a.tar").write_bytes(b"\x1f\x8b\x08\x00" + bytes(100))
+@pytest.mark.parametrize("compress", [gzip.compress, bz2.compress, lzma.compress, zstandard.compress])
+def test_a_compressed_archive_gets_the_hint_to_decompress_it(tmp_path, compress):
+    (tmp_path / "a.tar").write_bytes(compress(bytes(2000)))
     with pytest.raises(FormationError, match="is compressed"):
         read_docker_archive(tmp_path / "a.tar")
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from formation.errors import UsageError
-from formation.oci.name import ImageName, Transport, parse_name
+from formation.oci.name import ImageName, Transport, mistyped, parse_name
 from formation.oci.reference import Reference, parse_reference
 
 DIGEST = "sha256:" + "a" * 64
@@ -107,3 +107,23 @@ def test_any_text_is_a_name_or_a_usage_error(text):
         parse_name(text)
     except UsageError:
         pass
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("docker-damon:x", "docker-daemon:x"),
+        ("docker-archiv:a.tar", "docker-archive:a.tar"),
+        ("oci-archve:a.tar", "oci-archive:a.tar"),
+        ("docker:x", "docker://x"),
+    ],
+)
+def test_a_mistyped_transport_is_told_of(text, meant):
+    assert mistyped(text) == f"did you mean {meant}?"
+
+
+def test_a_name_of_no_transport_gets_its_own_hint():
+    assert [mistyped(text) for text in ("formation/base:1.0.0", "debian:13", "docker-damon")] == [None] * 3
+    with pytest.raises(UsageError) as caught:
+        parse_name("docker-damon:formation/base:1")
+    assert caught.value.hint == "did you mean docker-daemon:formation/base:1?"

@@ -72,6 +72,13 @@ def test_docker_hub_is_known_by_its_old_url(tmp_path):
     assert found is not None and found.username == "me"
 
 
+@pytest.mark.parametrize("key", ["https://{}", "https://{}/", "http://{}/v1/", "https://{}/v2/"])
+def test_a_login_is_found_by_the_url_of_its_host(tmp_path, key):
+    path = write(tmp_path / "auth.json", {"auths": {key.format(REPOSITORY.host): auth("me:s")}})
+    found = find_credential({"REGISTRY_AUTH_FILE": str(path)}, REPOSITORY)
+    assert found is not None and (found.username, found.origin) == ("me", str(path))
+
+
 def test_a_login_file_that_was_named_must_exist(tmp_path):
     with pytest.raises(UsageError, match="REGISTRY_AUTH_FILE"):
         find_credential({"REGISTRY_AUTH_FILE": str(tmp_path / "no")}, REPOSITORY)
@@ -82,7 +89,7 @@ def test_a_login_file_that_was_named_must_exist(tmp_path):
 )
 def test_a_broken_login_file_is_an_error_that_shows_none_of_it(tmp_path, content):
     (tmp_path / "auth.json").write_text(content)
-    with pytest.raises(MalformedError):
+    with pytest.raises(UsageError, match=r"auth\.json|auth is not"):
         find_credential({"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}, REPOSITORY)
 
 

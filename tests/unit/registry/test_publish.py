@@ -1,12 +1,14 @@
 import itertools
 import threading
+from contextlib import ExitStack
 
 import pytest
 
 from fake_registry import FakeRegistry, Fault
 from formation.errors import FormationError, UnreachableError, UsageError
 from formation.oci.manifest import parse_index
-from formation.oci.media_types import OCI_INDEX
+from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from formation.progress import Silent
 from formation.registry.lease import SECONDS, is_lease, lease
 from formation.registry.listing import list_tags
 from formation.registry.publish import image_version, publications, publish
@@ -258,6 +260,27 @@ def test_of_two_publishers_of_one_version_one_wins_and_the_other_says_so(server,
     assert server.repository("team/base").tags["latest"] == won
 
 
+def test_a_publisher_that_waits_says_so_and_that_another_was_first(server, reference):
+    class Notes(Silent):
+        def note(self, message):
+            notes.append(message)
+
+    notes, waits = [], []
+    with Registry(Settings(plain_http=True)) as other:
+
+        def finish(seconds):
+            waits.append(seconds)
+            server.add_manifest("team/base", OCI_MANIFEST, image_of("1.0.0", b"theirs").manifest_bytes, "1.0.0")
+            holder.close()
+
+        with Registry(Settings(plain_http=True, pause=finish), Notes()) as client, ExitStack() as holder:
+            holder.enter_context(lease(other.target(reference("team/base"))))
+            with pytest.raises(FormationError, match="by another publisher at the same time, with other content"):
+                publish(wanted("1.0.0"), reference("team/base"), client)
+    assert waits
+    assert [note for note in notes if "another publisher is at work" in note] == notes[:1] == notes
+
+
 def test_a_publisher_without_leases_that_wrote_meanwhile_is_put_right(server, publishing):
     publishing("1.0.1")
     publishing("1.1.0")
@@ -298,7 +321,7 @@ def test_a_list_of_tags_tells_versions_from_what_moves(server, publishing, clien
     publishing("1.0.2")
     entries = list_tags(reference("team/base"), client)
     assert [(entry.tag, entry.version) for entry in entries] == [
-        ("1.1.0", None), ("1.0.2", None), ("1.0.1", None),
+        ("1.1.0", "1.1.0"), ("1.0.2", "1.0.2"), ("1.0.1", "1.0.1"),
         ("1", "1.1.0"), ("1.0", "1.0.2"), ("1.1", "1.1.0"), ("latest", "1.1.0"),
     ]  # fmt: skip
     first = entries[0].content

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from formation.errors import UsageError
-from formation.registry.tag_plan import Release, holder, moves, parse_version_tag, version_tag
+from formation.registry.tag_plan import VARIANT, Release, holder, moves, parse_version_tag, version_tag
 
 numbers = st.integers(0, 3)
 releases = st.tuples(numbers, numbers, numbers)
@@ -39,6 +39,12 @@ def test_other_tags_are_no_versions(text):
     assert parse_version_tag(text) is None
     with pytest.raises(UsageError):
         version_tag(text)
+
+
+@given(st.from_regex(VARIANT, fullmatch=True), st.sampled_from(["", "rc.1", "rc1"]))
+def test_the_name_of_every_variant_is_read_off_its_tags(variant, prerelease):
+    found = version_tag(text_of((1, 0, 1), variant, prerelease))
+    assert (found.prerelease, found.variant) == (prerelease, variant)
 
 
 def test_the_variant_may_be_said():

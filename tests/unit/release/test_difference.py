@@ -1,5 +1,6 @@
 """Two images side by side, from their layers to the level."""
 
+from dataclasses import replace
 from typing import Any
 
 from elves import elf_bytes
@@ -7,16 +8,18 @@ from formation.contents.image import scan_image
 from formation.contract.facts import facts_of
 from formation.digest import sha256
 from formation.lock.lockfile import lock_text
-from formation.lock.model import Lock, LockedPackage, LockedSuite
+from formation.lock.model import Lock, LockedBase, LockedPackage, LockedSuite
 from formation.lock.stored import stored_lock
 from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.config import Execution
 from formation.release.changes import Change
 from formation.release.difference import Difference, compare, compare_elsewhere
 from formation.release.levels import Level, judge, level_of
-from formation.release.snapshot import Snapshot, snapshot_of_image
+from formation.release.snapshot import Snapshot, snapshot_of_image, snapshot_of_lock
 from layer_tars import Member, directory, file, symlink
-from sound_image import STATUS, TOOL, TRIPLET, sound_image
+from sound_image import EXECUTION, STATUS, TOOL, TRIPLET, sound_image
+
+LABEL = "org.opencontainers.image"
 
 
 def side(*upper: list[Member], name: str = "image", **options: Any) -> Snapshot:
@@ -29,7 +32,7 @@ def difference(*upper: list[Member], **options: Any) -> Difference:
 
 
 def level(found: Difference) -> Level:
-    return level_of(judge(found.packages, found.changes, found.files))
+    return level_of(judge(found.packages, found.changes, found.files, found.layers))
 
 
 def whiteout(path: str) -> Member:
@@ -171,3 +174,30 @@ def test_locks_tell_of_the_architectures_that_the_images_are_not_for():
 def test_an_image_whose_lock_is_not_there_has_none():
     image = sound_image(annotations={LOCK_DIGEST: "sha256:" + "1" * 64})
     assert stored_lock(image) is None
+
+
+def test_other_content_that_nobody_relies_on_is_a_patch_still():
+    found = difference([file("etc/ld.so.cache", b"cache")])
+    (reason,) = judge(found.packages, found.changes, found.files, found.layers)
+    assert (reason.level, reason.rule) == (Level.PATCH, "content")
+    assert reason.text == "other content in /etc/ld.so.cache"
+    same_files = difference([file("etc/tool.conf", b"on")])
+    (reason,) = judge(same_files.packages, same_files.changes, same_files.files, same_files.layers)
+    assert (reason.level, reason.text) == (Level.PATCH, "the layers are other ones, with the same files")
+
+
+def test_labels_of_the_build_are_no_other_content():
+    assert level(difference(execution=replace(EXECUTION, labels={f"{LABEL}.version": "1.0.1"}))) is Level.NONE
+
+
+def test_locks_differ_in_their_archives_and_in_the_base_of_a_service():
+    def locked(uri: str, digit: str) -> Snapshot:
+        suite = LockedSuite("debian", uri, "trixie", ("main",), sha256(b""), 1, None, "0" * 40)
+        base = LockedBase("formation/base:1.0.0", "amd64", "sha256:" + digit * 64)
+        return snapshot_of_lock(Lock(sha256(b""), 1, (suite,), {"amd64": ()}, (base,)), "lock", None)
+
+    one, two = "http://deb.debian.org/debian", "http://mirror.example.com/debian"
+    assert compare(locked(one, "0"), locked(one, "0")).changes == ()
+    found = compare(locked(one, "0"), locked(two, "1"))
+    assert [(change.topic, change.name) for change in found.changes] == [("archive", "trixie"), ("base", "amd64")]
+    assert level(found) is Level.PATCH

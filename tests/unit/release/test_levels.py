@@ -72,6 +72,9 @@ BREAKING = {
     "the entrypoint is gone": {"entrypoint": ()},
     "a command is there": {"command": ("serve",)},
     "the stop signal changed": {"stop_signal": "SIGINT"},
+    "nothing says who runs it": {"user": None},
+    "nothing says what runs": {"entrypoint": None},
+    "nothing says where it runs": {"working_directory": None},
     "a command in PATH is gone": {"commands": ("sh",)},
     "a library is gone": {"sonames": BASE.sonames[:1]},
     "a symbol version is gone": {"sonames": (SonamePromise("libc.so.6", ("GLIBC_2.34",)), BASE.sonames[1])},
@@ -105,6 +108,13 @@ def test_what_a_service_may_rely_on_is_major_when_it_goes_or_changes(change: str
 @pytest.mark.parametrize("change", ADDING)
 def test_an_addition_is_minor(change: str):
     assert contract_level(BASE, changed(**ADDING[change])) is Level.MINOR
+
+
+def test_what_nobody_said_before_changes_what_runs_as_well():
+    silent = changed(user=None, entrypoint=None)
+    rules = [reason.rule for reason in judge((), contract_changes(silent, BASE))]
+    assert rules == ["configuration-added", "configuration-added"]
+    assert contract_level(silent, BASE) is Level.MAJOR
 
 
 def test_labels_keep_the_contract_and_those_of_every_build_do_not_count():

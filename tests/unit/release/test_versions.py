@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from formation.errors import UsageError
 from formation.release.levels import Level
-from formation.release.versions import deserved, highest, judge_version
+from formation.release.versions import check_version, deserved, highest, judge_version
 
 numbers = st.integers(0, 30)
 versions = st.tuples(numbers, numbers, numbers).map(lambda parts: "{}.{}.{}".format(*parts))
@@ -70,6 +70,13 @@ def test_the_previous_release_is_that_of_the_line():
     assert highest(tags, "11.0.0") == "10.0.0"
     assert highest(tags, "0.9.0") is None
     assert highest(tags, "3.0.0", "dev") == "1.0.1"
+
+
+def test_a_version_that_ends_in_a_variant_is_refused():
+    check_version("1.0.1-rc.1", ["runtime", "dev"])
+    for version in ("1.0.1-dev", "1.0.1-rc.1-dev"):
+        with pytest.raises(UsageError, match="ends in 'dev', which is a variant"):
+            check_version(version, ["runtime", "dev"])
 
 
 def test_what_is_no_version_is_refused():

@@ -61,6 +61,16 @@ def remove(path: str) -> tuple[Entry, bytes]:
     return file(f"{directory_}/.wh.{name}")
 
 
+def damaged(damage) -> list[Finding]:
+    """What is found about the blob of a layer after `damage` was done to it; nothing else is found about the layers."""
+    made = image([file("app/x", b"x" * 2000)])
+    digest = made.manifest.layers[-1].digest
+    made.source.content[digest] = damage(made.source.content[digest])
+    found = [each for each in audited(made).findings if each.check.id in ("layer-damaged", "layer-tar")]
+    assert {each.check.id for each in found} == {"layer-damaged"} and {each.severity for each in found} == {"critical"}
+    return found
+
+
 FAILING = {
     "user-root": [
         lambda user=user: findings("user-root", user=user)
@@ -307,6 +317,7 @@ FAILING = {
         lambda: findings("layer-tar", [hardlink("app/x", "etc/shadow")]),
         lambda: findings("layer-tar", [file("app/.wh..")]),
     ],
+    "layer-damaged": [lambda: damaged(lambda data: data[:700]), lambda: damaged(lambda data: b"other bytes")],
 }
 
 
@@ -324,7 +335,7 @@ def test_every_check_finds_what_it_is_for(check):
 
 
 def test_checks_have_numbers_and_ids_of_their_own():
-    assert [check.number for check in CHECKS] == list(range(1, 49))
+    assert [check.number for check in CHECKS] == list(range(1, 50))
     assert len({check.id for check in CHECKS}) == len(CHECKS)
     assert all(text and not text.endswith(".") for check in CHECKS for text in (check.title, check.fix, check.source))
 
@@ -404,3 +415,10 @@ def test_no_check_tells_more_than_can_be_read():
     report = audited(image([file(f"app/{number}", b"", mode=0o666) for number in range(700)]))
     assert len(report.findings) == 500
     assert [(check.id, count) for check, count in report.more] == [("world-writable-file", 200)]
+
+
+def test_a_layer_that_is_missing_is_to_be_copied_again():
+    made = image([file("app/x", b"1")])
+    del made.source.content[made.manifest.layers[-1].digest]
+    (finding,) = [each for each in audited(made).findings if each.check.id == "layer-damaged"]
+    assert finding.layer == 2 and finding.check.fix.startswith("Copy or pull the image again")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from formation.digest import sha256
 from formation.store import unsynced
 from formation.store.locking import in_use
 from formation.store.store import Store
@@ -61,6 +62,18 @@ def test_a_tree_or_segment_without_its_record_is_not_left(store: Store) -> None:
     (store.effects / "old" / "effects.json").unlink()
     forget_damaged(store, "two", NOW + 200)
     assert names(store) == []
+
+
+def test_of_downloads_only_those_that_are_damaged_go(store: Store) -> None:
+    whole, damaged, old = (store.download(sha256(name)) for name in (b"whole", b"damaged", b"old"))
+    for path, content, made in ((whole, b"whole", 100), (damaged, b"\0" * 7, 100), (old, b"not read", -100)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        os.utime(path, (NOW + made, NOW + made))
+    assert forget_damaged(store, "one", NOW + 200) == []
+    gone = forget_damaged(store, "two", NOW + 200)
+    assert damaged.with_name(f".gone-{damaged.name}") in gone
+    assert [path.exists() for path in (whole, damaged, old)] == [True, False, True]
 
 
 def test_a_note_that_is_damaged_vouches_for_nothing(store: Store) -> None:

@@ -12,17 +12,27 @@ from formation.security.findings import Check, Hit, Severity
 from formation.security.subject import Subject
 
 _SEVERITIES: Final[dict[ProblemKind, Severity]] = {
-    "digest": "critical",
-    "diff-id": "critical",
-    "size": "critical",
     "missing-parent": "info",
     "whiteout-of-nothing": "info",
 }
+_DAMAGE: Final = frozenset[ProblemKind]({"digest", "size", "diff-id", "compression", "unread"})
+"""What is wrong with the copy of a layer, and not with what its builder put into it."""
 _PROGRAMS = "usr/bin"
 
 
-def _layers(subject: Subject) -> Iterator[Hit]:
+def _damage(subject: Subject) -> Iterator[Hit]:
     for number, problem in problems(subject.facts.contents):
+        if problem.kind in _DAMAGE:
+            yield Hit(f"layer {number}: {problem.text}", layer=number)
+
+
+def _layers(subject: Subject) -> Iterator[Hit]:
+    found = problems(subject.facts.contents)
+    damaged = {number for number, problem in found if problem.kind in _DAMAGE}
+    for number, problem in found:
+        # A tar that was cut short is not to be blamed for its end.
+        if problem.kind in _DAMAGE or (problem.kind == "tar" and number in damaged):
+            continue
         what = f"/{problem.path} {problem.text}" if problem.path else f"layer {number}: {problem.text}"
         yield Hit(what, problem.path, number, severity=_SEVERITIES.get(problem.kind))
     for problem in subject.files.problems:
@@ -70,5 +80,15 @@ CHECKS: Final = (
         "Absolute and climbing names, escaping links and double entries attack whoever unpacks them.",
         "Build the layer again; no tar that a builder makes looks so",
         _layers,
+    ),
+    Check(
+        49,
+        "layer-damaged",
+        "layers that are missing, cut short, or not those that were promised",
+        "critical",
+        "OCI image-spec, own",
+        "Engines refuse them, or run other bytes than were published; what is in them was not looked at, or in part.",
+        "Copy or pull the image again; if the source has it so too, build and publish it again",
+        _damage,
     ),
 )
