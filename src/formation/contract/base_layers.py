@@ -23,11 +23,13 @@ class BaseOf:
 
 
 def base_of(image: Image) -> BaseOf:
-    """What the manifest's annotations, or else the config's labels, say."""
-    annotations, labels = image.manifest.annotations, image.config.execution.labels
-    return BaseOf(
-        annotations.get(BASE_NAME) or labels.get(BASE_NAME), annotations.get(BASE_DIGEST) or labels.get(BASE_DIGEST)
-    )
+    """What the manifest's annotations, or else the config's labels, say. An empty one says nothing: in a Dockerfile that
+    is how a label of the image below is taken back."""
+
+    def said(name: str) -> str | None:
+        return image.manifest.annotations.get(name) or image.config.execution.labels.get(name) or None
+
+    return BaseOf(said(BASE_NAME), said(BASE_DIGEST))
 
 
 def check_base(image: Image, sources: tuple[BlobSource, ...], promised: str | None = None) -> Iterator[Finding]:

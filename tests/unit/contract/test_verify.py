@@ -169,6 +169,9 @@ def test_the_layers_of_the_base_below_a_service_are_compared():
     assert ids(verified(service, locked, bases=(base.source,)).findings) == ["base-other"]
     lying = sound_image(annotations={BASE_DIGEST: "sha256:nonsense"})
     assert ids(verified(lying).findings) == ["base-damaged"]
+    # How a Dockerfile takes back what the image below it says.
+    silent = sound_image(annotations={BASE_DIGEST: "", BASE_NAME: ""})
+    assert ids(verified(silent).findings) == []
     base.source.content[base.digest] = b"{}"
     assert ids(verified(service, bases=(base.source,)).findings) == ["base-damaged"]
 
