@@ -23,8 +23,10 @@ class BaseOf:
 
 
 def base_of(image: Image) -> BaseOf:
-    """What the manifest's annotations, or else the config's labels, say. An empty one says nothing: in a Dockerfile that
-    is how a label of the image below is taken back."""
+    """What the manifest's annotations, or else the config's labels, say.
+
+    An empty one says nothing: that is how a Dockerfile takes back a label of the image below.
+    """
 
     def said(name: str) -> str | None:
         return image.manifest.annotations.get(name) or image.config.execution.labels.get(name) or None
