@@ -250,7 +250,7 @@ def random_sets() -> dict[str, tuple[str, ...]]:
     for number, size in enumerate(sizes):
         if len(names) < size:
             names.extend(generator.sample(POOL, len(POOL)))
-        found[f"set-{number}"] = tuple(dict.fromkeys(names[:size]))
+        found[f"set{number}"] = tuple(dict.fromkeys(names[:size]))
         del names[:size]
     return found
 

@@ -16,7 +16,7 @@ from formation.install.content import add_content
 from formation.install.segment_record import Segment, read_entries
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
-from formation.oci.pieces import Hash, Pieces
+from formation.oci.pieces import Hash, Pieces, PiecesBehind
 from formation.oci.tar import END_OF_ARCHIVE, header
 from formation.tarstream import BLOCK, padding
 
@@ -145,13 +145,13 @@ class _NewLayer:
 
     def add_entries(self, sources: Iterable[Source]) -> None:
         """Compresses entries into the layer."""
-        pieces = Pieces(self, self._store.compression, self._uncompressed)
-        for source in sources:
-            pieces.add(header(source.entry))
-            if source.entry.type == "file" and source.entry.size:
-                _add_content(pieces, source)
-                pieces.add(_ZEROS[: padding(source.entry.size)])
-        pieces.flush()
+        with PiecesBehind(self, self._store.compression, self._uncompressed) as pieces:
+            for source in sources:
+                pieces.add(header(source.entry))
+                if source.entry.type == "file" and source.entry.size:
+                    _add_content(pieces, source)
+                    pieces.add(_ZEROS[: padding(source.entry.size)])
+            pieces.flush()
 
     def add_segment(self, segment: Segment, tree: Path) -> None:
         """Copies a segment, which is compressed already, and hashes its content, which is unpacked at `tree`.
