@@ -9,10 +9,11 @@ from typing import IO, Any
 
 
 @contextmanager
-def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, mode: int = 0o644, synced: bool = True) -> Iterator[IO[bytes]]:
     """A binary file that becomes `path` when the block ends without an exception, and disappears otherwise.
 
-    The data is synced before the rename. Parent directories are created. An OSError names `path`.
+    The data is synced before the rename; `synced` False is for what is seen to be damaged, and then made again, by
+    whoever reads it. Parent directories are created. An OSError names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # tempfile would do; importing it and its random numbers takes longer than writing most files.
@@ -26,7 +27,8 @@ def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
             yield file
             file.flush()
             os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
+            if synced:
+                os.fsync(file.fileno())
         try:
             temporary.replace(path)
         except OSError as error:
@@ -36,9 +38,9 @@ def atomic_file(path: Path, *, mode: int = 0o644) -> Iterator[IO[bytes]]:
         raise
 
 
-def write_bytes(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Replaces `path` by `data` in one step."""
-    with atomic_file(path, mode=mode) as file:
+def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, synced: bool = True) -> None:
+    """Replaces `path` by `data` in one step. See `atomic_file`."""
+    with atomic_file(path, mode=mode, synced=synced) as file:
         file.write(data)
 
 

@@ -1,4 +1,7 @@
-"""Recognising a build by the bytes that it read, before anything is parsed: nothing changed, nothing to do."""
+"""Recognising a build by the bytes that it read, before anything is parsed: nothing changed, nothing to do.
+
+Records are not synced: one that a power cut has emptied says nothing, and the build is done again.
+"""
 
 import hashlib
 import json
@@ -80,7 +83,7 @@ def remember(
         "inputs": {str(path): digest for path, digest in inputs.items()},
         "shapes": {str(path): digest for path, digest in (shapes or {}).items()},
     }
-    write_bytes(store.builds / f"{question}.json", json_bytes(value))
+    write_bytes(store.builds / f"{question}.json", json_bytes(value), synced=False)
 
 
 def recall(store: Store, question: str) -> BuiltImage | None:
@@ -123,7 +126,7 @@ def shape(path: Path) -> str:
 
 def remember_image(store: Store, key: str, descriptor: Descriptor) -> None:
     """Notes which image came of the build that `key` names."""
-    write_bytes(store.builds / f"{key}.json", json_bytes(descriptor_json(descriptor)))
+    write_bytes(store.builds / f"{key}.json", json_bytes(descriptor_json(descriptor)), synced=False)
 
 
 def known_image(store: Store, key: str) -> Image | None:

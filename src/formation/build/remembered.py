@@ -42,7 +42,7 @@ def remembered_service(path: Path, store: Store) -> ServiceDefinition:
     # Not when somebody edited it meanwhile: nobody knows whether before it was read, or after.
     if before is not None and service.archives is None and before == _record(path, store):
         with suppress(TypeError):
-            write_bytes(before, encode(service))
+            write_bytes(before, encode(service), synced=False)
     return service
 
 

@@ -69,3 +69,15 @@ def test_a_sibling_that_has_lost_a_layer_is_left_out(store, stored):
     assert known_images(store, ["key-arm64", "key-armhf"]) != ()
     store.blob(image.manifest.layers[0].digest).unlink()
     assert known_images(store, ["key-arm64", "key-armhf"]) == ()
+
+
+@pytest.mark.parametrize("left", [b"", b"\0" * 200])
+def test_a_record_that_a_power_cut_damaged_says_nothing(store, stored, left):
+    image = stored("amd64")
+    remember(store, "asked-key", BuiltImage((NAME,), image, 1, False), {})
+    assert known_images(store, ["key-amd64"])
+    assert recall(store, "asked-key") is not None
+    for record in store.builds.iterdir():
+        record.write_bytes(left)
+    assert known_images(store, ["key-amd64"]) == ()
+    assert recall(store, "asked-key") is None
