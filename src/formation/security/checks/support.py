@@ -12,13 +12,14 @@ from formation.security.subject import Subject
 _ENDS: Final = {
     ("debian", "buster"): (date(2022, 9, 10), date(2024, 6, 30)),
     ("debian", "bullseye"): (date(2024, 8, 14), date(2026, 8, 31)),
-    ("debian", "bookworm"): (date(2026, 6, 10), date(2028, 6, 30)),
+    ("debian", "bookworm"): (date(2026, 7, 11), date(2028, 6, 30)),
     ("debian", "trixie"): (date(2028, 8, 9), date(2030, 6, 30)),
     ("ubuntu", "focal"): (date(2025, 5, 29), date(2030, 4, 23)),
     ("ubuntu", "jammy"): (date(2027, 6, 1), date(2032, 4, 21)),
     ("ubuntu", "noble"): (date(2029, 5, 31), date(2034, 4, 25)),
+    ("ubuntu", "resolute"): (date(2031, 5, 29), date(2036, 4, 23)),
 }
-"""Last day of the security team's support, and of long-term support. Source: distro-info-data 0.58."""
+"""Last day of the security team's support, and of long-term support. Source: distro-info-data 0.58+deb12u7."""
 
 _LIMITED: Final = frozenset(
     {"adns", "binutils", "cython", "epiphany-browser", "ganglia", "ganglia-web", "gnupg1", "hdf5", "jython", "khtml"}
