@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -215,6 +216,23 @@ def test_publishers_at_once_take_turns(secure):
         "1": "1.1.0",
         "latest": "1.1.0",
     }
+
+
+def test_clients_that_upload_one_blob_at_once_all_get_their_manifest_taken(secure):
+    # docker-registry cannot read the blob for a moment then, and refuses the manifest that names it.
+    image = tiny_image()
+    together = threading.Barrier(6)
+
+    def work(reference):
+        settings = Settings(secure.environment, certificates=(secure.certificates / "ca.crt",))
+        with client.Registry(settings) as registry:
+            together.wait(60)
+            push_image(image, reference, registry)
+
+    for attempt in range(20):
+        references = [secure.reference(f"together/r{attempt}:{n}") for n in range(together.parties)]
+        with ThreadPoolExecutor(together.parties) as pool:
+            list(pool.map(work, references))
 
 
 @pytest.fixture(scope="module")

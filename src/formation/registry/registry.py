@@ -17,7 +17,7 @@ from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
 from formation.progress import Progress, Silent
 from formation.registry.credentials import find_credential
 from formation.registry.exchange import Exchange
-from formation.registry.refusal import NotThere
+from formation.registry.refusal import NotThere, RegistryError
 from formation.registry.registries import Place, Registries, read_registries
 from formation.registry.repository import Repository, repository_of
 from formation.registry.session import Session
@@ -29,6 +29,13 @@ _NEXT: Final = re.compile(r'<([^>]{1,4096})>\s*;[^,]*rel="?next"?')
 _TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _PAGE: Final = 1000
 _MOST_TAGS: Final = 200_000
+_NO_BLOB: Final = frozenset({"BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "DIGEST_INVALID"})
+"""What registries answer about a manifest whose blobs they cannot read.
+
+docker-registry 2.8 does so for some milliseconds while another client uploads the same blob: it truncates the file that
+links the repository to it before it writes it again. So this is asked again.
+"""
+_LINK_TRIES: Final = 4
 
 
 class Registry:
@@ -175,15 +182,24 @@ def put_manifest(
     if len(data) > MAXIMUM_SIZE:
         raise FormationError(f"the manifest has {len(data)} bytes; registries take at most {MAXIMUM_SIZE}")
     what = f"writing {session.repository}{'@' if ':' in name else ':'}{name}"
-    answer = session.call(
-        "PUT",
-        f"{session.repository.path}/manifests/{name}",
-        what,
-        session.scope("pull", "push"),
-        headers={"Content-Type": media_type},
-        body=data,
-        guard=guard,
-    )
+    failures = 0
+    while True:
+        try:
+            answer = session.call(
+                "PUT",
+                f"{session.repository.path}/manifests/{name}",
+                what,
+                session.scope("pull", "push"),
+                headers={"Content-Type": media_type},
+                body=data,
+                guard=guard,
+            )
+            break
+        except RegistryError as error:
+            failures += 1
+            if failures == _LINK_TRIES or not error.codes or not _NO_BLOB.issuperset(error.codes):
+                raise
+            session.run.pause(session.settings.patience.delay(failures, None))
     stored = answer.headers.get("Docker-Content-Digest")
     if stored and stored.startswith("sha256:") and stored != sha256(data):
         raise IntegrityError(f"{what}: the registry stored {check_digest(stored)} instead of {sha256(data)}")

@@ -4,7 +4,7 @@ from fake_registry import Fault
 from formation.errors import FormationError, IntegrityError, UnreachableError
 from formation.registry.pull import pull_image
 from formation.registry.push import push_image
-from formation.registry.refusal import LoginNeeded
+from formation.registry.refusal import LoginNeeded, RegistryError
 from formation.store.blobs import add_image
 from formation.store.images import open_stored, tag_image
 from tiny_images import noise, tiny_image
@@ -113,6 +113,25 @@ def test_a_blob_that_is_too_short_is_refused(server, client, reference):
     image.source.content[layer(image).digest] = b"short"
     with pytest.raises(IntegrityError, match="shorter"):
         push_image(image, reference("a/b:1"), client)
+
+
+UNREADABLE = b'{"errors": [{"code": "DIGEST_INVALID"}, {"code": "BLOB_UNKNOWN"}]}'
+"""What docker-registry says while another client uploads a blob that the manifest names."""
+
+
+def test_a_blob_that_another_client_uploads_right_now_is_waited_for(server, client, reference, pauses):
+    for _ in range(3):
+        server.fail("PUT", Fault(400, body=UNREADABLE), where="/manifests/")
+    push_image(tiny_image(), reference("a/b:1"), client)
+    assert "1" in server.repository("a/b").tags
+    assert len(pauses) == 3
+
+
+def test_a_manifest_whose_blobs_stay_unknown_is_refused(server, client, reference):
+    for _ in range(4):
+        server.fail("PUT", Fault(400, body=UNREADABLE), where="/manifests/")
+    with pytest.raises(RegistryError, match="400 Bad Request"):
+        push_image(tiny_image(), reference("a/b:1"), client)
 
 
 @pytest.mark.parametrize(("status", "kind"), [(403, LoginNeeded), (409, UnreachableError), (413, FormationError)])
