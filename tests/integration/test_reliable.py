@@ -121,7 +121,9 @@ def test_an_interrupted_build_says_so_and_leaves_nothing(
     run.wait_for(moment)
     run.process.send_signal(signal.SIGINT)
     run.end()
-    assert run.process.returncode == 130
+    # `python -m` ends by the signal itself where that came while Python ran a string, as to make a dataclass; a shell
+    # shows 130 for both.
+    assert run.process.returncode in (130, -signal.SIGINT)
     assert "error: interrupted" in run.stderr
     assert "Traceback" not in run.stderr
     assert not (store / "work").exists() or list((store / "work").iterdir()) == []

@@ -23,6 +23,7 @@ from formation.install.placement import SegmentSpec
 from formation.install.segment import make_segment
 from formation.install.segment_record import Segment
 from formation.install.top import build_top
+from layer_tars import extract_all
 
 EPOCH = 1_600_000_000
 NOTHING: frozenset[str] = frozenset()
@@ -42,7 +43,7 @@ def segment(store: LayerStore, where: Path, name: str, *files: object) -> Segmen
     # Only root can unpack a package with its owners; the content is all that a layer reads.
     plain = gzip.decompress((store.segments / f"{made.key}.seg").read_bytes()) + bytes(1024)
     with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
-        archive.extractall(store.trees / made.key, filter="data")
+        extract_all(archive, store.trees / made.key)
     return made
 
 
