@@ -102,13 +102,14 @@ def layer_history(what: str, layer: BuiltLayer, epoch: int) -> History:
 
 
 def _created_by(what: str, layer: BuiltLayer) -> str:
-    if layer.kind == "effects":
-        return f"formation: configuration of {what}"
     if layer.kind == "application":
         return f"formation: files of {what}"
     names = [f"{name}={version}" for name, version in layer.packages]
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"formation: {' '.join(names[:_SHOWN])}{more}"
+    packages = f"{' '.join(names[:_SHOWN])}{more}"
+    if layer.kind == "effects":
+        return f"formation: configuration of {what}" + (f", with {packages}" if packages else "")
+    return f"formation: {packages}"
 
 
 def time_text(epoch: int) -> str:

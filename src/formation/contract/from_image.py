@@ -15,11 +15,14 @@ from formation.oci.annotations import layer_packages
 
 
 def annotated_contract(facts: Facts, name: str) -> Contract:
-    """What the image carries as a promise: the packages that its layers are said to hold; empty for most images."""
-    pairs = {pair for layer in facts.image.manifest.layers for pair in layer_packages(layer)}
+    """What the image carries as a promise: the packages that its layers are said to hold; empty for most images.
+
+    A service may bring another version of what its base has.
+    """
+    versions = {name: version for layer in facts.image.manifest.layers for name, version in layer_packages(layer)}
     return Contract(
         source=f"{name}, its annotations",
-        packages=tuple(PackagePromise(package, version, None) for package, version in sorted(pairs)),
+        packages=tuple(PackagePromise(package, version, None) for package, version in sorted(versions.items())),
     )
 
 

@@ -39,7 +39,7 @@ class Arrivals:
         for number, variant in enumerate(self._job.variants):
             for package in variant.packages:
                 known = known_segment(self._store, package, self._job.spec, self._job.epoch)
-                if known is not None:
+                if known is not None and not package.needs_archive:
                     self.segments[package.digest] = known
                 else:
                     wanted.append(((number, not package.essential, -package.size), package.digest))

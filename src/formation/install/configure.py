@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,13 +18,13 @@ from formation.errors import FormationError
 from formation.install.effects import capture, give_way, lower_path, restore_links
 from formation.install.inside import inside
 from formation.install.placement import USR_ALIASES
-from formation.install.roots import Root, RootBuilder, copy_over
-from formation.install.sandbox import Outcome, Program, make_devices, pinned_environment, remove_devices, run_programs
+from formation.install.roots import Root, RootBuilder
+from formation.install.sandbox import Outcome, Program
+from formation.install.scripts import ScriptError, failed_script, run_scripts
 from formation.install.stages import Stage, StagePackage
 
 _FAILED = re.compile(r"dpkg: error processing package (\S+) \(--configure\):\n\s*(.+)")
 _STATUS = re.compile(r"returned error exit status (\d+)")
-_SHOWN_LINES = 20
 _TRIGGERS = f"{ADMINISTRATION}/triggers"
 
 
@@ -36,10 +35,6 @@ class Captured:
     changed: list[Entry]
     removed: list[str]
     source: Path
-
-
-class ScriptError(FormationError):
-    """A maintainer script failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,37 +196,13 @@ class StageRun:
             raise FormationError(f"dpkg left packages unfinished: {', '.join(unfinished)}")
 
     def _run(self, root: Root, programs: Sequence[Program]) -> list[Outcome]:
-        try:
-            return run_programs(
-                root.path, programs, epoch=self.stage.epoch, isolated=self.builder.isolation.namespaces, log=self.log
-            )
-        finally:
-            if not self.builder.isolation.namespaces:
-                remove_devices(root.path)
+        return run_scripts(root, programs, self.stage.epoch, self.builder.isolation, self.log)
 
     def _failure(self, root: Root, package: str, script: str, outcome: Outcome, status: str | None) -> ScriptError:
-        """The error for a failed script; keeps the tree, and says how to run the script there by hand.
-
-        `status` is the script's own; None when it is not known.
-        """
-        self.failed.mkdir(parents=True, exist_ok=True)
-        self.failed.chmod(0o755)
-        copy_over(root.path, self.failed)
-        make_devices(self.failed)
-        name = package or "a package"
-        lines = outcome.output.strip().splitlines()[-_SHOWN_LINES:]
-        told = "".join(f"\n  {line}" for line in lines)
-        enter = ["unshare", "--net"] if self.builder.isolation.namespaces else []
-        if self.builder.isolation.user_namespace:
-            enter += ["--map-auto", "--map-root-user"]
-        variables = {**pinned_environment(self.stage.epoch), **dict(outcome.program.environment)}
-        settings = [f"{name}={value}" for name, value in variables.items()]
+        """The error for a failed script. `status` is the script's own; None when it is not known."""
         with_status = "" if status is None else f" with status {status}"
-        again = [*enter, "chroot", str(self.failed), "env", "-i", *settings, *outcome.program.arguments]
-        return ScriptError(
-            f"the {script} script of {name} failed{with_status}; its last output:{told}",
-            hint=f"run it again by hand: {shlex.join(again)}",
-        )
+        reason = f"the {script} script of {package or 'a package'} failed{with_status}"
+        return failed_script(reason, root, outcome, self.stage.epoch, self.builder.isolation, self.failed)
 
 
 def _merge_usr(root: Path) -> None:

@@ -19,6 +19,7 @@ from formation.debian.statoverrides import parse_statoverrides
 from formation.errors import FormationError
 from formation.install.arrivals import Arrivals
 from formation.install.built_layer import BuiltLayer
+from formation.install.effects_record import Effects
 from formation.install.foundation import Foundation, lay_foundation
 from formation.install.hardening import overridden, privileged, without_privileges
 from formation.install.job import BuiltVariant, Job, PackageJob, Step
@@ -26,9 +27,10 @@ from formation.install.landing import Landings
 from formation.install.layer import LayerStore
 from formation.install.minimal import chosen, minimal_top, part_of
 from formation.install.ownership import Ownership
+from formation.install.renewal import renew
 from formation.install.roots import Isolation
 from formation.install.schedule import ASSEMBLE, CONFIGURE, UNPACK, Schedule
-from formation.install.stages import Stage, StagePackage, early_names, plan_stages
+from formation.install.stages import Stage, StagePackage, early_names, plan_renewal, plan_stages
 from formation.install.top import Top, build_top
 from formation.install.variant import Variant, corrected_files
 from formation.install.view import TreesView
@@ -103,7 +105,8 @@ class Installation:
         if variant.job.only is not None:
             self._take(variant, variant.job.only)
             return
-        packages = variant.job.packages
+        self._renew(variant)
+        packages = variant.packages
         essential = [package for package in packages if package.essential]
         rest = packages
         if essential and self._before is None:
@@ -118,7 +121,7 @@ class Installation:
             self._start_package_layer(group)
             if variant.privileged.keys().isdisjoint(group) and not self._is_minimal
             else None
-            for group in variant.job.layers
+            for group in variant.groups
         ]
         self._run_stages(variant, rest)
         self._settle(variant)
@@ -134,6 +137,7 @@ class Installation:
             self._last_stage().epoch,
             tree,
             corrected_files(variant, self._trees, self._staged),
+            [(each.name, each.version) for each in variant.job.packages if each.digest in variant.renewed],
         )
         self._note_top(variant.top, tree)
 
@@ -169,6 +173,42 @@ class Installation:
         )
         variant.top = Top(layer, entries, layer.digest)
 
+    def _renew(self, variant: Variant) -> None:
+        """Has the image's own dpkg bring the packages of which the base has another version, and what these need."""
+        there = {package.name.name for package in self._staged.values()} if self._job.base is not None else set()
+        if there.isdisjoint(package.name for package in variant.job.packages):
+            return
+        self._arrivals.wait_for(variant.job.packages)
+        jobs = {self._arrivals.segments[package.digest].key: package for package in variant.job.packages}
+        staged = {
+            key: stage_package(self._store, each, self._arrivals.segments[each.digest]) for key, each in jobs.items()
+        }
+        stage = plan_renewal(tuple(staged.values()), there, self._last_stage(), self._job.epoch)
+        renewed = [jobs[package.key] for package in stage.packages]
+        effects = known_effects(self._store, stage)
+        if effects is None:
+            effects = self._arrivals.result(
+                CONFIGURE, renew, self._store, stage, renewed, tuple(self._trees), self._work, self._isolation
+            )
+        else:
+            self._reused.add(stage.key)
+        self._note_stage(variant, stage, effects)
+        names = {package.name for package in renewed}
+        self._staged = {key: each for key, each in self._staged.items() if each.name.name not in names}
+        self._staged.update((package.digest, staged[key]) for key, package in jobs.items() if package in renewed)
+        self._ownership.renew(
+            shipped_package(self._store, each, self._arrivals.segments[each.digest]) for each in renewed
+        )
+        variant.renewed = frozenset(package.digest for package in renewed)
+
+    def _note_stage(self, variant: Variant, stage: Stage, effects: Effects) -> None:
+        """What comes next stands on what `stage` has done."""
+        self._tell(Step("configure", amount=len(stage.packages)))
+        self._trees[:0] = [effects.tree, effects.files]
+        variant.stages.append(stage)
+        variant.effects.append(effects)
+        self._before = stage
+
     def _run_stages(
         self, variant: Variant, packages: Sequence[PackageJob], essential: frozenset[str] = frozenset()
     ) -> None:
@@ -188,13 +228,9 @@ class Installation:
                 )
             else:
                 self._reused.add(stage.key)
-            self._tell(Step("configure", amount=len(stage.packages)))
-            self._trees[:0] = [effects.tree, effects.files]
+            self._note_stage(variant, stage, effects)
             for package in stage.packages:
                 self._landings[segments[package.key].deb] = effects.landings
-            variant.stages.append(stage)
-            variant.effects.append(effects)
-            self._before = stage
 
     def _last_stage(self) -> Stage:
         """What everything so far ends with. Raises FormationError when there is nothing."""
@@ -207,7 +243,7 @@ class Installation:
 
         A package of the same variant that loses files to another is unpacked once more without them.
         """
-        own = {package.digest for package in variant.job.packages}
+        own = {package.digest for package in variant.packages}
         shipped = [
             shipped_package(self._store, package, self._arrivals.segments[package.digest]) for package in packages
         ]
@@ -231,7 +267,7 @@ class Installation:
         self._ownership.check_contested(diversions)
         overrides = parse_statoverrides(view.read(STATOVERRIDES))
         moved = set()
-        for package in variant.job.packages:
+        for package in variant.packages:
             before = self._arrivals.spec(package.digest)
             segment, landings = self._arrivals.segments[package.digest], self._landings[package.digest]
             spec, away = settled(self._store, package, segment, before, diversions, landings)
@@ -241,7 +277,7 @@ class Installation:
                 moved.add(package.digest)
                 self._arrivals.unpack_again(package.digest, spec)
                 self._ownership.move(package.digest, spec.renames, away)
-        for number, group in enumerate(variant.job.layers):
+        for number, group in enumerate(variant.groups):
             waits = variant.package_layers[number] is None or not moved.isdisjoint(group)
             if waits and not self._is_minimal:
                 variant.package_layers[number] = self._start_package_layer(group)

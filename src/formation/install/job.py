@@ -23,6 +23,8 @@ class PackageJob:
     essential: bool
     size: int
     """Of the .deb in bytes: the large ones are unpacked first."""
+    needs_archive: bool = False
+    """Its .deb must be there although it is unpacked already: the image's own dpkg may have to install it."""
 
 
 @dataclass(frozen=True, slots=True)

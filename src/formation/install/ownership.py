@@ -51,6 +51,18 @@ class Ownership:
         self._contested.extend(overlaps.contested)
         return overlaps.lost
 
+    def renew(self, packages: Iterable[Shipped]) -> None:
+        """Takes down what `packages` ship, of which there are other versions; what only those had is nobody's now.
+
+        Raises as `add`.
+        """
+        arrived = list(packages)
+        names = {package.name for package in arrived}
+        for path, owner in self._files.items():
+            if owner is not None and owner.name in names:
+                self._files[path] = None
+        self.add(arrived)
+
     def _check_directory(self, package: Shipped, path: str) -> None:
         """Raises FormationError when another package ships a file there; a symlink may lead to a directory."""
         other = self._files.get(path)

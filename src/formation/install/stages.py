@@ -6,7 +6,8 @@ runs no script at all again, and a new openssl not those of the essential packag
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from formation.dataclass import dataclass
@@ -108,10 +109,20 @@ def plan_stages(
     scripted = _with_what_they_need([p for p in rest if _runs_scripts(p)], rest)
     soon = _with_what_they_need([p for p in scripted if p.name.name in early], scripted, _HARD)
     for group in (soon, [p for p in scripted if p not in soon]):
-        for batch in _batches(group):
+        for batch in batches(group):
             add(batch, False)
     add([p for p in rest if p not in scripted], False)
     return tuple(stages)
+
+
+def plan_renewal(packages: Sequence[StagePackage], names: Container[str], before: Stage, epoch: int) -> Stage:
+    """The stage in which the image's own dpkg brings those of `packages` that are in `names`, and what these need.
+
+    Of `names`, the image has other versions.
+    """
+    renewed = [package for package in packages if package.name.name in names]
+    stage = _stage(_with_what_they_need(renewed, packages, _HARD), False, before, epoch)
+    return replace(stage, key=hashlib.sha256(f"renewal {stage.key}".encode()).hexdigest())
 
 
 def _stage(packages: Sequence[StagePackage], bootstrap: bool, before: Stage | None, epoch: int) -> Stage:
@@ -152,7 +163,7 @@ def _with_what_they_need(
     return list(found.values())
 
 
-def _batches(packages: Sequence[StagePackage]) -> list[list[StagePackage]]:
+def batches(packages: Sequence[StagePackage]) -> list[list[StagePackage]]:
     """`packages` split so that what a package pre-depends on is configured in an earlier batch than that package.
 
     Policy 7.2: a pre-dependency must be configured before the package is unpacked. Like apt, a batch holds only what
@@ -182,10 +193,10 @@ def _batches(packages: Sequence[StagePackage]) -> list[list[StagePackage]]:
                 moved = True
         if not moved:
             break
-    batches: dict[int, list[StagePackage]] = {}
+    found: dict[int, list[StagePackage]] = {}
     for package in packages:
-        batches.setdefault(ahead[package.name.in_files], []).append(package)
-    return [batches[number] for number in sorted(batches, reverse=True)]
+        found.setdefault(ahead[package.name.in_files], []).append(package)
+    return [found[number] for number in sorted(found, reverse=True)]
 
 
 def provided_names(package: StagePackage) -> list[str]:

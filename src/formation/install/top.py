@@ -40,10 +40,12 @@ def build_top(
     epoch: int,
     tree: Path,
     lists: Mapping[str, bytes],
+    renewed: Sequence[tuple[str, str]] = (),
 ) -> Top:
     """Makes the layer of `effects`, in the order of the stages, and `additions`, which also go to the new `tree`.
 
-    So do `lists`, files of dpkg's database by their path.
+    So do `lists`, files of dpkg's database by their path. `renewed` are names and versions of packages that are in the
+    effects as a whole.
 
     `lowers` is the whole tree with these effects, top first. `below` are the paths, directories included, that lower
     layers of the image bring: only of those does a removal need a whiteout. Raises FormationError as `realise` does.
@@ -63,7 +65,7 @@ def build_top(
     _write_tree(tree, added, view, epoch)
     ordered = _with_links(merged[path] for path in sorted(merged, key=encode_path))
     layer = tree_layer(ordered, layers)
-    built = BuiltLayer("effects", (), layer.digest, layer.size, layer.diff_id, layers.compression)
+    built = BuiltLayer("effects", tuple(renewed), layer.digest, layer.size, layer.diff_id, layers.compression)
     return Top(built, tuple(source.entry for source in ordered), _digest(added))
 
 

@@ -14,7 +14,7 @@ from formation.install.built_layer import BuiltLayer
 from formation.install.effects import lower_path
 from formation.install.effects_record import Effects
 from formation.install.hardening import Privileged, overriding, privileged
-from formation.install.job import VariantJob
+from formation.install.job import PackageJob, VariantJob
 from formation.install.ownership import without_lost
 from formation.install.stages import Stage, StagePackage
 from formation.install.top import Top
@@ -32,9 +32,22 @@ class Variant:
     effects: list[Effects] = field(default_factory=list)
     lost: dict[str, frozenset[str]] = field(default_factory=dict)
     """What packages of the variants below lose to its own, by the digest of their .deb."""
+    renewed: frozenset[str] = frozenset()
+    """Its packages that the image's own dpkg brought, by the digest of their .deb: they are in no package layer."""
     privileged: dict[str, tuple[Privileged, ...]] = field(default_factory=dict)
     """Programs of its packages that lose their setuid and setgid bits, by the digest of the .deb."""
     top: Top | None = None
+
+    @property
+    def packages(self) -> tuple[PackageJob, ...]:
+        """Those of its package layers."""
+        return tuple(package for package in self.job.packages if package.digest not in self.renewed)
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """What each of its package layers has, none of which is empty: digests of .debs."""
+        groups = (tuple(each for each in group if each not in self.renewed) for group in self.job.layers)
+        return tuple(group for group in groups if group)
 
 
 def corrected_files(variant: Variant, trees: Sequence[Path], staged: Mapping[str, StagePackage]) -> Mapping[str, bytes]:

@@ -1,7 +1,7 @@
-"""From a service, its base and its archives to the service's lock: what it adds, and nothing that the base has."""
+"""From a service, its base and its archives to the service's lock: what it adds to the base or renews there."""
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from formation.debian.archive import Archive
@@ -11,6 +11,7 @@ from formation.debian.relation import provisions_of
 from formation.debian.request import PackageRequest
 from formation.debian.resolver import Resolution, Selected, resolve
 from formation.debian.universe import Universe
+from formation.debian.version import compare
 from formation.definition.problems import joined_error
 from formation.definition.service_packages import package_definition
 from formation.definition.service_values import ServiceDefinition
@@ -42,7 +43,9 @@ def make_service_lock(
     No archive is read when the base has all that the service asks for. `now` is in seconds since 1970. Metadata older
     than that of `previous` is refused.
 
-    Raises DefinitionError, with file and line, for a request that names nothing or would change a package of the base;
+    A package of the base stays as it is unless a request asks for another version or a suite.
+
+    Raises DefinitionError, with file and line, for a request that names nothing, or an older version than the base has;
     UnresolvableError for packages that do not go with those of the base; and what `make_lock` raises.
     """
     requests = {each: _missing(service, each, bases[each]) for each in service.architectures}
@@ -85,7 +88,7 @@ def _archives(service: ServiceDefinition, bases: Mapping[str, BaseFacts]) -> tup
 
 
 def _missing(service: ServiceDefinition, architecture: str, base: BaseFacts) -> tuple[PackageRequest, ...]:
-    """The requests that the base does not meet as it is. Raises DefinitionError for those that would change it."""
+    """The requests that the base does not meet as it is. Raises DefinitionError for those that no base could meet."""
     variant = package_definition(service, ()).variants[0]
     requests = requests_for(variant, architecture)
     if base.installed is None:
@@ -104,12 +107,8 @@ def _missing(service: ServiceDefinition, architecture: str, base: BaseFacts) -> 
     missing = []
     for request in requests:
         has = there.packages.get(request.name)
-        if has is None:
+        if has is None or request.version not in (None, has.version) or request.suite is not None:
             missing.append(request)
-        elif request.version not in (None, has.version) or request.suite is not None:
-            reason = f"{request} would change a package of {service.base}, which has {has.name} {has.version}"
-            hint = f"write {has.name} for what the base has, or build a base with the other version"
-            problems.append((f"{service.place_of_package(request.name)}: {reason}", hint))
     if problems:
         raise joined_error(problems)
     return tuple(missing)
@@ -144,7 +143,7 @@ def _added(
     check_requests(replace(wanted, variants=(variant,)), universe)
     resolution = _resolved(wanted, requests, universe, installed)
     asked = list(dict.fromkeys(universe.requested(request).name for request in requests))
-    selected = [each for each in resolution.packages if each.package.name not in there.packages]
+    selected = [each for each in resolution.packages if _is_new(each.package, there.packages)]
     reasons = _reasons([each.package for each in selected], asked)
     # What the base needs was there before the service: nothing that is added is essential.
     explained = (Selected(each.package, reasons.get(each.package.name, each.because), False) for each in selected)
@@ -168,19 +167,44 @@ def _resolved(
     except UnresolvableError as error:
         place = place_of_error(wanted, requests, wanted.variants[0].without, error.message)
         hint = (
-            "a base that is older than its archives wants a new lock: formation lock, then formation build, of the base"
+            "ask for what has to change in the base too, as NAME=VERSION, or build a base that has it"
+            if any(request.name in before for request in requests)
+            else "a base that is older than its archives is locked and built anew: formation lock, then formation build"
         )
         where = f"{place}: on {universe.architecture}, with the packages of the base as they are, "
         raise UnresolvableError(where + error.message, hint=error.hint or hint) from error
     after = {each.package.name: each.package for each in resolution.packages}
-    changed = [package for name, package in before.items() if after.get(name) != package]
-    if changed:
-        names = ", ".join(f"{package.name} {package.version}" for package in changed)
-        raise UnresolvableError(
-            f"{wanted.shown_path}: its packages would change what the base has: {names}",
-            hint="build a base that has what they need",
-        )
+    _check_changes(wanted, {universe.requested(request).name for request in requests}, before, after)
     return resolution
+
+
+def _is_new(package: BinaryPackage, there: Mapping[str, BinaryPackage]) -> bool:
+    return package.name not in there or package.version != there[package.name].version
+
+
+def _check_changes(
+    wanted: Definition, asked: Container[str], before: Mapping[str, BinaryPackage], after: Mapping[str, BinaryPackage]
+) -> None:
+    """Raises UnresolvableError when a package of the base goes, or changes that was not `asked` for.
+
+    Raises DefinitionError when one that was asked for gets older.
+    """
+    changed = [each for name, each in before.items() if name not in after or _is_new(after[name], before)]
+    unasked = [each for each in changed if each.name not in asked or each.name not in after]
+    if unasked:
+        names = ", ".join(f"{package.name} {package.version}" for package in unasked)
+        told = [f"{each.name}={after[each.name].version}" for each in unasked if each.name in after]
+        hint = "build a base that has what they need"
+        if len(told) == len(unasked):
+            hint += f", or ask for these too: {' '.join(told)}"
+        raise UnresolvableError(f"{wanted.shown_path}: its packages would change what the base has: {names}", hint=hint)
+    for each in changed:
+        if compare(after[each.name].version, each.version) < 0:
+            raise DefinitionError(
+                f"{wanted.place_of_package(each.name)}: {each.name} {after[each.name].version} is older than the "
+                f"{each.version} that the base has, and dpkg undoes no upgrade",
+                hint="build a base that has the older version",
+            )
 
 
 def _reasons(added: Sequence[BinaryPackage], asked: Iterable[str]) -> dict[str, str]:

@@ -35,6 +35,16 @@ def test_an_earlier_package_loses_what_a_later_one_replaces() -> None:
     assert ownership.add([shipped("two", file("a"), replaces="one")]) == {"sha256:one": {"a"}}
 
 
+def test_what_only_the_other_version_had_is_nobodys_and_still_there() -> None:
+    ownership = Ownership()
+    ownership.start([shipped("one", file("a"), file("b")), shipped("two", file("c"))], {}, ())
+    ownership.renew([shipped("one", file("a"), file("d"))])
+    assert ownership.paths() == {"a", "b", "c", "d"}
+    assert ownership.add([shipped("three", file("b"))]) == {}
+    with pytest.raises(FormationError, match="both ship /d, and neither replaces"):
+        ownership.add([shipped("three", file("d"))])
+
+
 @pytest.mark.parametrize(
     ("first", "second", "told"),
     [

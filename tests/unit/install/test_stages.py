@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from formation.debian.database import PackageName
-from formation.install.stages import StagePackage, early_names, plan_stages
+from formation.install.stages import StagePackage, early_names, plan_renewal, plan_stages
 
 
 def package(name: str, *, scripted: bool = True, **fields: str) -> StagePackage:
@@ -66,3 +66,12 @@ def test_early_packages_are_configured_before_the_others_with_what_they_need():
     packages = [package("base"), package("adduser", Depends="passwd"), package("passwd"), package("a")]
     planned = plan_stages(packages, frozenset({"base"}), before=None, epoch=100, early=frozenset({"adduser"}))
     assert [[p.name.name for p in stage.packages] for stage in planned] == [["base"], ["adduser", "passwd"], ["a"]]
+
+
+def test_a_renewal_has_what_the_image_has_and_what_that_needs_and_a_key_of_its_own():
+    packages = [package("app", Depends="lib (>= 2)"), package("lib"), package("tool", Recommends="app")]
+    (before,) = plan_stages([package("base")], frozenset({"base"}), before=None, epoch=100)
+    renewal = plan_renewal(packages, {"app", "base"}, before, 100)
+    assert [each.name.name for each in renewal.packages] == ["app", "lib"]
+    (stage,) = plan_stages(packages[:2], frozenset(), before=before, epoch=100)
+    assert stage.packages == renewal.packages and stage.key != renewal.key

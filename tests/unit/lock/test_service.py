@@ -1,4 +1,4 @@
-"""The lock of a service: what it adds to its base, and nothing that changes the base."""
+"""The lock of a service: what it adds to its base, and what it changes there because it was asked to."""
 
 import dataclasses
 from collections.abc import Callable
@@ -100,15 +100,44 @@ def test_a_package_of_the_base_stays_although_the_archive_has_a_newer_one(publis
     assert names(locked(published, define("new libc6"))) == {"new": "requested"}
 
 
-def test_a_request_for_another_version_of_a_base_s_package_is_refused_with_the_line(published, define):
-    published.publish({"libc6": {"Version": "2.0"}})
+def test_another_version_of_a_base_s_package_is_locked_when_it_is_asked_for(published, define):
+    published.publish({"libc6": {"Version": "2.0"}, "mawk": {"Provides": "awk"}, "new": {"Depends": "libc6 (>= 2.0)"}})
+    lock = locked(published, define("libc6=2.0 mawk/stable new"))
+    # The archive's mawk is the base's.
+    assert names(lock) == {"libc6": "requested", "new": "requested"}
+    assert lock.packages["amd64"][0].version == "2.0"
+    assert parse_lock(lock_text(lock), "formation.lock") == lock
+
+
+def test_what_another_version_needs_of_the_base_has_to_be_asked_for_too(published, define):
+    packages = {"mawk": {"Version": "2.0", "Depends": "libc6 (>= 2.0)", "Provides": "awk"}, "libc6": {"Version": "2.0"}}
+    published.publish(packages)
+    with pytest.raises(UnresolvableError) as error:
+        locked(published, define("mawk=2.0"))
+    assert "mawk 2.0 Depends: libc6 (>= 2.0)\n    libc6 1.0 is installed and stays as it is" in error.value.message
+    assert error.value.hint.startswith("ask for what has to change in the base too, as NAME=VERSION")
+    assert names(locked(published, define("mawk=2.0 libc6=2.0"))) == {"mawk": "requested", "libc6": "requested"}
+
+
+def test_what_another_version_needs_that_the_base_lacks_comes_along(published, define):
+    published.publish({"mawk": {"Version": "2.0", "Depends": "libnew", "Provides": "awk"}, "libnew": {}})
+    assert names(locked(published, define("mawk/stable"))) == {"libnew": "mawk Depends", "mawk": "requested"}
+
+
+def test_an_older_version_than_the_base_s_is_refused_with_the_line(published, define):
+    published.publish({"libc6": {"Version": "0.9"}})
     with pytest.raises(DefinitionError) as error:
-        locked(published, define("libc6=2.0 mawk/stable"))
+        locked(published, define("libc6=0.9"))
     place = f"{published.base}/formation.yaml"
-    assert error.value.message.splitlines()[0] == (
-        f"{place}:7: libc6=2.0 would change a package of formation/base:1.0.0, which has libc6 1.0"
+    assert error.value.message == (
+        f"{place}:7: libc6 0.9 is older than the 1.0 that the base has, and dpkg undoes no upgrade"
     )
-    assert "mawk/stable would change a package" in error.value.message
+
+
+def test_another_version_that_breaks_the_base_is_refused(published, define):
+    published.publish({"libc6": {"Version": "2.0", "Breaks": "mawk"}})
+    with pytest.raises(UnresolvableError, match="mawk"):
+        locked(published, define("libc6=2.0"))
 
 
 def test_a_dependency_that_needs_a_newer_base_is_refused_with_what_the_base_has(published, define):
@@ -117,7 +146,7 @@ def test_a_dependency_that_needs_a_newer_base_is_refused_with_what_the_base_has(
         locked(published, define("new"))
     assert error.value.message.startswith(f"{published.base}/formation.yaml:7: on amd64, with the packages of the base")
     assert "libc6 1.0 is installed and stays as it is" in error.value.message
-    assert "formation lock, then formation build, of the base" in error.value.hint
+    assert "is locked and built anew: formation lock, then formation build" in error.value.hint
 
 
 def test_a_package_that_would_break_the_base_is_refused(published, define):

@@ -1,0 +1,51 @@
+"""Running the programs of packages in a tree, and what is said and kept when one fails."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from formation.errors import FormationError
+from formation.install.roots import Isolation, Root, copy_over
+from formation.install.sandbox import Outcome, Program, make_devices, pinned_environment, remove_devices, run_programs
+
+_SHOWN_LINES = 20
+
+
+class ScriptError(FormationError):
+    """A maintainer script failed."""
+
+
+def run_scripts(root: Root, programs: Sequence[Program], epoch: int, isolation: Isolation, log: Path) -> list[Outcome]:
+    """Runs `programs` in order and stops after the first that fails; the last outcome tells.
+
+    Raises FormationError when the sandbox itself cannot be set up.
+    """
+    try:
+        return run_programs(root.path, programs, epoch=epoch, isolated=isolation.namespaces, log=log)
+    finally:
+        if not isolation.namespaces:
+            remove_devices(root.path)
+
+
+def failed_script(
+    reason: str, root: Root, outcome: Outcome, epoch: int, isolation: Isolation, kept: Path
+) -> ScriptError:
+    """The error for a program that failed for `reason`; keeps the tree, and says how to run it there by hand.
+
+    `kept` is where: a person can look there, and run it again.
+    """
+    kept.mkdir(parents=True, exist_ok=True)
+    kept.chmod(0o755)
+    copy_over(root.path, kept)
+    make_devices(kept)
+    told = "".join(f"\n  {line}" for line in outcome.output.strip().splitlines()[-_SHOWN_LINES:])
+    enter = ["unshare", "--net"] if isolation.namespaces else []
+    if isolation.user_namespace:
+        enter += ["--map-auto", "--map-root-user"]
+    variables = {**pinned_environment(epoch), **dict(outcome.program.environment)}
+    settings = [f"{name}={value}" for name, value in variables.items()]
+    again = [*enter, "chroot", str(kept), "env", "-i", *settings, *outcome.program.arguments]
+    return ScriptError(
+        f"{reason}; its last output:{told}",
+        hint=f"run it again by hand: {shlex.join(again)}",
+    )
