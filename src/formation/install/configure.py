@@ -20,7 +20,7 @@ from formation.install.inside import inside
 from formation.install.placement import USR_ALIASES
 from formation.install.roots import Root, RootBuilder
 from formation.install.sandbox import Outcome, Program
-from formation.install.scripts import ScriptError, failed_script, run_scripts
+from formation.install.scripts import ScriptError, check_finished, failed_script, run_scripts
 from formation.install.stages import Stage, StagePackage
 
 _FAILED = re.compile(r"dpkg: error processing package (\S+) \(--configure\):\n\s*(.+)")
@@ -191,9 +191,7 @@ class StageRun:
             raise self._failure(
                 root, failed.group(1) if failed else "", "postinst", outcome, status.group(1) if status else None
             )
-        unfinished = database.unfinished(inside(root.path, STATUS).read_bytes())
-        if unfinished:
-            raise FormationError(f"dpkg left packages unfinished: {', '.join(unfinished)}")
+        check_finished(root)
 
     def _run(self, root: Root, programs: Sequence[Program]) -> list[Outcome]:
         return run_scripts(root, programs, self.stage.epoch, self.builder.isolation, self.log)

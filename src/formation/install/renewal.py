@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from formation.debian import database
-from formation.debian.administration import STATUS
 from formation.digest import sha256_file
 from formation.errors import FormationError, IntegrityError
 from formation.install.effects import capture
@@ -21,8 +19,8 @@ from formation.install.inside import inside
 from formation.install.job import PackageJob
 from formation.install.roots import Isolation, RootBuilder
 from formation.install.sandbox import Program
-from formation.install.scripts import failed_script, run_scripts
-from formation.install.stages import Stage, StagePackage, batches
+from formation.install.scripts import check_finished, failed_script, run_scripts
+from formation.install.stages import Stage, batches
 from formation.store.locking import remove_tree
 from formation.store.store import Store
 
@@ -70,8 +68,7 @@ def renew(
                 failed = _FAILED.search(outcome.output)
                 reason = f"the base's dpkg could not install {failed[1] if failed else 'a package'}"
                 raise failed_script(reason, root, outcome, stage.epoch, isolation, kept)
-            if unfinished := database.unfinished(inside(root.path, STATUS).read_bytes()):
-                raise FormationError(f"dpkg left packages unfinished: {', '.join(unfinished)}")
+            check_finished(root)
             changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=stage.epoch)
         return store_effects(changed, removed, root.changes, store.effects / stage.key, result)
     finally:
@@ -82,15 +79,12 @@ def _programs(stage: Stage, archives: dict[str, str]) -> list[Program]:
     """Each batch is configured before the next one is unpacked, which pre-depends on it."""
     programs = []
     for batch in batches(stage.packages):
-        files = [f"/{_ARCHIVES}/{archives[package.name.in_files]}" for package in batch]
+        names = [package.name.in_files for package in batch]
+        files = [f"/{_ARCHIVES}/{archives[name]}" for name in names]
         programs.append(Program((*_DPKG, "--unpack", *files), what="dpkg --unpack"))
-        programs.append(Program((*_DPKG, "--configure", *map(_called, batch)), what="dpkg --configure"))
+        programs.append(Program((*_DPKG, "--configure", *names), what="dpkg --configure"))
     programs.append(Program((*_DPKG, "--configure", "--pending"), what="dpkg --configure --pending"))
     return programs
-
-
-def _called(package: StagePackage) -> str:
-    return f"{package.name.name}:{package.name.architecture}"
 
 
 def _bring(source: Path, package: PackageJob, target: Path) -> None:

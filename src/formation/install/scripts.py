@@ -4,7 +4,10 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
+from formation.debian import database
+from formation.debian.administration import STATUS
 from formation.errors import FormationError
+from formation.install.inside import inside
 from formation.install.roots import Isolation, Root, copy_over
 from formation.install.sandbox import Outcome, Program, make_devices, pinned_environment, remove_devices, run_programs
 
@@ -25,6 +28,12 @@ def run_scripts(root: Root, programs: Sequence[Program], epoch: int, isolation: 
     finally:
         if not isolation.namespaces:
             remove_devices(root.path)
+
+
+def check_finished(root: Root) -> None:
+    """Raises FormationError when the dpkg of `root` says of a package that it is not installed as a whole."""
+    if unfinished := database.unfinished(inside(root.path, STATUS).read_bytes()):
+        raise FormationError(f"dpkg left packages unfinished: {', '.join(unfinished)}")
 
 
 def failed_script(

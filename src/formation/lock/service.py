@@ -88,7 +88,7 @@ def _archives(service: ServiceDefinition, bases: Mapping[str, BaseFacts]) -> tup
 
 
 def _missing(service: ServiceDefinition, architecture: str, base: BaseFacts) -> tuple[PackageRequest, ...]:
-    """The requests that the base does not meet as it is. Raises DefinitionError for those that no base could meet."""
+    """The requests that the base does not meet as it is. Raises DefinitionError for what no service may ask of it."""
     variant = package_definition(service, ()).variants[0]
     requests = requests_for(variant, architecture)
     if base.installed is None:
@@ -143,6 +143,7 @@ def _added(
     check_requests(replace(wanted, variants=(variant,)), universe)
     resolution = _resolved(wanted, requests, universe, installed)
     asked = list(dict.fromkeys(universe.requested(request).name for request in requests))
+    _check_changes(wanted, asked, there.packages, {each.package.name: each.package for each in resolution.packages})
     selected = [each for each in resolution.packages if _is_new(each.package, there.packages)]
     reasons = _reasons([each.package for each in selected], asked)
     # What the base needs was there before the service: nothing that is added is essential.
@@ -153,10 +154,9 @@ def _added(
 def _resolved(
     wanted: Definition, requests: Sequence[PackageRequest], universe: Universe, installed: Sequence[BinaryPackage]
 ) -> Resolution:
-    """The packages of the base, all as they were, and what goes with them."""
-    before = {package.name: package for package in installed}
+    """The packages of the base, as they were but for what was asked, and what goes with them."""
     try:
-        resolution = resolve(
+        return resolve(
             universe,
             requests,
             recommends=wanted.recommends,
@@ -168,14 +168,11 @@ def _resolved(
         place = place_of_error(wanted, requests, wanted.variants[0].without, error.message)
         hint = (
             "ask for what has to change in the base too, as NAME=VERSION, or build a base that has it"
-            if any(request.name in before for request in requests)
+            if {request.name for request in requests}.intersection(package.name for package in installed)
             else "a base that is older than its archives is locked and built anew: formation lock, then formation build"
         )
         where = f"{place}: on {universe.architecture}, with the packages of the base as they are, "
         raise UnresolvableError(where + error.message, hint=error.hint or hint) from error
-    after = {each.package.name: each.package for each in resolution.packages}
-    _check_changes(wanted, {universe.requested(request).name for request in requests}, before, after)
-    return resolution
 
 
 def _is_new(package: BinaryPackage, there: Mapping[str, BinaryPackage]) -> bool:
