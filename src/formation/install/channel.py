@@ -17,11 +17,15 @@ class Channel:
         self._lock = threading.Lock()
 
     def send(self, value: object) -> None:
-        """Raises BrokenPipeError when the other side is gone."""
+        """Raises BrokenPipeError when the other side is gone, or this one has ended while a thread went on."""
         data = pickle.dumps(value)
         with self._lock:
-            self._outgoing.write(_LENGTH.pack(len(data)) + data)
-            self._outgoing.flush()
+            try:
+                self._outgoing.write(_LENGTH.pack(len(data)) + data)
+                self._outgoing.flush()
+            except ValueError as error:
+                # Closed, at any moment, by the thread that this one works for.
+                raise BrokenPipeError from error
 
     def receive(self) -> Any:
         """The next value. Raises EOFError when the other side is gone."""

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from formation.install.channel import Channel
+from formation.install.installer import Installer
 from formation.install.job import Arrived, Failed
 
 
@@ -44,3 +45,17 @@ def test_a_side_that_is_gone_ends_the_talk(pair) -> None:
     one._incoming.close()
     with pytest.raises(BrokenPipeError):
         other.send(b"x" * 100_000)
+
+
+def test_a_thread_that_sends_after_this_side_has_closed_hears_the_same(pair) -> None:
+    one, _ = pair
+    one._outgoing.close()
+    with pytest.raises(BrokenPipeError):
+        one.send(b"x")
+
+
+def test_an_installer_that_was_left_takes_what_still_arrives_in_silence() -> None:
+    with Installer() as installer:
+        pass
+    installer.arrived("sha256:1")
+    installer.stop()
