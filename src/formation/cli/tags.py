@@ -1,6 +1,7 @@
 """`formation tags`: what a repository of a registry holds."""
 
 from argparse import Namespace
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
@@ -9,6 +10,7 @@ from formation.cli.registry_options import add_registry_options, open_registry
 from formation.cli.text import size_text, table
 
 if TYPE_CHECKING:
+    from formation.registry.history import Move
     from formation.registry.listing import TagEntry
 
 
@@ -22,9 +24,10 @@ def register(subparsers: Subparsers) -> None:
         Lists the tags of a repository: versions first, the newest above; then the moving tags with the version that
         each stands for now; then all others. Sizes are those of a first pull of all platforms, compressed.
 
-        The time is that of the image's creation; for an image that Formation built it is that of the newest file in its
-        packages, since the hour of the build must not change the image. A registry does not say when a tag was written
-        or moved; docs/publishing.md tells what follows from the versions.
+        CREATED is the day of the image's creation; for an image that Formation built it is that of the newest file in
+        its packages, since the hour of the build must not change the image. SINCE is when the tag was written or moved
+        to this image, and what it stood for before, as `formation publish` noted down; empty for a tag that something
+        else wrote, since a registry does not keep it. --json has all that was noted.
         """,
         """
         formation tags registry.example.com/formation/base
@@ -49,17 +52,19 @@ def run(arguments: Namespace, context: Context) -> int:
     reference = parse_reference(text)
     with context.progress() as progress, open_registry(arguments, context, progress) as registry:
         entries = list_tags(reference, registry)
+    versions = {entry.content.digest: entry.version for entry in entries if entry.version}
     if arguments.json:
-        context.write_json({"repository": reference.repository, "tags": [_as_data(entry) for entry in entries]})
+        tags = [_as_data(entry, versions) for entry in entries]
+        context.write_json({"repository": reference.repository, "tags": tags})
     elif entries:
-        header = ("TAG", "VERSION", "DIGEST", "PLATFORMS", "SIZE", "CREATED")
-        context.write(table(header, [_row(entry) for entry in entries], right=frozenset({4})))
+        header = ("TAG", "VERSION", "DIGEST", "PLATFORMS", "SIZE", "CREATED", "SINCE")
+        context.write(table(header, [_row(entry, versions) for entry in entries], right=frozenset({4})))
     else:
         context.write(f"no tags in {reference.repository}\n")
     return 0
 
 
-def _row(entry: "TagEntry") -> tuple[str, ...]:
+def _row(entry: "TagEntry", versions: Mapping[str, str]) -> tuple[str, ...]:
     content = entry.content
     return (
         entry.tag,
@@ -67,12 +72,20 @@ def _row(entry: "TagEntry") -> tuple[str, ...]:
         content.digest[7:19],
         " ".join(content.platforms),
         size_text(content.size),
-        (content.created or "")[:19],
+        (content.created or "")[:10],
+        _since(entry.moved, versions) if entry.moved else "",
     )
 
 
-def _as_data(entry: "TagEntry") -> dict[str, Any]:
+def _since(move: "Move", versions: Mapping[str, str]) -> str:
+    """`2026-11-24 09:30, before 1.0.0`."""
+    when = move.at[:16].replace("T", " ")
+    return when if move.before is None else f"{when}, before {versions.get(move.before, move.before[7:19])}"
+
+
+def _as_data(entry: "TagEntry", versions: Mapping[str, str]) -> dict[str, Any]:
     content = entry.content
+    moved = entry.moved
     return {
         "tag": entry.tag,
         "version": entry.version,
@@ -80,4 +93,15 @@ def _as_data(entry: "TagEntry") -> dict[str, Any]:
         "platforms": list(content.platforms),
         "size": content.size,
         "created": content.created,
+        "since": None if moved is None else moved.at,
+        "moves": [
+            {
+                "at": move.at,
+                "before": move.before,
+                "version_before": versions.get(move.before or ""),
+                "after": move.after,
+                "version_after": versions.get(move.after),
+            }
+            for move in entry.moves
+        ],
     }

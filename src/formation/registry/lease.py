@@ -14,19 +14,16 @@ import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
 
 from formation.dataclass import dataclass
 from formation.digest import sha256
 from formation.errors import FormationError
-from formation.files import json_bytes
-from formation.oci.descriptor import Descriptor, descriptor_json
 from formation.oci.media_types import OCI_MANIFEST
+from formation.registry.artifact import artifact, upload_content
 from formation.registry.registry import delete_manifest, put_manifest, tag_digest, tags
 from formation.registry.session import Session
-from formation.registry.small_blob import upload_bytes
 
 SECONDS = 120
 """How long a lease holds. Moving four tags takes a second or two."""
@@ -38,9 +35,7 @@ PATIENCE = 180
 _PREFIX = "formation-lease-"
 _NAME = re.compile(r"formation-lease-([0-9]{8}T[0-9]{6}Z)-[0-9a-f]{16}")
 _TIME = "%Y%m%dT%H%M%SZ"
-_EMPTY = b"{}"
-_EMPTY_TYPE = "application/vnd.oci.empty.v1+json"
-_ARTIFACT = "application/vnd.formation.lease.v1"
+_KIND = "application/vnd.formation.lease.v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +46,12 @@ class Lease:
     session: Session
     ends: float
     """In seconds of the session's clock."""
+    until: datetime
+    """The same in the registry's time."""
+
+    def now(self) -> datetime:
+        """The registry's time."""
+        return self.until - timedelta(seconds=self.ends - self.session.settings.clock())
 
     def check(self) -> None:
         """Raises FormationError when it is too late to write anything."""
@@ -72,7 +73,7 @@ def lease(session: Session, note: Callable[[str], None] = lambda message: None) 
 
     Raises FormationError when they do not end in time, and RegistryError when the login may not push.
     """
-    upload_bytes(session, _EMPTY)
+    upload_content(session)
     held = _acquire(session, note)
     try:
         yield held
@@ -113,7 +114,7 @@ def _announce(session: Session) -> Lease:
     until = datetime.fromtimestamp(_server_time(session) + SECONDS, UTC)
     tag = f"{_PREFIX}{until.strftime(_TIME)}-{secrets.token_hex(8)}"
     put_manifest(session, _manifest(tag), OCI_MANIFEST, tag)
-    return Lease(tag, session, begun + SECONDS)
+    return Lease(tag, session, begun + SECONDS, until)
 
 
 def _rivals(session: Session, own: str) -> list[str]:
@@ -135,16 +136,7 @@ def _release(session: Session, tag: str) -> None:
 
 def _manifest(name: str) -> bytes:
     """A manifest that is nobody else's: deleting it removes this tag and no other."""
-    empty = descriptor_json(Descriptor(_EMPTY_TYPE, sha256(_EMPTY), len(_EMPTY)))
-    value: dict[str, Any] = {
-        "schemaVersion": 2,
-        "mediaType": OCI_MANIFEST,
-        "artifactType": _ARTIFACT,
-        "config": empty,
-        "layers": [empty],
-        "annotations": {"dev.formation.lease": name},
-    }
-    return json_bytes(value)
+    return artifact(_KIND, {"dev.formation.lease": name})
 
 
 def _server_time(session: Session) -> float:

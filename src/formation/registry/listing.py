@@ -1,12 +1,14 @@
-"""What a repository holds: every tag, what it stands for, and when that was made."""
+"""What a repository holds: every tag, what it stands for, when that was made, and since when it stands for that."""
 
 from collections.abc import Mapping
 
 from formation.dataclass import dataclass
+from formation.errors import IntegrityError, MalformedError
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import CONFIGS
 from formation.oci.reference import Reference
 from formation.oci.strict_json import parse_object
+from formation.registry.history import HISTORY_TAG, Move, read_history
 from formation.registry.lease import is_lease
 from formation.registry.parallel import in_parallel
 from formation.registry.refusal import NotThere
@@ -37,6 +39,14 @@ class TagEntry:
     content: Content
     version: str | None
     """The version tag with the same content: of a version tag itself; None: the content is that of no version."""
+    moves: tuple[Move, ...]
+    """What its publishers noted down, the oldest first."""
+
+    @property
+    def moved(self) -> Move | None:
+        """How it came to stand for its content; None where nobody noted that down."""
+        last = self.moves[-1] if self.moves else None
+        return last if last is not None and last.after == self.content.digest else None
 
 
 def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
@@ -55,7 +65,8 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
             pass
 
     threads = registry.settings.connections
-    in_parallel((tag for tag in tags(session, required=True) if not is_lease(tag)), find, registry.run, threads=threads)
+    there = tags(session, required=True)
+    in_parallel((t for t in there if not is_lease(t) and t != HISTORY_TAG), find, registry.run, threads=threads)
     contents: dict[str, Content] = {}
     distinct = {found.descriptor.digest: found for found in named.values()}
 
@@ -64,11 +75,23 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
 
     in_parallel(distinct.values(), look, registry.run, threads=threads)
     versions = {tag: found.descriptor.digest for tag, found in named.items() if parse_version_tag(tag) is not None}
+    moves = _moves(session, registry) if HISTORY_TAG in there else {}
     entries = [
-        TagEntry(tag, contents[found.descriptor.digest], _version(tag, found.descriptor.digest, versions))
-        for tag, found in named.items()
+        TagEntry(tag, contents[its], _version(tag, its, versions), tuple(moves.get(tag, ())))
+        for tag, its in ((tag, found.descriptor.digest) for tag, found in named.items())
     ]
     return tuple(sorted(entries, key=_order))
+
+
+def _moves(session: Session, registry: Registry) -> dict[str, list[Move]]:
+    """What is noted of each tag. Without what a stranger has written there, the tags are still those that they are."""
+    found: dict[str, list[Move]] = {}
+    try:
+        for move in read_history(session):
+            found.setdefault(move.tag, []).append(move)
+    except (MalformedError, IntegrityError) as error:
+        registry.progress.note(f"when tags moved is not known: {error.message}")
+    return found
 
 
 def _version(tag: str, digest: str, versions: Mapping[str, str]) -> str | None:

@@ -1,19 +1,21 @@
 """Versions into a registry: written once, with moving tags that move last and forward only (docs/publishing.md)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, Literal
 
 from formation.dataclass import dataclass
 from formation.digest import sha256
-from formation.errors import FormationError, UsageError
+from formation.errors import FormationError, IntegrityError, MalformedError, UsageError
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.platform_index import VERSION, platform_index, version_of
 from formation.oci.reference import Reference
+from formation.registry.history import Move, note_moves
 from formation.registry.lease import Lease, lease
 from formation.registry.push import Pushed, push_blobs, push_manifests, remember
+from formation.registry.refusal import RegistryError
 from formation.registry.registry import Registry, manifest, put_manifest, tag_digest, tags
 from formation.registry.session import Session
 from formation.registry.tag_plan import VersionTag, holder, moves, parse_version_tag
@@ -112,6 +114,7 @@ def publish(
     with lease(session, registry.progress.note) as held:
         # Planned anew: somebody may have published since.
         plan = _plan(wanted, session, meanwhile=True)
+        _note_moves(plan, held, registry.progress.note)
         _write(plan, wanted, held)
         for publication in wanted:
             _look_again(publication, plan, held)
@@ -175,6 +178,17 @@ def _write(plan: Sequence[Step], wanted: Sequence[Publication], held: Lease) -> 
         if step.action in ("write", "move") and step.after is not None:
             root = roots[step.after]
             put_manifest(held.session, root.data, root.descriptor.media_type, step.tag, guard=held.check)
+
+
+def _note_moves(plan: Sequence[Step], held: Lease, note: Callable[[str], None]) -> None:
+    """Notes down when which tag is written. A repository that takes no such note can be published to all the same."""
+    at = held.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+    due = [Move(at, s.tag, s.before, s.after) for s in plan if s.action in ("write", "move") and s.after is not None]
+    try:
+        if due:
+            note_moves(held.session, due, guard=held.check)
+    except (RegistryError, MalformedError, IntegrityError) as error:
+        note(f"`formation tags` will not tell when these tags were written: {error.message}")
 
 
 def _look_again(publication: Publication, plan: Sequence[Step], held: Lease) -> None:

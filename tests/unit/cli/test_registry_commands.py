@@ -1,6 +1,7 @@
 """`formation pull`, `copy`, `tags` and `publish` against a registry in this process."""
 
 import json
+import re
 
 import pytest
 
@@ -76,7 +77,8 @@ def test_a_variant_may_be_named(formation, server):
     keep(formation, "1.0.0-beta")
     repository = f"docker://{server.host}/team/base"
     formation("publish", "formation/base:1.0.0-beta", repository, "--plain-http", "--variant", "beta")
-    assert sorted(server.repository("team/base").tags) == ["1-beta", "1.0-beta", "1.0.0-beta", "latest-beta"]
+    tags = set(server.repository("team/base").tags)
+    assert tags == {"1-beta", "1.0-beta", "1.0.0-beta", "latest-beta", "formation-history"}
 
 
 def test_pull_brings_the_image_and_says_its_digest(formation, server):
@@ -103,10 +105,30 @@ def test_copy_takes_an_image_to_a_registry_and_tags_lists_it(formation, server):
     )
     assert image.digest in formation("copy", "formation/base:1.0.0", target, "--plain-http").stdout
     listed = formation("tags", f"{server.host}/a/b", "--plain-http")
-    assert listed.stdout.split()[:6] == ["TAG", "VERSION", "DIGEST", "PLATFORMS", "SIZE", "CREATED"]
+    assert listed.stdout.split()[:7] == ["TAG", "VERSION", "DIGEST", "PLATFORMS", "SIZE", "CREATED", "SINCE"]
     assert image.digest[7:19] in listed.stdout
     (entry,) = json.loads(formation("tags", f"{server.host}/a/b", "--plain-http", "--json").stdout)["tags"]
     assert (entry["tag"], entry["digest"], entry["platforms"]) == ("1.0.0", image.digest, ["linux/amd64"])
+    # Only `publish` notes down what it writes.
+    assert (entry["since"], entry["moves"]) == (None, [])
+
+
+def test_tags_tells_since_when_and_what_was_before(formation, server):
+    for version in ("1.0.0", "1.0.1"):
+        keep(formation, version)
+        assert (
+            formation("publish", f"formation/base:{version}", f"docker://{server.host}/a/b", "--plain-http").code == 0
+        )
+    listed = formation("tags", f"{server.host}/a/b", "--plain-http").stdout.splitlines()
+    assert [line.split()[0] for line in listed[1:]] == ["1.0.1", "1.0.0", "1", "1.0", "latest"]
+    time = r"  20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}"
+    assert re.search(f"{time}$", listed[1]) and re.search(f"{time}, before 1.0.0$", listed[-1])
+    tags = json.loads(formation("tags", f"{server.host}/a/b", "--plain-http", "--json").stdout)["tags"]
+    latest = tags[-1]
+    assert [(move["version_before"], move["version_after"]) for move in latest["moves"]] == [
+        (None, "1.0.0"), ("1.0.0", "1.0.1"),
+    ]  # fmt: skip
+    assert latest["since"] == latest["moves"][-1]["at"]
 
 
 def test_a_repository_that_is_not_there_is_an_error_and_an_empty_one_has_no_tags(formation, server):

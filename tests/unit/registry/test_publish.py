@@ -1,18 +1,21 @@
 import itertools
 import threading
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from fake_registry import FakeRegistry, Fault
-from formation.errors import FormationError, UnreachableError, UsageError
+from formation.errors import FormationError, MalformedError, UnreachableError, UsageError
 from formation.oci.manifest import parse_index
 from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from formation.progress import Silent
+from formation.registry.artifact import artifact
+from formation.registry.history import HISTORY_TAG, Move, note_moves, read_history
 from formation.registry.lease import SECONDS, is_lease, lease
 from formation.registry.listing import list_tags
 from formation.registry.publish import image_version, publications, publish
-from formation.registry.registry import Registry
+from formation.registry.registry import Registry, put_manifest
 from formation.registry.settings import Settings
 from formation.registry.tag_plan import version_tag
 from tiny_images import tiny_image
@@ -41,12 +44,16 @@ def publishing(client, reference):
 
 
 def standing(server):
-    """Tag → the version that it stands for, as the manifest says; leases left out."""
+    """Tag → the version that it stands for, as the manifest says; leases and the history left out."""
     found = server.repository("team/base")
     digests = {
         image_of(v).digest: v for v in ("1.0.0", "1.0.1", "1.0.2", "1.1.0", "2.0.0-rc.1", "1.0.0-dev", "1.0.1-dev")
     }
-    return {tag: digests.get(digest, digest) for tag, digest in found.tags.items() if not is_lease(tag)}
+    return {
+        tag: digests.get(digest, digest)
+        for tag, digest in found.tags.items()
+        if not is_lease(tag) and tag != HISTORY_TAG
+    }
 
 
 def test_a_version_gets_its_tag_and_moves_the_others(server, publishing):
@@ -119,8 +126,8 @@ def test_tags_are_written_last_and_the_moving_ones_after_the_version(server, pub
     publishing("1.0.0")
     puts = [seen.path for seen in server.asked("PUT") if "lease" not in seen.path]
     names = [path.rpartition("/")[2] for path in puts if "/manifests/" in path and "sha256:" not in path]
-    assert names == ["1.0.0", "1.0", "1", "latest"]
-    assert puts[-4:] == [f"/v2/team/base/manifests/{name}" for name in names]
+    assert names == [HISTORY_TAG, "1.0.0", "1.0", "1", "latest"]
+    assert puts[-5:] == [f"/v2/team/base/manifests/{name}" for name in names]
 
 
 def test_what_is_cut_anywhere_leaves_nothing_wrong_and_is_finished_by_the_next_run(reference):
@@ -327,3 +334,84 @@ def test_a_list_of_tags_tells_versions_from_what_moves(server, publishing, clien
     first = entries[0].content
     assert (first.platforms, first.created) == (("linux/amd64",), "2026-01-02T03:04:05Z")
     assert first.size == image_of("1.1.0").size
+
+
+def told(client, reference):
+    """Tag → the versions before and after each of its moves."""
+    entries = list_tags(reference("team/base"), client)
+    versions = {entry.content.digest: entry.version for entry in entries}
+    return {e.tag: [(versions.get(m.before), versions.get(m.after)) for m in e.moves] for e in entries}
+
+
+def test_the_history_tells_what_moved_when(server, publishing, client, reference):
+    publishing("1.0.0")
+    publishing("1.1.0")
+    publishing("1.0.1")
+    assert told(client, reference) == {
+        "1.1.0": [(None, "1.1.0")], "1.0.1": [(None, "1.0.1")], "1.0.0": [(None, "1.0.0")],
+        "1": [(None, "1.0.0"), ("1.0.0", "1.1.0")],
+        "1.0": [(None, "1.0.0"), ("1.0.0", "1.0.1")],
+        "1.1": [(None, "1.1.0")],
+        "latest": [(None, "1.0.0"), ("1.0.0", "1.1.0")],
+    }  # fmt: skip
+    moved = {entry.tag: entry.moved for entry in list_tags(reference("team/base"), client)}
+    began = datetime.fromisoformat(moved["1.0.0"].at)
+    assert abs(datetime.now(UTC) - began) < timedelta(minutes=5)
+    assert moved["1.0.0"].at <= moved["latest"].at <= moved["1.0.1"].at
+
+
+def test_a_tag_that_somebody_else_wrote_is_not_told_wrongly(server, publishing, client, reference):
+    publishing("1.0.0")
+    publishing("1.0.1")
+    tags = server.repository("team/base").tags
+    tags["latest"] = tags["1.0.0"]
+    moved = {entry.tag: entry.moved for entry in list_tags(reference("team/base"), client)}
+    assert moved["latest"] is None
+    assert moved["1.0"].after == tags["1.0.1"]
+
+
+def test_a_move_that_had_not_come_about_is_noted_once(client, reference, publishing):
+    publishing("1.0.0")
+    session = client.target(reference("team/base"))
+    early, late = (Move(f"2026-11-24T0{hour}:00:00Z", "1.1", None, f"sha256:{'1' * 64}") for hour in (1, 2))
+    other = Move("2026-11-24T03:00:00Z", "1.1", early.after, f"sha256:{'2' * 64}")
+    before = read_history(session)
+    for move in (early, late, other):
+        note_moves(session, [move], guard=lambda: None)
+    assert read_history(session) == (*before, late, other)
+
+
+def test_the_history_keeps_the_newest(client, reference, publishing):
+    publishing("1.0.0")
+    session = client.target(reference("team/base"))
+    moves = [Move("2026-11-24T01:00:00Z", f"1.{n}", None, f"sha256:{'1' * 64}") for n in range(600)]
+    note_moves(session, moves, guard=lambda: None)
+    assert read_history(session) == tuple(moves[-500:])
+
+
+@pytest.mark.parametrize("theirs", ["an image", "no moves"])
+def test_what_a_stranger_wrote_as_the_history_stays_and_stops_nobody(server, publishing, client, reference, theirs):
+    session = client.target(reference("team/base"))
+    publishing("1.0.0")
+    found = server.repository("team/base")
+    if theirs == "an image":
+        found.tags[HISTORY_TAG] = found.tags["1.0.0"]
+    else:
+        data = artifact("application/x", {"dev.formation.history": "yesterday latest moved \x1b[31m"})
+        put_manifest(session, data, OCI_MANIFEST, HISTORY_TAG)
+    before = found.tags[HISTORY_TAG]
+    publishing("1.0.1")
+    assert found.tags[HISTORY_TAG] == before
+    assert standing(server)["latest"] == "1.0.1"
+    with pytest.raises(MalformedError, match="formation-history"):
+        read_history(session)
+    assert {entry.moved for entry in list_tags(reference("team/base"), client)} == {None}
+
+
+def test_a_repository_that_refuses_the_history_is_published_to_all_the_same(server, publishing):
+    publishing("1.0.0")
+    refused = server.repository("team/base").tags[HISTORY_TAG]
+    server.fail("PUT", Fault(status=405), where=HISTORY_TAG)
+    publishing("1.0.1")
+    assert server.repository("team/base").tags[HISTORY_TAG] == refused
+    assert standing(server)["latest"] == "1.0.1"
