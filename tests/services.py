@@ -55,6 +55,7 @@ MERGED = {
     "usr/bin/sh": "->dash",
     "usr/bin/env": b"program",
     "usr/bin/bash": b"program",
+    "usr/bin/dpkg": b"program",
     "usr/lib64/ld-linux-x86-64.so.2": "->../lib/x86_64-linux-gnu/ld-linux-x86-64.so.2",
     "usr/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2": elf_bytes(interpreter=None, soname="ld-linux-x86-64.so.2"),
     "usr/lib/x86_64-linux-gnu/libc.so.6": elf_bytes(

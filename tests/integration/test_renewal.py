@@ -31,14 +31,17 @@ echo "$DPKG_MAINTSCRIPT_PACKAGE {version} $DPKG_MAINTSCRIPT_NAME $*" >> /srv/scr
 """
 
 
-def deb(place: Path, name: str, version: str, files: list[Item], conffiles: str = "", **fields: str) -> Path:
-    """A package each of whose scripts says what it was called with."""
+def deb(
+    place: Path, name: str, version: str, files: list[Item], conffiles: str = "", *, postinst: str = "", **fields: str
+) -> Path:
+    """A package each of whose scripts says what it was called with; `postinst` is what that one does more."""
     sums = "".join(
         f"{md5(item.content).hexdigest()}  {item.path}\n"
         for item in files
         if item.content and item.path not in conffiles
     )
     control = {"md5sums": sums, **dict.fromkeys(SCRIPTS, LOG.format(version=version))}
+    control["postinst"] += postinst
     if conffiles:
         control["conffiles"] = conffiles
     fields = {key.replace("_", "-"): value for key, value in fields.items()}
@@ -58,6 +61,13 @@ def old_packages(place: Path) -> list[Path]:
         deb(place, "renew-lib", "1.0", [file("usr/lib/renew.so.1", b"one"), symlink("usr/lib/renew.so", "renew.so.1")]),
         deb(place, "renew-links", "1.0",
             [file("usr/bin/renew-a", b"a"), hard_link("usr/bin/renew-b", "usr/bin/renew-a")]),
+        deb(place, "renew-names", "1.0",
+            [file("usr/share/renew/name"), hard_link("usr/share/renew/other", "usr/share/renew/name")]),
+        deb(place, "renew-rival", "1.0", []),
+        deb(place, "renew-dir", "1.0", [file("usr/share/renew/place/x", b"x")]),
+        deb(place, "renew-turn", "1.0", [file("usr/share/renew/turn/x", b"x")]),
+        deb(place, "renew-gone", "1.0", [file("usr/share/renew/taken", b"one")]),
+        deb(place, "renew-taker", "1.0", []),
     ]  # fmt: skip
 
 
@@ -73,12 +83,26 @@ def new_packages(place: Path) -> list[Path]:
              file("usr/share/renew/new", b"new"), file("etc/renew/followed", b"new\n"),
              file("etc/renew/changed", b"new\n")],
             "/etc/renew/followed\n/etc/renew/changed\n", Depends="renew-lib (>= 2), renew-extra"),
-        deb(place, "renew-links", "2.0", [file("usr/bin/renew-a", b"a2"), file("usr/bin/renew-b", b"a")]),
+        deb(place, "renew-links", "2.0", [file("usr/bin/renew-a", b"a2"), file("usr/bin/renew-b", b"a")],
+            postinst="echo more >> /usr/share/renew/name\n"),
+        deb(place, "renew-rival", "2.0", [], Depends="renew-ally"),
+        deb(place, "renew-ally", "1.0", [], Conflicts="renew-rival (<< 2)"),
+        deb(place, "renew-dir", "2.0", []),
+        deb(place, "renew-file", "1.0", [file("usr/share/renew/place", b"file")], Depends="renew-dir (>= 2)"),
         deb(place, "renew-plain", "1.0", [file("usr/share/renew/plain", b"plain")], Depends="renew-app (>= 2)"),
     ]  # fmt: skip
 
 
-BASE = TINY.partition("variants:")[0].replace("sed, tar]", "sed, tar, renew-app, renew-lib, renew-links]")
+def other_packages(place: Path) -> list[Path]:
+    """What other services ask for."""
+    return [
+        deb(place, "renew-turn", "2.0", [file("usr/share/renew/turn", b"file")]),
+        deb(place, "renew-taker", "2.0", [file("usr/share/renew/taken", b"two")], Replaces="renew-gone"),
+    ]
+
+
+OLD = "renew-app, renew-lib, renew-links, renew-names, renew-rival, renew-dir, renew-turn, renew-gone, renew-taker"
+BASE = TINY.partition("variants:")[0].replace("sed, tar]", f"sed, tar, {OLD}]")
 BASE += 'files:\n  - {path: /etc/renew/changed, content: "ours\\n"}\n'
 SERVICE = """\
 kind: service
@@ -86,7 +110,7 @@ name: test/renewed
 version: 1.0.0
 base: test/tiny:1.0.0
 user: root
-packages: [renew-app=2.0, renew-lib/stable, renew-links=2.0, renew-plain]
+packages: [renew-app=2.0, renew-lib/stable, renew-links=2.0, renew-plain, renew-rival=2.0, renew-dir=2.0, renew-file]
 """
 COMPARED = re.compile(
     r"(etc/renew|srv|usr/share/renew)(/.*)?|usr/bin/renew.*|usr/lib/renew.*|var/lib/dpkg/info/renew.*"
@@ -96,8 +120,9 @@ COMPARED = re.compile(
 class Made:
     """The service, its base, and what dpkg makes of the base."""
 
-    def __init__(self, directory: Path, store: Path, reference: Mapping[str, Any], root: Path) -> None:
-        self.directory, self.store, self.reference, self.root = directory, store, reference, root
+    def __init__(self, directory: Path, store: Path, archive: Path, root: Path) -> None:
+        self.directory, self.store, self.archive, self.root = directory, store, archive, root
+        self.reference: Mapping[str, Any] = {}
 
     def build(self, **environment: str) -> Image:
         """The service, built anew."""
@@ -116,7 +141,7 @@ def made(open_directory: Path, shared_store: Path) -> Made:
         directory.mkdir(parents=True)
     debs = new_packages(new)
     archive = make_archive(place / "archive", old_packages(old))
-    later = make_archive(place / "later", debs)
+    later = make_archive(place / "later", [*debs, *other_packages(new)])
     with served(archive.directory) as url, served(later.directory) as later_url:
         own = "archives: [{{name: own, uri: '{}', suites: [stable], keys: [./key.asc]}}]\n"
         shutil.copy(archive.directory / "key.asc", place / "base")
@@ -125,7 +150,7 @@ def made(open_directory: Path, shared_store: Path) -> Made:
         store = new_store(place / "store", place / "base", shared_store)
         base = Formation().build(store, place / "base").data["digest"]
         define(place / "service", SERVICE + own.format(later_url), Formation(), store)
-        made = Made(place / "service", store, {}, place / "root")
+        made = Made(place / "service", store, later.directory, place / "root")
         # Downloads everything while the archive is there.
         made.build()
     made.root.mkdir(mode=0o755)
@@ -147,6 +172,10 @@ def made(open_directory: Path, shared_store: Path) -> Made:
         run_inside(made.root, new, ["dpkg", *force, *step], EPOCH)
     made.reference = directory_tree(made.root)
     return made
+
+
+def blob(made: Made, digest: str) -> bytes:
+    return Store(made.store).blob(digest).read_bytes()
 
 
 def scripts(tree: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -201,6 +230,51 @@ def test_an_ordinary_user_gets_the_same_image(made: Made, as_user: Formation, op
     for path in (own, *own.rglob("*")):
         path.chmod(0o777 if path.is_dir() else 0o666)
     assert as_user.build(own, made.directory).data["digest"] == ours
+
+
+def other_service(made: Made, place: Path, request: str, **environment: str) -> Any:
+    """What came of building a service on the same base."""
+    with served(made.archive) as url:
+        place.mkdir()
+        shutil.copy(made.archive / "key.asc", place)
+        text = SERVICE.partition("packages:")[0].replace("test/renewed", f"test/{place.name}")
+        text += f"packages: [{request}]\narchives: [{{name: own, uri: '{url}', suites: [stable], keys: [./key.asc]}}]\n"
+        define(place, text, Formation(), made.store)
+        shutil.rmtree(Store(made.store).effects, ignore_errors=True)
+        formation = Formation().with_environment(**environment)
+        return formation.run("--store", str(made.store), "build", str(place), "--json")
+
+
+def test_a_directory_that_becomes_a_file_does_so_with_an_overlay_too(made: Made, tmp_path: Path) -> None:
+    """Overlayfs cannot move a directory of the base aside, which dpkg wants to."""
+    trees = []
+    for overlay in ("1", "0"):
+        ran = other_service(made, tmp_path / f"turned-{overlay}", "renew-turn=2.0", FORMATION_OVERLAY=overlay)
+        assert ran.status == 0, ran.errors
+        trees.append(image_tree(image_of(StoreBlobs(Store(made.store)), blob(made, ran.data["digest"]))))
+    assert compare(*trees) == []
+    assert trees[0]["usr/share/renew/turn"].content == b"file"
+    assert "usr/share/renew/turn/x" not in trees[0]
+
+
+def test_a_package_that_would_disappear_is_an_error(made: Made, tmp_path: Path) -> None:
+    ran = other_service(made, tmp_path / "vanished", "renew-taker=2.0")
+    assert ran.status == 3
+    assert "the base's dpkg removed renew-gone, whose files are all in other packages now" in ran.errors
+
+
+def test_built_anew_with_the_effects_no_package_is_needed_once_more(made: Made) -> None:
+    digest = made.build().digest
+    store = Store(made.store)
+    away = made.store.parent / "away"
+    store.downloads.rename(away)
+    try:
+        for kept in (store.builds, store.layers):
+            shutil.rmtree(kept, ignore_errors=True)
+        assert Formation().build(made.store, made.directory, "--offline").data["digest"] == digest
+    finally:
+        shutil.rmtree(store.downloads, ignore_errors=True)
+        away.rename(store.downloads)
 
 
 def test_a_script_that_fails_is_told_with_its_package(made: Made, open_directory: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from formation.build.dockerfile import copied, double_quoted, written
+from formation.debian.administration import KEEP_CHANGED
 from formation.debian.archive import Archive
 from formation.debian.request import PackageRequest
 from formation.definition.hardening import BACKUPS, TIGHT_DIRECTORIES, Hardening
@@ -39,11 +40,17 @@ def archive_steps(archives: Iterable[Archive]) -> Iterator[str]:
 
 
 def install_steps(
-    packages: Sequence[PackageRequest], left_out: Iterable[str], *, recommends: bool, upgrade: bool
+    packages: Sequence[PackageRequest],
+    left_out: Iterable[str],
+    *,
+    recommends: bool,
+    upgrade: bool = False,
+    renews: bool = False,
 ) -> Iterator[str]:
     """The shell commands that install `packages` and leave nothing of apt's own behind; none for no packages.
 
-    `left_out` names packages that must not be installed; `upgrade` takes every fix for what is there first.
+    `left_out` names packages that must not be installed; `upgrade` takes every fix for what is there first; `renews`:
+    of some packages there may be another version, whose configuration files stay where they were changed.
     """
     if not packages:
         return
@@ -53,7 +60,8 @@ def install_steps(
     if upgrade:
         yield f"apt-get upgrade -y {option}"
     words = [shlex.quote(word) for word in sorted([*map(str, packages), *(f"{name}-" for name in left_out)])]
-    yield " \\\n        ".join([f"apt-get install -y {option}", *words])
+    kept = "".join(f" -o Dpkg::Options::=--force-{force}" for force in KEEP_CHANGED) if renews else ""
+    yield " \\\n        ".join([f"apt-get install -y {option}{kept}", *words])
     yield "apt-get clean"
     # Directories of packages stay: `dpkg --verify` would miss /var/lib/apt/lists/partial and /var/log/apt.
     yield (

@@ -47,7 +47,8 @@ class Fetching:
         """Why fetching ended early."""
 
     def start(self, digests: Sequence[str]) -> None:
-        """Begins to bring these packages, in this order."""
+        """Begins to bring these packages, in this order, once those are there that were asked for before."""
+        self.join()
         self._thread = threading.Thread(target=self._run, args=(tuple(digests),), daemon=True)
         self._thread.start()
 

@@ -39,11 +39,8 @@ def install_packages(plan: ServicePlan, installer: Installer, store: Store, tool
 
 
 def _job(plan: ServicePlan, store: Store, tools: Tools) -> Job:
-    there = {package.name for package in plan.below.packages()[0] if package.installed}
-    renews = any(each.name in there for each in plan.packages)
     packages = tuple(
-        PackageJob(each.name, each.version, each.architecture, each.sha256, False, each.size, renews)
-        for each in plan.packages
+        PackageJob(each.name, each.version, each.architecture, each.sha256, False, each.size) for each in plan.packages
     )
     excludes, includes = plan.path_filters
     spec = SegmentSpec(plan.lock.epoch, COMPRESSION, excludes, includes)

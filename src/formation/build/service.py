@@ -17,7 +17,7 @@ from formation.definition.base_accounts import check_base_accounts
 from formation.definition.service_files import collect
 from formation.definition.service_values import CollectedFile, ServiceDefinition
 from formation.digest import sha256
-from formation.errors import UsageError
+from formation.errors import DefinitionError, UsageError
 from formation.install.additions import pinned
 from formation.lock.lockfile import lock_path
 from formation.lock.model import Lock, LockedPackage
@@ -110,6 +110,8 @@ def plan_service(
     packages = lock.packages[architecture]
     findings = Findings()
     with findings.collected():
+        _check_dpkg(service, packages, there)
+    with findings.collected():
         check_base_accounts(service, there.users, there.groups)
     files: tuple[CollectedFile, ...] = ()
     with findings.collected():
@@ -135,6 +137,17 @@ def plan_service(
         tuple(map(_pinned, files)),
         there.merged,
     )
+
+
+def _check_dpkg(service: ServiceDefinition, packages: Sequence[LockedPackage], base: BaseFiles) -> None:
+    """Raises DefinitionError when `packages` could not be installed: the base's dpkg does that, or one among them."""
+    if packages and base.tree.node("usr/bin/dpkg") is None:
+        there = {package.name for package in base.merged.packages()[0] if package.installed}
+        if "dpkg" not in {package.name for package in packages} - there:
+            raise DefinitionError(
+                f"{service.place(('packages',))}: {service.base} has no dpkg, and only dpkg can configure packages",
+                hint="stand on a base that has a package manager",
+            )
 
 
 def _pinned(file: CollectedFile) -> CollectedFile:

@@ -60,7 +60,7 @@ def check_database(facts: Facts) -> Iterator[Finding]:
             yield _unfinished(package)
             continue
         yield from _limited(_listed(package, listing, unpacking))
-        yield from _limited(_sums(package, listing, unpacking))
+        yield from _limited(_sums(facts, package, listing, unpacking))
         yield from _limited(_conffiles(package, facts.files))
     yield from _limited(_stat_overrides(facts))
 
@@ -102,7 +102,7 @@ def _listed(package: InstalledPackage, listing: Listing, unpacking: _Unpacking) 
             yield Finding("database", "package-file-missing", what, path=f"/{path}")
 
 
-def _sums(package: InstalledPackage, listing: Listing, unpacking: _Unpacking) -> Iterator[Finding]:
+def _sums(facts: Facts, package: InstalledPackage, listing: Listing, unpacking: _Unpacking) -> Iterator[Finding]:
     if listing.malformed:
         what = f"{listing.malformed} lines of the checksums of {package.name} are malformed"
         yield Finding("database", "md5sums-malformed", what, path=f"/{INFO}/{package.stem}.md5sums")
@@ -116,12 +116,20 @@ def _sums(package: InstalledPackage, listing: Listing, unpacking: _Unpacking) ->
             if name not in listed and not unpacking.leaves_out(path):
                 what = f"/{path} of {package.name} is missing"
                 yield Finding("database", "package-file-missing", what, path=f"/{path}")
+        elif (node.entry.type, node.entry.md5) == ("file", md5) or (name not in listed and _is_listed(facts, name)):
+            # As it was, or another package's by now, which replaces this one's files.
+            continue
         elif node.entry.type != "file":
             what = f"/{path} of {package.name} is a {node.entry.type} where the package has a file"
             yield Finding("database", "package-file-changed", what, path=f"/{path}", layer=node.layer)
-        elif node.entry.md5 != md5:
+        else:
             what = f"/{path} is not as {package} has it: its checksum differs"
             yield Finding("database", "package-file-changed", what, path=f"/{path}", layer=node.layer)
+
+
+def _is_listed(facts: Facts, name: str) -> bool:
+    """Whether any package has the file."""
+    return any(name in (listing.paths or ()) for listing in facts.listings)
 
 
 def _conffiles(package: InstalledPackage, files: Filesystem) -> Iterator[Finding]:

@@ -3,3 +3,6 @@
 ADMINISTRATION = "var/lib/dpkg"
 INFO = f"{ADMINISTRATION}/info"
 STATUS = f"{ADMINISTRATION}/status"
+
+KEEP_CHANGED = ("confdef", "confold")
+"""How `dpkg --force-…` is told to leave a configuration file as it is that somebody has changed, and not to ask."""

@@ -7,7 +7,7 @@ triggers, and rewrites the status file in its own words.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from formation.dataclass import dataclass
 from formation.debian.administration import INFO
@@ -16,6 +16,7 @@ from formation.errors import MalformedError
 _TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _OWN_TRIGGER_FILES = frozenset({"File", "Lock", "Unincorp"})
 _NOT_IN_INFO = frozenset({"control"})
+_INSTALLED = "install ok installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +140,21 @@ def deferred_triggers(interest_contents: Mapping[str, str], activated: Iterable[
 
 def unfinished(status: bytes) -> list[str]:
     """`NAME STATE` of every package in a status file that is not `install ok installed`."""
-    found = []
+    return [
+        f"{fields.get('Package', '?')} {fields.get('Status', 'without a status')}"
+        for fields in _stanzas(status)
+        if fields.get("Status") != _INSTALLED
+    ]
+
+
+def installed_names(status: bytes) -> frozenset[str]:
+    """The packages of a status file that are installed."""
+    return frozenset(fields.get("Package", "?") for fields in _stanzas(status) if fields.get("Status") == _INSTALLED)
+
+
+def _stanzas(status: bytes) -> Iterator[dict[str, str]]:
+    """The fields of each package, those of several lines left out."""
     for stanza in status.decode("utf-8", "surrogateescape").split("\n\n"):
         fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and not line.startswith(" "))
-        if fields and fields.get("Status") != "install ok installed":
-            found.append(f"{fields.get('Package', '?')} {fields.get('Status', 'without a status')}")
-    return found
+        if fields:
+            yield fields

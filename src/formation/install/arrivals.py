@@ -26,7 +26,7 @@ class Arrivals:
         self._schedule = schedule
         self._inbox = inbox
         self._tell = tell
-        self._begun: set[str] = set()
+        self._arrived: set[str] = set()
         self._specs: dict[str, SegmentSpec] = {}
         self.packages = {package.digest: package for variant in job.variants for package in variant.packages}
         """All of the job, by the digest of their .deb."""
@@ -39,7 +39,7 @@ class Arrivals:
         for number, variant in enumerate(self._job.variants):
             for package in variant.packages:
                 known = known_segment(self._store, package, self._job.spec, self._job.epoch)
-                if known is not None and not package.needs_archive:
+                if known is not None:
                     self.segments[package.digest] = known
                 else:
                     wanted.append(((number, not package.essential, -package.size), package.digest))
@@ -58,6 +58,14 @@ class Arrivals:
         """Until all of `packages` are unpacked. Raises what unpacking one raises, FormationError when told to stop."""
         needed = {package.digest for package in packages}
         while not needed <= self.segments.keys():
+            self._handle(self._inbox.get())
+
+    def bring(self, packages: Iterable[PackageJob]) -> None:
+        """Until the .debs of `packages` are in the store, also of those that are unpacked. Raises as `wait_for`."""
+        needed = {package.digest for package in packages}
+        if missing := sorted(needed - self._arrived):
+            self._tell(Wanted(tuple(missing)))
+        while not needed <= self._arrived:
             self._handle(self._inbox.get())
 
     def result(self, urgency: int, task: Callable[..., Result], *arguments: Any) -> Result:
@@ -81,9 +89,11 @@ class Arrivals:
             message()
 
     def _unpack(self, digest: str) -> None:
-        if digest in self._begun:
+        if digest in self._arrived:
             return
-        self._begun.add(digest)
+        self._arrived.add(digest)
+        if digest in self.segments:
+            return
         future = self._schedule.submit(
             UNPACK, unpack, self._store, self.packages[digest], self._job.spec, self._job.epoch
         )

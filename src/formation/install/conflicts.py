@@ -76,10 +76,10 @@ def find_overlaps(packages: Iterable[Shipped], owners: MutableMapping[str, Shipp
             other = owners.get(entry.path)
             if other is None or other.digest == package.digest:
                 owners[entry.path] = package
-            elif _replaces(package, other):
+            elif replaces(package, other):
                 lost.setdefault(other.digest, set()).add(entry.path)
                 owners[entry.path] = package
-            elif _replaces(other, package):
+            elif replaces(other, package):
                 lost.setdefault(package.digest, set()).add(entry.path)
             else:
                 contested.append(Contested(entry.path, package, other))
@@ -88,7 +88,7 @@ def find_overlaps(packages: Iterable[Shipped], owners: MutableMapping[str, Shipp
     return Overlaps({digest: frozenset(paths) for digest, paths in lost.items()}, tuple(contested))
 
 
-def _replaces(package: Shipped, other: Shipped) -> bool:
+def replaces(package: Shipped, other: Shipped) -> bool:
     """Whether `package` declares that its files may take the place of those of `other`."""
     stanza = parse_stanza(package.control)
     return any(

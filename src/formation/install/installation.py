@@ -187,6 +187,7 @@ class Installation:
         renewed = [jobs[package.key] for package in stage.packages]
         effects = known_effects(self._store, stage)
         if effects is None:
+            self._arrivals.bring(renewed)
             effects = self._arrivals.result(
                 CONFIGURE, renew, self._store, stage, renewed, tuple(self._trees), self._work, self._isolation
             )
@@ -196,9 +197,8 @@ class Installation:
         names = {package.name for package in renewed}
         self._staged = {key: each for key, each in self._staged.items() if each.name.name not in names}
         self._staged.update((package.digest, staged[key]) for key, package in jobs.items() if package in renewed)
-        self._ownership.renew(
-            shipped_package(self._store, each, self._arrivals.segments[each.digest]) for each in renewed
-        )
+        shipped = [shipped_package(self._store, each, self._arrivals.segments[each.digest]) for each in renewed]
+        self._ownership.renew(shipped, effects)
         variant.renewed = frozenset(package.digest for package in renewed)
 
     def _note_stage(self, variant: Variant, stage: Stage, effects: Effects) -> None:

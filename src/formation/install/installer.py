@@ -76,7 +76,8 @@ class Installer:
     def run(
         self, job: Job | Remove, progress: Progress, wanted: Callable[[Sequence[str]], None]
     ) -> tuple[BuiltVariant, ...]:
-        """Has `job` done. `wanted` is called once, early, with the digests of the .debs that must still arrive.
+        """Has `job` done. `wanted` is called with the digests of the .debs that must still arrive: early with all that
+        are not unpacked, and again for those of which more than that turns out to be needed.
 
         Raises what the installer raised, FormationError when it died or cannot become root.
         """

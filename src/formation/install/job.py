@@ -23,8 +23,6 @@ class PackageJob:
     essential: bool
     size: int
     """Of the .deb in bytes: the large ones are unpacked first."""
-    needs_archive: bool = False
-    """Its .deb must be there although it is unpacked already: the image's own dpkg may have to install it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +92,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """From the installer: these .debs are needed, most urgent first; all others are unpacked already."""
+    """From the installer: these .debs are needed, most urgent first. It may need others later."""
 
     digests: tuple[str, ...]
 

@@ -1,11 +1,13 @@
 """Who ships what: the files and directories of all packages so far, and of what came with no package."""
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from formation.debian.diversions import Diversion
 from formation.entry import Entry, decode_path
 from formation.errors import FormationError
-from formation.install.conflicts import Contested, Shipped, find_overlaps
+from formation.install.additions import parents
+from formation.install.conflicts import Contested, Shipped, find_overlaps, replaces
+from formation.install.effects_record import Effects
 from formation.install.layer import Owner
 from formation.install.placement import merged_path
 
@@ -41,7 +43,7 @@ class Ownership:
             for entry in package.entries:
                 if entry.type == "directory":
                     self._check_directory(package, entry.path)
-                    self._directories.setdefault(entry.path, (entry.mode, entry.uid, entry.gid))
+                    self._add_directory(entry)
                 elif entry.type != "symlink" and entry.path in self._directories:
                     raise FormationError(
                         f"{package.name} {package.version} ships a file /{entry.path}, where a directory is",
@@ -51,17 +53,30 @@ class Ownership:
         self._contested.extend(overlaps.contested)
         return overlaps.lost
 
-    def renew(self, packages: Iterable[Shipped]) -> None:
-        """Takes down what `packages` ship, of which there are other versions; what only those had is nobody's now.
+    def renew(self, packages: Sequence[Shipped], effects: Effects) -> None:
+        """Takes down what `packages` ship, of which there were other versions; what only those had is nobody's now.
 
-        Raises as `add`.
+        dpkg has installed them with these `effects`, so there is nothing to be said against them.
         """
-        arrived = list(packages)
-        names = {package.name for package in arrived}
+        names = {package.name for package in packages}
         for path, owner in self._files.items():
             if owner is not None and owner.name in names:
                 self._files[path] = None
-        self.add(arrived)
+        gone = {*effects.removed, *(entry.path for entry in effects.changed if entry.type != "directory")}
+        for path in [path for path in self._directories if not gone.isdisjoint((path, *parents(path)))]:
+            del self._directories[path]
+            # Still a path of the layers below.
+            self._files.setdefault(path, None)
+        for package in packages:
+            for entry in package.entries:
+                other = self._files.get(entry.path)
+                if entry.type == "directory":
+                    self._add_directory(entry)
+                elif other is None or not replaces(other, package):
+                    self._files[entry.path] = package
+
+    def _add_directory(self, entry: Entry) -> None:
+        self._directories.setdefault(entry.path, (entry.mode, entry.uid, entry.gid))
 
     def _check_directory(self, package: Shipped, path: str) -> None:
         """Raises FormationError when another package ships a file there; a symlink may lead to a directory."""

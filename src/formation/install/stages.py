@@ -64,7 +64,7 @@ def early_names(installed: Iterable[StagePackage]) -> frozenset[str]:
     pending = [package for package in by_name.values() if _is_important(package)]
     found = {package.name.name for package in pending}
     while pending:
-        for name in _needed_names(pending.pop(), _HARD):
+        for name in needed_names(pending.pop(), _HARD):
             if name not in found:
                 found.add(name)
                 if name in by_name:
@@ -122,7 +122,7 @@ def plan_renewal(packages: Sequence[StagePackage], names: Container[str], before
     """
     renewed = [package for package in packages if package.name.name in names]
     stage = _stage(_with_what_they_need(renewed, packages, _HARD), False, before, epoch)
-    return replace(stage, key=hashlib.sha256(f"renewal {stage.key}".encode()).hexdigest())
+    return replace(stage, key=hashlib.sha256(f"renewal 2 {stage.key}".encode()).hexdigest())
 
 
 def _stage(packages: Sequence[StagePackage], bootstrap: bool, before: Stage | None, epoch: int) -> Stage:
@@ -155,7 +155,7 @@ def _with_what_they_need(
     pending = list(roots)
     while pending:
         package = pending.pop()
-        for name in _needed_names(package, fields):
+        for name in needed_names(package, fields):
             for needed in by_name.get(name, ()):
                 if needed.name.in_files not in found:
                     found[needed.name.in_files] = needed
@@ -180,7 +180,7 @@ def batches(packages: Sequence[StagePackage]) -> list[list[StagePackage]]:
         (package, needed, strict)
         for package in packages
         for field, strict in (("Pre-Depends", 1), ("Depends", 0))
-        for name in _needed_names(package, (field,))
+        for name in needed_names(package, (field,))
         for needed in by_name.get(name, ())
         if needed is not package
     ]
@@ -206,7 +206,8 @@ def provided_names(package: StagePackage) -> list[str]:
     return [package.name.name, *(relation.name for group in provides for relation in group)]
 
 
-def _needed_names(package: StagePackage, fields: Sequence[str]) -> list[str]:
+def needed_names(package: StagePackage, fields: Sequence[str]) -> list[str]:
+    """The names in relations of `package`, every alternative counted."""
     stanza = parse_stanza(package.control["control"])
     return [
         relation.name

@@ -1,5 +1,6 @@
 """From a service, its base and its archives to the service's lock: what it adds to the base or renews there."""
 
+import re
 from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -166,13 +167,27 @@ def _resolved(
         )
     except UnresolvableError as error:
         place = place_of_error(wanted, requests, wanted.variants[0].without, error.message)
-        hint = (
-            "ask for what has to change in the base too, as NAME=VERSION, or build a base that has it"
-            if {request.name for request in requests}.intersection(package.name for package in installed)
-            else "a base that is older than its archives is locked and built anew: formation lock, then formation build"
-        )
+        hint = error.hint or _way_out(error.message, requests, universe, installed)
         where = f"{place}: on {universe.architecture}, with the packages of the base as they are, "
-        raise UnresolvableError(where + error.message, hint=error.hint or hint) from error
+        raise UnresolvableError(where + error.message, hint=hint) from error
+
+
+def _way_out(
+    reasons: str, requests: Iterable[PackageRequest], universe: Universe, installed: Iterable[BinaryPackage]
+) -> str:
+    """What may help where packages do not go with those of the base."""
+    words = set(re.findall(r"[a-z0-9][a-z0-9+.-]+", reasons)) - {request.name for request in requests}
+    told = [package for package in installed if package.name in words]
+    offers = [(package, universe.candidate(package.name)) for package in told]
+    newer = [f"{old.name}={new.version}" for old, new in offers if new and compare(new.version, old.version) > 0]
+    if newer:
+        return (
+            f"lock and build the base anew, which is older than its archives; or ask for these too: {' '.join(newer)}"
+        )
+    if told and re.search(r" (Conflicts|Breaks): ", reasons):
+        names = ", ".join(package.name for package in told)
+        return f"take a base without {names}, or leave out what cannot be with it"
+    return "a base that is older than its archives is locked and built anew: formation lock, then formation build"
 
 
 def _is_new(package: BinaryPackage, there: Mapping[str, BinaryPackage]) -> bool:

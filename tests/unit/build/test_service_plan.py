@@ -1,5 +1,6 @@
 """The plan for a service: every wrong input is told before anything is built."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from elves import ARM64, elf_bytes
 from formation.build.opened_base import Places
 from formation.build.programs import Having
 from formation.build.service import Means, ServicePlan, plan_service
+from formation.build.service_tree import Listed
 from formation.errors import DefinitionError, FormationError, UsageError
 from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock, LockedBase, LockedPackage
@@ -320,3 +322,14 @@ def test_an_empty_program_is_told_once(bench, directory, line):
     with pytest.raises(DefinitionError) as error:
         bench.plan(body)
     assert error.value.message == f"{bench.directory}/service/formation.yaml:{line}: {directory}/run.sh is empty"
+
+
+def test_packages_for_a_base_without_dpkg_are_refused_before_anything_is_built(bench):
+    bench.packages = (PACKAGE,)
+    nodes = {path: node for path, node in bench.files.tree.nodes.items() if path != "usr/bin/dpkg"}
+    bench.files = replace(bench.files, tree=Listed(nodes))
+    with pytest.raises(DefinitionError, match=r"formation.yaml:1: formation/base:1.0.0 has no dpkg, and only dpkg can"):
+        bench.plan()
+    # dpkg itself may be what is added.
+    bench.packages = (replace(PACKAGE, name="dpkg"),)
+    bench.plan()

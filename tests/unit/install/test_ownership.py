@@ -1,17 +1,24 @@
 """Who owns which path, as packages come, divert and land."""
 
+from pathlib import Path
+
 import pytest
 
 from formation.debian.diversions import Diversion
 from formation.entry import Entry
 from formation.errors import FormationError
 from formation.install.conflicts import Shipped
+from formation.install.effects_record import Effects
 from formation.install.ownership import Ownership, without_lost
 
 
 def shipped(name: str, *entries: Entry, replaces: str = "", diverts: bool = False) -> Shipped:
     control = f"Package: {name}\nVersion: 1\n" + (f"Replaces: {replaces}\n" if replaces else "")
     return Shipped(name, "1", "amd64", f"sha256:{name}", entries, control.encode(), diverts)
+
+
+def effects(*changed: Entry, removed: tuple[str, ...] = ()) -> Effects:
+    return Effects(Path(), Path(), changed, removed)
 
 
 def file(path: str) -> Entry:
@@ -38,11 +45,29 @@ def test_an_earlier_package_loses_what_a_later_one_replaces() -> None:
 def test_what_only_the_other_version_had_is_nobodys_and_still_there() -> None:
     ownership = Ownership()
     ownership.start([shipped("one", file("a"), file("b")), shipped("two", file("c"))], {}, ())
-    ownership.renew([shipped("one", file("a"), file("d"))])
+    ownership.renew([shipped("one", file("a"), file("d"))], effects())
     assert ownership.paths() == {"a", "b", "c", "d"}
     assert ownership.add([shipped("three", file("b"))]) == {}
     with pytest.raises(FormationError, match="both ship /d, and neither replaces"):
         ownership.add([shipped("three", file("d"))])
+
+
+def test_a_directory_that_dpkg_took_away_is_one_no_more() -> None:
+    ownership = Ownership()
+    ownership.start([], dict.fromkeys(("x", "x/deep", "y", "z"), (493, 0, 0)), ())
+    ownership.renew([shipped("one", file("y"), directory("w"))], effects(file("y"), removed=("x",)))
+    assert ownership.paths() == {"w", "x", "x/deep", "y", "z"}
+    assert ownership.add([shipped("two", file("x"))]) == {}
+    with pytest.raises(FormationError, match="two 1 ships a file /z, where a directory is"):
+        ownership.add([shipped("two", file("z"))])
+
+
+def test_what_dpkg_has_installed_is_not_contested() -> None:
+    ownership = Ownership()
+    ownership.start([shipped("one", file("a"))], {}, ())
+    ownership.renew([shipped("two", file("a")), shipped("four", file("b"), replaces="three")], effects())
+    ownership.renew([shipped("three", file("b"))], effects())
+    assert ownership.add([shipped("late", file("b"), replaces="four")]) == {"sha256:four": {"b"}}
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_what_another_version_needs_of_the_base_has_to_be_asked_for_too(publishe
     with pytest.raises(UnresolvableError) as error:
         locked(published, define("mawk=2.0"))
     assert "mawk 2.0 Depends: libc6 (>= 2.0)\n    libc6 1.0 is installed and stays as it is" in error.value.message
-    assert error.value.hint.startswith("ask for what has to change in the base too, as NAME=VERSION")
+    assert error.value.hint.endswith("or ask for these too: libc6=2.0")
     assert names(locked(published, define("mawk=2.0 libc6=2.0"))) == {"mawk": "requested", "libc6": "requested"}
 
 
@@ -146,15 +146,25 @@ def test_a_dependency_that_needs_a_newer_base_is_refused_with_what_the_base_has(
         locked(published, define("new"))
     assert error.value.message.startswith(f"{published.base}/formation.yaml:7: on amd64, with the packages of the base")
     assert "libc6 1.0 is installed and stays as it is" in error.value.message
+    assert error.value.hint == (
+        "lock and build the base anew, which is older than its archives; or ask for these too: libc6=2.0"
+    )
+
+
+def test_a_dependency_that_nothing_has_is_no_matter_of_versions(published, define):
+    published.publish({"new": {"Depends": "libnone"}})
+    with pytest.raises(UnresolvableError) as error:
+        locked(published, define("new"))
     assert "is locked and built anew: formation lock, then formation build" in error.value.hint
 
 
 def test_a_package_that_would_break_the_base_is_refused(published, define):
     published.publish({"new": {"Conflicts": "mawk"}, "old": {"Breaks": "libc6 (<< 2)"}})
-    for name, field in (("new", "Conflicts: mawk"), ("old", "Breaks: libc6 (<< 2)")):
+    for name, field, rival in (("new", "Conflicts: mawk", "mawk"), ("old", "Breaks: libc6 (<< 2)", "libc6")):
         with pytest.raises(UnresolvableError, match=name) as error:
             locked(published, define(name))
         assert field in error.value.message
+        assert error.value.hint == f"take a base without {rival}, or leave out what cannot be with it"
 
 
 def test_a_service_cannot_go_without_a_package_of_its_base(published, define):
