@@ -22,6 +22,7 @@ from formation.debian.deb822 import parse_stanza
 from formation.digest import sha256_file
 from formation.entry import WHITEOUT, Entry, encode_path
 from formation.errors import FormationError, IntegrityError, MalformedError, system_error
+from formation.install.checksums import Checksums, kept_sums
 from formation.install.content import add_content
 from formation.install.placement import USR_ALIASES, Placement, SegmentSpec
 from formation.install.segment_record import (
@@ -159,6 +160,7 @@ class _Unpacking:
         self._entries: dict[str, Entry] = {}
         self._listed: list[str] = []
         self._filtered: set[str] = set()
+        self._sums = Checksums()
         self._names: dict[str, list[str]] = {}
         self.content: dict[str, tuple[bytes, ...]] = {}
         """Of as many files as `_MEMORY` allows, by the path they have in the segment."""
@@ -210,6 +212,8 @@ class _Unpacking:
         if omitted or covered or filtered:
             return
         if path not in self._entries:
+            if "md5sums" not in self._package.control:
+                content = self._sums.passing(shipped, content)
             self._write(entry, content)
         elif not entry.type == self._entries[path].type == "directory":
             raise MalformedError(f"{self._package.name} ships {path!r} twice, once through a directory that is in /usr")
@@ -230,16 +234,10 @@ class _Unpacking:
         kept = _listing(path for path in self._listed if path not in self._filtered)
         if not self._maintained:
             control = {member: control[member] for member in ("conffiles", "md5sums") if member in control}
-        if "md5sums" in control:
-            control = {**control, "md5sums": self._kept_sums(control["md5sums"])}
-        for path, data in info_files(name, control, kept).items():
+        sums = kept_sums(control["md5sums"], self._filtered) if "md5sums" in control else self._sums.text()
+        for path, data in info_files(name, {**control, "md5sums": sums}, kept).items():
             mode = 0o755 if path.rpartition(".")[2] in _PROGRAMS else 0o644
             self._write(Entry(path, "file", mode, mtime=time, size=len(data)), (data,))
-
-    def _kept_sums(self, sums: bytes) -> bytes:
-        """The lines of an md5sums file, `DIGEST  PATH`, whose paths the filters keep."""
-        filtered = {encode_path(path) for path in self._filtered}
-        return b"".join(line for line in sums.splitlines(keepends=True) if line[34:].rstrip(b"\n") not in filtered)
 
     def _write(self, entry: Entry, content: Iterable[bytes]) -> None:
         if entry.type == "file":

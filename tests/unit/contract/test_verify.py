@@ -55,6 +55,20 @@ def test_a_database_that_is_not_true_is_told_of(member, id_):
     assert found([member]) == expected
 
 
+def test_a_file_that_another_package_replaces_is_not_the_first_ones_any_more():
+    info = "var/lib/dpkg/info"
+    taken = changed("usr/bin/tool", b"another", mode=0o755)
+    disowned = changed(f"{info}/tool.list", b"/.\n/etc\n/etc/tool.conf\n")
+    other = "\nPackage: other\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n"
+    owner = [
+        changed("var/lib/dpkg/status", f"{STATUS}{other}".encode()),
+        file(f"{info}/other.list", b"/usr/bin/tool\n"),
+    ]
+    assert found([taken, disowned, *owner]) == []
+    # The checksum of a file that nobody has on a list is still a promise.
+    assert "package-file-changed" in found([taken, disowned])
+
+
 def status_of_tool(status: str) -> list[str]:
     before, after = STATUS.rsplit("install ok installed", 1)
     return found([changed("var/lib/dpkg/status", f"{before}{status}{after}".encode())])

@@ -6,6 +6,7 @@ import io
 import os
 import tarfile
 from dataclasses import replace
+from hashlib import md5
 from pathlib import Path
 
 import pytest
@@ -142,9 +143,18 @@ def test_the_packages_files_in_dpkgs_database_are_in_the_segment(tmp_path: Path)
     info = {path: entry for path, entry in entries.items() if path.startswith(f"{INFO}/")}
     assert {path: entry.mode for path, entry in info.items()} == {
         f"{INFO}/lib:amd64.list": 0o644,
+        f"{INFO}/lib:amd64.md5sums": 0o644,
         f"{INFO}/lib:amd64.postinst": 0o755,
         f"{INFO}/lib:amd64.triggers": 0o644,
     }
+
+
+def test_a_package_without_checksums_gets_them_as_from_dpkg(tmp_path: Path) -> None:
+    files = [file("usr/b", b"b"), hard_link("usr/a", "usr/b"), symlink("usr/s", "b"), file("usr/share/man/x.1", b"m")]
+    spec = replace(SPEC, path_excludes=("/usr/share/man/*",))
+    made(make_deb(tmp_path, "plain", files=files), tmp_path, spec, tree=tmp_path / "tree")
+    sums = (tmp_path / "tree" / INFO / "plain.md5sums").read_text()
+    assert sums == "".join(f"{md5(b'b').hexdigest()}  usr/{name}\n" for name in "ba")
 
 
 @pytest.mark.parametrize("name", ["../../../../tmp/evil", "a/b", "", "a b", "a\0b", "."])
