@@ -32,18 +32,25 @@ class Bench:
         self.definition, self.scratch, self.peers, self.ours = definition, scratch, peers, ours
         self._stack = stack
         self._docker: Docker | None = None
+        self._starting_image = ""
         self._images: Images | None = None
         self._registry: Registry | None = None
         self.warm_store = scratch / "warm-store"
 
     def docker(self) -> Docker:
-        """A private daemon that has the starting image; started by the first case that needs one."""
+        """A private daemon; started by the first case that needs one."""
         if self._docker is None:
-            say("starting a private dockerd and making its starting image")
+            say("starting a private dockerd")
             self._docker = Docker(self.scratch / "docker")
             self._stack.callback(self._docker.stop)
-            provide_starting_image(self._docker, self.scratch)
         return self._docker
+
+    def docker_build(self, variant: str) -> DockerBuild:
+        """A build of the variant's packages on a starting image that the daemon and the registry have."""
+        if not self._starting_image:
+            say("making the starting image of docker build")
+            self._starting_image = provide_starting_image(self.docker(), self.registry(), self.scratch)
+        return DockerBuild(self.docker(), requests(self.definition, variant), self.scratch, self._starting_image)
 
     def cold(self, variant: str) -> Contestants:
         """From nothing, downloads included."""
@@ -54,7 +61,9 @@ class Bench:
             found["formation"] = Formation(self.definition, variant, self.scratch).cold
         if self.peers:
             found["mmdebstrap"] = Mmdebstrap(packages, self.scratch).build
-            found["docker build"] = DockerBuild(self.docker(), packages, self.scratch).build
+            docker = self.docker_build(variant)
+            found["docker build, pulling its starting image"] = docker.cold
+            found["docker build, starting image there"] = docker.build
         return found
 
     def one_package(self, variant: str) -> Contestants:
@@ -65,8 +74,7 @@ class Bench:
             Formation(change(), variant, self.scratch).build(self.warm_store)
             found["formation"] = lambda: Formation(change(), variant, self.scratch).build(self.warm_store)
         if self.peers:
-            packages = requests(self.definition, variant)
-            found["docker build"] = DockerBuild(self.docker(), packages, self.scratch).build
+            found["docker build"] = self.docker_build(variant).build
         return found
 
     def nothing(self, variant: str) -> Contestants:

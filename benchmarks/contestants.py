@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 from measure import Cost, measure
 
-from engines import Docker
+from engines import Docker, Registry
 
 ROOT = Path(__file__).resolve().parents[1]
 FORMATION = ROOT / ".venv" / "bin" / "formation"
@@ -110,20 +110,25 @@ class Mmdebstrap:
 
 
 class DockerBuild:
-    """`docker build --no-cache` of the Dockerfile that a person writes for these packages. The starting image is there
-    before, so its download is not counted."""
+    """`docker build --no-cache` of the Dockerfile that a person writes for these packages."""
 
     name = "docker build"
 
-    def __init__(self, docker: Docker, packages: list[str], scratch: Path) -> None:
-        self.docker, self.scratch = docker, scratch
+    def __init__(self, docker: Docker, packages: list[str], scratch: Path, starting_image: str) -> None:
+        """`starting_image` is in the daemon, and in a registry under the same name."""
+        self.docker, self.scratch, self._starting_image = docker, scratch, starting_image
         self._context = scratch / "context"
         self._context.mkdir(exist_ok=True)
         (self._context / "Dockerfile").write_text(
-            f"FROM {STARTING_IMAGE}\n"
+            f"FROM {starting_image}\n"
             f"RUN apt-get update -y && apt-get install -y --no-install-recommends {' '.join(packages)} \\\n"
             "    && apt-get clean && rm -rf /var/lib/apt/lists/*\n"
         )
+
+    def cold(self) -> Cost:
+        """Builds with an empty daemon, which pulls the starting image first."""
+        self.docker.run("image", "rm", self._starting_image)
+        return self.build()
 
     def build(self) -> Cost:
         """Builds the image, which is then removed."""
@@ -133,23 +138,17 @@ class DockerBuild:
         return cost
 
 
-def provide_starting_image(docker: Docker, scratch: Path) -> None:
-    """Makes debian:trixie-slim with mmdebstrap, since a benchmark may have no registry to pull it from."""
+def provide_starting_image(docker: Docker, registry: Registry, scratch: Path) -> str:
+    """Makes debian:trixie-slim with mmdebstrap, in one layer as Debian's own, and pushes it; gives its name there."""
+    name = f"{registry.address}/{STARTING_IMAGE}"
     rootfs = scratch / "slim.tar"
     options = [f"--dpkgopt={option}" for option in LEAVE_OUT]
-    command = [
-        "mmdebstrap",
-        "--quiet",
-        "--variant=minbase",
-        *options,
-        "--include=ca-certificates",
-        "",
-        str(rootfs),
-        "-",
-    ]
+    command = ["mmdebstrap", "--quiet", "--variant=minbase", *options, "", str(rootfs), "-"]
     subprocess.run(command, input=SOURCES.encode(), check=True)
-    docker.run("import", rootfs, STARTING_IMAGE)
+    docker.run("import", rootfs, name)
+    docker.run("push", name)
     rootfs.unlink()
+    return name
 
 
 def lock(definition: Path, store: Path) -> None:
