@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.network, pytest.mark.root, pytest.mark.xdist_group("od
 
 EPOCH = 1_700_000_000
 SHELL = "#!/bin/sh\nset -e\n"
+DIVERT = "dpkg-divert --package diverts --add --rename --divert /usr/share/odd/{0}.real /usr/share/odd/{0}\n"
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,13 @@ ABOVE: Mapping[str, Odd] = {
             "rm /usr/share/odd/three\nln /usr/share/odd/two /usr/share/odd/made\n"
         },
     ),
+    "diverted": Odd([file("usr/share/odd/first", b"diverted"), file("usr/share/odd/stays", b"s")]),
+    # Unpacked after the owner of one file, and before that of the other.
+    "diverts": Odd(
+        [file("usr/share/odd/first", b"diverts"), file("usr/share/odd/second", b"diverts")],
+        scripts={"preinst": DIVERT.format("first") + DIVERT.format("second")},
+    ),
+    "diverted-late": Odd([file("usr/share/odd/second", b"diverted"), file("usr/share/odd/stays-too", b"s")]),
     "odd-changes": Odd(
         scripts={
             "postinst": "rm -r /usr/share/gone /usr/share/gone-file /etc/odd/removed\nchmod 0711 /var/lib/odd\n"
