@@ -39,7 +39,7 @@ class BuiltImage:
     """The version's first: formation/base:1.0.0."""
     image: Image
     packages: int
-    """How many are installed; of a service, those that it adds to its base."""
+    """How many are installed; of a service, those that it brings."""
     reused: bool
     """Whether the store had the very image already."""
     base_layers: int = 0

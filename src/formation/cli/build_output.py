@@ -176,4 +176,4 @@ def _shown_size(built: "BuiltImage") -> Iterator[tuple[str, str]]:
         "its own",
         f"{size_text(sum(layer.size for layer in own))} in {counted(len(own), 'layer')}, above those of the base",
     )
-    yield "packages", f"{built.packages} added"
+    yield "packages", f"{built.packages} of its own"

@@ -129,7 +129,7 @@ def _all_added(
         packages[architecture] = _added(wanted, missing, offers[architecture], bases[architecture].installed or ())
         progress.advance("resolve")
     count = len({package for each in packages.values() for package in each})
-    progress.finish("resolve", f"{counted(count, 'package')} added")
+    progress.finish("resolve", f"{counted(count, 'package')} beyond the base's")
     return packages
 
 
