@@ -127,7 +127,7 @@ class DockerBuild:
 
     def cold(self) -> Cost:
         """Builds with an empty daemon, which pulls the starting image first."""
-        self.docker.run("image", "rm", self._starting_image)
+        self.docker.run("image", "rm", self._starting_image, check=False)
         return self.build()
 
     def build(self) -> Cost:

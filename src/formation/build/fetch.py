@@ -49,6 +49,8 @@ class Fetching:
     def start(self, digests: Sequence[str]) -> None:
         """Begins to bring these packages, in this order, once those are there that were asked for before."""
         self.join()
+        if self.error is not None:
+            return
         self._thread = threading.Thread(target=self._run, args=(tuple(digests),), daemon=True)
         self._thread.start()
 

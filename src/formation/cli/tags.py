@@ -26,8 +26,8 @@ def register(subparsers: Subparsers) -> None:
 
         CREATED is the day of the image's creation; for an image that Formation built it is that of the newest file in
         its packages, since the hour of the build must not change the image. SINCE is when the tag was written or moved
-        to this image, and what it stood for before, as `formation publish` noted down; empty for a tag that something
-        else wrote, since a registry does not keep it. --json has all that was noted.
+        to this image, and what it stood for before, as `formation publish` noted down; empty where it did not, as for
+        a tag that something else wrote: a registry does not keep it. --json has all that was noted.
         """,
         """
         formation tags registry.example.com/formation/base

@@ -70,7 +70,7 @@ class Listing:
     paths: tuple[str, ...] | None
     """Every path of the package, directories among them; None when the database does not say."""
     md5sums: tuple[tuple[str, str], ...] | None
-    """Path and MD5 of each file that is no conffile; None when the database does not say."""
+    """Path and MD5 of each file, conffiles left out by most packages; None when the database does not say."""
     malformed: int
     """Lines of md5sums that are none."""
 

@@ -5,7 +5,8 @@ Sources: dpkg(1), deb-md5sums(5), dpkg-divert(1), dpkg-statoverride(1).
 
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 
 from formation.contents.filesystem import Filesystem
 from formation.contents.packages import InstalledPackage, Listing
@@ -55,12 +56,18 @@ def check_database(facts: Facts) -> Iterator[Finding]:
         yield Finding("database", "database-damaged", f"dpkg's database: {problem}", path=f"/{ADMINISTRATION}")
     diversions = {each.path: each for each in _diversions(facts.files)}
     unpacking = _Unpacking(facts.files, diversions, _filters(facts.files))
+
+    @cache
+    def owned() -> frozenset[str]:
+        both = zip(facts.packages, facts.listings, strict=True)
+        return frozenset(path for package, listing in both if package.installed for path in listing.paths or ())
+
     for package, listing in zip(facts.packages, facts.listings, strict=True):
         if not package.installed:
             yield _unfinished(package)
             continue
         yield from _limited(_listed(package, listing, unpacking))
-        yield from _limited(_sums(facts, package, listing, unpacking))
+        yield from _limited(_sums(package, listing, unpacking, owned))
         yield from _limited(_conffiles(package, facts.files))
     yield from _limited(_stat_overrides(facts))
 
@@ -102,12 +109,19 @@ def _listed(package: InstalledPackage, listing: Listing, unpacking: _Unpacking) 
             yield Finding("database", "package-file-missing", what, path=f"/{path}")
 
 
-def _sums(facts: Facts, package: InstalledPackage, listing: Listing, unpacking: _Unpacking) -> Iterator[Finding]:
+def _sums(
+    package: InstalledPackage, listing: Listing, unpacking: _Unpacking, owned: Callable[[], frozenset[str]]
+) -> Iterator[Finding]:
+    """`owned` gives the paths on the lists of all packages."""
     if listing.malformed:
         what = f"{listing.malformed} lines of the checksums of {package.name} are malformed"
         yield Finding("database", "md5sums-malformed", what, path=f"/{INFO}/{package.stem}.md5sums")
     listed = set(listing.paths or ())
+    conffiles = {path for path, _ in package.conffiles}
     for name, md5 in listing.md5sums or ():
+        if name in conffiles:
+            # dpkg writes them too, where a package brings no checksums, and knows better by the status file.
+            continue
         path = unpacking.place(name, package)
         place = unpacking.files.resolve(path, follow_last=False)
         node = None if place is None else unpacking.files.get(place)
@@ -116,7 +130,7 @@ def _sums(facts: Facts, package: InstalledPackage, listing: Listing, unpacking: 
             if name not in listed and not unpacking.leaves_out(path):
                 what = f"/{path} of {package.name} is missing"
                 yield Finding("database", "package-file-missing", what, path=f"/{path}")
-        elif (node.entry.type, node.entry.md5) == ("file", md5) or (name not in listed and _is_listed(facts, name)):
+        elif (node.entry.type, node.entry.md5) == ("file", md5) or (name not in listed and name in owned()):
             # As it was, or another package's by now, which replaces this one's files.
             continue
         elif node.entry.type != "file":
@@ -125,11 +139,6 @@ def _sums(facts: Facts, package: InstalledPackage, listing: Listing, unpacking: 
         else:
             what = f"/{path} is not as {package} has it: its checksum differs"
             yield Finding("database", "package-file-changed", what, path=f"/{path}", layer=node.layer)
-
-
-def _is_listed(facts: Facts, name: str) -> bool:
-    """Whether any package has the file."""
-    return any(name in (listing.paths or ()) for listing in facts.listings)
 
 
 def _conffiles(package: InstalledPackage, files: Filesystem) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from formation.debian.relation import provisions_of
 from formation.debian.request import PackageRequest
 from formation.debian.resolver import Resolution, Selected, resolve
 from formation.debian.universe import Universe
-from formation.debian.version import compare
+from formation.debian.version import compare, satisfies
 from formation.definition.problems import joined_error
 from formation.definition.service_packages import package_definition
 from formation.definition.service_values import ServiceDefinition
@@ -174,20 +174,32 @@ def _resolved(
 
 def _way_out(
     reasons: str, requests: Iterable[PackageRequest], universe: Universe, installed: Iterable[BinaryPackage]
-) -> str:
+) -> str | None:
     """What may help where packages do not go with those of the base."""
     words = set(re.findall(r"[a-z0-9][a-z0-9+.-]+", reasons)) - {request.name for request in requests}
     told = [package for package in installed if package.name in words]
-    offers = [(package, universe.candidate(package.name)) for package in told]
-    newer = [f"{old.name}={new.version}" for old, new in offers if new and compare(new.version, old.version) > 0]
+    offers = [candidate for package in told if (candidate := universe.candidate(package.name)) is not None]
+    newer = [f"{each.name}={each.version}" for each in offers if _would_do(each, reasons)]
     if newer:
-        return (
-            f"lock and build the base anew, which is older than its archives; or ask for these too: {' '.join(newer)}"
-        )
-    if told and re.search(r" (Conflicts|Breaks): ", reasons):
+        return f"ask for these too: {' '.join(newer)}; or build a base that has them"
+    conflict = re.search(r" (Conflicts|Breaks): ", reasons)
+    if told and conflict:
         names = ", ".join(package.name for package in told)
         return f"take a base without {names}, or leave out what cannot be with it"
+    if conflict:
+        return None
     return "a base that is older than its archives is locked and built anew: formation lock, then formation build"
+
+
+def _would_do(package: BinaryPackage, reasons: str) -> bool:
+    """Whether `package` in the place of the base's would take away every one of the `reasons` that name a version."""
+    found = False
+    for line in reasons.splitlines():
+        for operator, version in re.findall(rf"(?<![a-z0-9+.-]){re.escape(package.name)} \(([<>=]+) ([^)]+)\)", line):
+            found = True
+            if satisfies(package.version, operator, version) == bool(re.search(r" (Conflicts|Breaks): ", line)):
+                return False
+    return found
 
 
 def _is_new(package: BinaryPackage, there: Mapping[str, BinaryPackage]) -> bool:

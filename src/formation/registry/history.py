@@ -35,7 +35,7 @@ _LINE: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A tag came to stand for something else."""
+    """A tag came to stand for something else, or was about to."""
 
     at: str
     """RFC 3339, in the registry's time."""
@@ -63,8 +63,8 @@ def note_moves(session: Session, moves: Sequence[Move], *, guard: Callable[[], N
     """
     before = read_history(session)
     last = {move.tag: move for move in before}
-    due = {(move.tag, move.before, move.after) for move in moves}
-    undone = {move for move in last.values() if (move.tag, move.before, move.after) in due}
+    stood = {move.tag: move.before for move in moves}
+    undone = {m for m in last.values() if m.tag in stood and m.before == stood[m.tag] and m.after != stood[m.tag]}
     lines = [_line(move) for move in (*(move for move in before if move not in undone), *moves)]
     data = artifact(_KIND, {_ANNOTATION: "\n".join(lines[-_MOST:])})
     put_manifest(session, data, OCI_MANIFEST, HISTORY_TAG, guard=guard)

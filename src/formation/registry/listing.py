@@ -1,9 +1,9 @@
 """What a repository holds: every tag, what it stands for, when that was made, and since when it stands for that."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from formation.dataclass import dataclass
-from formation.errors import IntegrityError, MalformedError
+from formation.errors import FormationError
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import CONFIGS
 from formation.oci.reference import Reference
@@ -41,12 +41,8 @@ class TagEntry:
     """The version tag with the same content: of a version tag itself; None: the content is that of no version."""
     moves: tuple[Move, ...]
     """What its publishers noted down, the oldest first."""
-
-    @property
-    def moved(self) -> Move | None:
-        """How it came to stand for its content; None where nobody noted that down."""
-        last = self.moves[-1] if self.moves else None
-        return last if last is not None and last.after == self.content.digest else None
+    moved: Move | None
+    """How it came to stand for its content; None where that is not known."""
 
 
 def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
@@ -77,7 +73,7 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
     versions = {tag: found.descriptor.digest for tag, found in named.items() if parse_version_tag(tag) is not None}
     moves = _moves(session, registry) if HISTORY_TAG in there else {}
     entries = [
-        TagEntry(tag, contents[its], _version(tag, its, versions), tuple(moves.get(tag, ())))
+        TagEntry(tag, contents[its], _version(tag, its, versions), *_come_about(moves.get(tag, ()), its))
         for tag, its in ((tag, found.descriptor.digest) for tag, found in named.items())
     ]
     return tuple(sorted(entries, key=_order))
@@ -89,9 +85,19 @@ def _moves(session: Session, registry: Registry) -> dict[str, list[Move]]:
     try:
         for move in read_history(session):
             found.setdefault(move.tag, []).append(move)
-    except (MalformedError, IntegrityError) as error:
+    except FormationError as error:
         registry.progress.note(f"when tags moved is not known: {error.message}")
     return found
+
+
+def _come_about(moves: Sequence[Move], digest: str) -> tuple[tuple[Move, ...], Move | None]:
+    """`moves` of a tag that stands for `digest`, and the one that brought it there.
+
+    Where it stands for what it did before the last of them, a publication was cut, or somebody moved it back.
+    """
+    if moves and moves[-1].before == digest != moves[-1].after:
+        return tuple(moves[:-1]), None
+    return tuple(moves), moves[-1] if moves and moves[-1].after == digest else None
 
 
 def _version(tag: str, digest: str, versions: Mapping[str, str]) -> str | None:

@@ -1,6 +1,7 @@
 """Verifying whole images: the database, libraries, layers, the base below, and the checks of a definition."""
 
 import json
+from hashlib import md5
 
 import pytest
 from hypothesis import given
@@ -67,6 +68,11 @@ def test_a_file_that_another_package_replaces_is_not_the_first_ones_any_more():
     assert found([taken, disowned, *owner]) == []
     # The checksum of a file that nobody has on a list is still a promise.
     assert "package-file-changed" in found([taken, disowned])
+
+
+def test_a_changed_configuration_file_is_a_warning_also_where_dpkg_wrote_the_checksums():
+    sums = changed("var/lib/dpkg/info/tool.md5sums", f"{md5(b'on').hexdigest()}  etc/tool.conf\n".encode())
+    assert found([changed("etc/tool.conf", b"off"), sums]) == ["conffile-changed"]
 
 
 def status_of_tool(status: str) -> list[str]:

@@ -115,7 +115,7 @@ def test_what_another_version_needs_of_the_base_has_to_be_asked_for_too(publishe
     with pytest.raises(UnresolvableError) as error:
         locked(published, define("mawk=2.0"))
     assert "mawk 2.0 Depends: libc6 (>= 2.0)\n    libc6 1.0 is installed and stays as it is" in error.value.message
-    assert error.value.hint.endswith("or ask for these too: libc6=2.0")
+    assert error.value.hint == "ask for these too: libc6=2.0; or build a base that has them"
     assert names(locked(published, define("mawk=2.0 libc6=2.0"))) == {"mawk": "requested", "libc6": "requested"}
 
 
@@ -146,9 +146,24 @@ def test_a_dependency_that_needs_a_newer_base_is_refused_with_what_the_base_has(
         locked(published, define("new"))
     assert error.value.message.startswith(f"{published.base}/formation.yaml:7: on amd64, with the packages of the base")
     assert "libc6 1.0 is installed and stays as it is" in error.value.message
-    assert error.value.hint == (
-        "lock and build the base anew, which is older than its archives; or ask for these too: libc6=2.0"
-    )
+    assert error.value.hint == "ask for these too: libc6=2.0; or build a base that has them"
+
+
+@pytest.mark.parametrize(
+    ("fields", "hint"),
+    [
+        ({"Depends": "mawk (>= 9)"}, "a base that is older than its archives is locked and built anew"),
+        ({"Depends": "mawk (<< 1)"}, "a base that is older than its archives is locked and built anew"),
+        ({"Conflicts": "mawk"}, "take a base without mawk, or leave out what cannot be with it"),
+        ({"Breaks": "mawk (>= 1)"}, "take a base without mawk, or leave out what cannot be with it"),
+        ({"Breaks": "mawk (<< 2)"}, "ask for these too: mawk=2.0; or build a base that has them"),
+    ],
+)
+def test_a_newer_version_is_advised_only_where_it_would_do(published, define, fields, hint):
+    published.publish({"mawk": {"Version": "2.0", "Provides": "awk"}, "new": fields})
+    with pytest.raises(UnresolvableError) as error:
+        locked(published, define("new"))
+    assert error.value.hint.startswith(hint)
 
 
 def test_a_dependency_that_nothing_has_is_no_matter_of_versions(published, define):

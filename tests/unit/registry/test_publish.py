@@ -373,12 +373,37 @@ def test_a_tag_that_somebody_else_wrote_is_not_told_wrongly(server, publishing, 
 def test_a_move_that_had_not_come_about_is_noted_once(client, reference, publishing):
     publishing("1.0.0")
     session = client.target(reference("team/base"))
-    early, late = (Move(f"2026-11-24T0{hour}:00:00Z", "1.1", None, f"sha256:{'1' * 64}") for hour in (1, 2))
-    other = Move("2026-11-24T03:00:00Z", "1.1", early.after, f"sha256:{'2' * 64}")
+    # Twice announced, and given up for another content.
+    early, late, instead = (
+        Move(f"2026-11-24T0{n}:00:00Z", "1.1", None, f"sha256:{str(n // 3) * 64}") for n in (1, 2, 3)
+    )
+    other = Move("2026-11-24T04:00:00Z", "1.1", instead.after, f"sha256:{'2' * 64}")
     before = read_history(session)
-    for move in (early, late, other):
+    for move in (early, late, instead, other):
         note_moves(session, [move], guard=lambda: None)
-    assert read_history(session) == (*before, late, other)
+    assert read_history(session) == (*before, instead, other)
+
+
+def test_a_move_that_has_not_come_about_is_not_told(server, client, reference, publishing):
+    publishing("1.0.0")
+    digest = server.repository("team/base").tags["1.0.0"]
+    note_moves(
+        client.target(reference("team/base")),
+        [Move("2030-01-01T00:00:00Z", tag, digest, f"sha256:{'1' * 64}") for tag in ("1.0", "1", "latest")],
+        guard=lambda: None,
+    )
+    assert {tag: len(moves) for tag, moves in told(client, reference).items()} == dict.fromkeys(
+        ["1.0.0", "1.0", "1", "latest"], 1
+    )
+    # Somebody may also have moved them back: since when they are there again is not known.
+    moved = {entry.tag: entry.moved for entry in list_tags(reference("team/base"), client)}
+    assert [tag for tag, move in moved.items() if move] == ["1.0.0"]
+
+
+def test_tags_are_listed_although_their_history_is_refused(server, client, reference, publishing):
+    publishing("1.0.0")
+    server.fail("GET", Fault(status=403), where=HISTORY_TAG)
+    assert {entry.moved for entry in list_tags(reference("team/base"), client)} == {None}
 
 
 def test_the_history_keeps_the_newest(client, reference, publishing):
