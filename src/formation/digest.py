@@ -4,7 +4,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from formation.errors import MalformedError
+from formation.errors import IntegrityError, MalformedError
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -18,6 +18,12 @@ def sha256_file(path: Path) -> str:
     """The digest of the file at `path`, with its `sha256:` prefix."""
     with path.open("rb") as file:
         return "sha256:" + hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_file(path: Path, digest: str) -> None:
+    """Raises IntegrityError when the file at `path`, which can be had again, has another digest."""
+    if sha256_file(path) != digest:
+        raise IntegrityError(f"{path} does not have the digest {digest}", hint=f"remove {path} and run again")
 
 
 def check_digest(text: str) -> str:

@@ -4,14 +4,14 @@ Images without a package manager have one stanza a file in status.d/ instead, as
 """
 
 import re
-from typing import Final, Protocol
+from typing import Protocol
 
 from formation.dataclass import dataclass
+from formation.debian.administration import INSTALLED
 from formation.debian.deb822 import Stanza, parse_stanza
 from formation.entry import decode_path
 from formation.errors import MalformedError
 
-INSTALLED: Final = "install ok installed"
 _SOURCE = re.compile(r"(\S+)(?:\s+\((\S+)\))?")
 _SUM = re.compile(r"([0-9a-f]{32})  (.+)")
 _MOST_PACKAGES = 20_000

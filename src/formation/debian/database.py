@@ -10,13 +10,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from formation.dataclass import dataclass
-from formation.debian.administration import INFO
+from formation.debian.administration import INFO, INSTALLED
 from formation.errors import MalformedError
 
 _TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _OWN_TRIGGER_FILES = frozenset({"File", "Lock", "Unincorp"})
 _NOT_IN_INFO = frozenset({"control"})
-_INSTALLED = "install ok installed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +142,13 @@ def unfinished(status: bytes) -> list[str]:
     return [
         f"{fields.get('Package', '?')} {fields.get('Status', 'without a status')}"
         for fields in _stanzas(status)
-        if fields.get("Status") != _INSTALLED
+        if fields.get("Status") != INSTALLED
     ]
 
 
 def installed_names(status: bytes) -> frozenset[str]:
     """The packages of a status file that are installed."""
-    return frozenset(fields.get("Package", "?") for fields in _stanzas(status) if fields.get("Status") == _INSTALLED)
+    return frozenset(fields.get("Package", "?") for fields in _stanzas(status) if fields.get("Status") == INSTALLED)
 
 
 def _stanzas(status: bytes) -> Iterator[dict[str, str]]:

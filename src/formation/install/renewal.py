@@ -16,9 +16,10 @@ from typing import Final
 from formation.dataclass import dataclass
 from formation.debian import database
 from formation.debian.administration import INFO, KEEP_CHANGED, STATUS
-from formation.digest import sha256_file
-from formation.entry import Entry, decode_path
-from formation.errors import FormationError, IntegrityError
+from formation.digest import check_file
+from formation.entry import decode_path
+from formation.errors import FormationError
+from formation.install.configure import Captured
 from formation.install.effects import capture, restore_links
 from formation.install.effects_record import Effects, store_effects
 from formation.install.inside import inside
@@ -71,7 +72,8 @@ def renew(
         builder = RootBuilder(place / f"roots-{number}", way)
         try:
             if (captured := run.once(builder, is_last=way is ways[-1])) is not None:
-                return store_effects(*captured, store.effects / stage.key, result)
+                kept_at = store.effects / stage.key
+                return store_effects(captured.changed, captured.removed, captured.source, kept_at, result)
         finally:
             builder.close()
     raise AssertionError("the last way raises")
@@ -89,10 +91,9 @@ class _Run:
     failed: Path
     """Where the tree is kept when dpkg fails."""
 
-    def once(self, builder: RootBuilder, *, is_last: bool) -> tuple[list[Entry], list[str], Path] | None:
-        """What is changed, what is gone, and where the content is until `builder` is closed.
-
-        None when this way cannot do it, and is not the last.
+    def once(self, builder: RootBuilder, *, is_last: bool) -> Captured | None:
+        """What dpkg has changed, to be read until `builder` is closed. None when it cannot be done this way, and this
+        is not the last.
         """
         with builder.open(self.trees) as root:
             there = database.installed_names(_status(root))
@@ -115,7 +116,7 @@ class _Run:
             by_scripts = [(path, status) for path, status in root.candidates() if path not in owned]
             restore_links(by_scripts, root.changes, root.path, root.lowers)
             changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch)
-        return changed, removed, root.changes
+        return Captured(changed, removed, root.changes)
 
 
 def _status(root: Root) -> bytes:
@@ -166,9 +167,7 @@ def _in_order(packages: Sequence[StagePackage]) -> list[StagePackage]:
 
 def _bring(source: Path, package: PackageJob, target: Path) -> None:
     """Gives a .deb of the store another name, once it is known to be the right one."""
-    if sha256_file(source) != package.digest:
-        hint = f"remove {source} and run again"
-        raise IntegrityError(f"{source} does not have the digest {package.digest}", hint=hint)
+    check_file(source, package.digest)
     try:
         os.link(source, target)
     except OSError:

@@ -19,9 +19,9 @@ from formation.debian.administration import INFO
 from formation.debian.database import PackageName, info_files
 from formation.debian.deb import Deb, open_deb
 from formation.debian.deb822 import parse_stanza
-from formation.digest import sha256_file
+from formation.digest import check_file
 from formation.entry import WHITEOUT, Entry, encode_path
-from formation.errors import FormationError, IntegrityError, MalformedError, system_error
+from formation.errors import FormationError, MalformedError, system_error
 from formation.install.checksums import Checksums, kept_sums
 from formation.install.content import add_content
 from formation.install.placement import USR_ALIASES, Placement, SegmentSpec
@@ -63,8 +63,7 @@ def make_segment(
     known = load_segment(out, key)
     if known is not None and (tree is None or tree.is_dir()):
         return known
-    if sha256_file(deb) != digest:
-        raise IntegrityError(f"{deb} does not have the digest {digest}", hint=f"remove {deb} and run again")
+    check_file(deb, digest)
     try:
         with (
             _scratch_directory(tree.parent if tree else out, key) as root,

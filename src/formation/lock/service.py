@@ -193,13 +193,13 @@ def _way_out(
 
 def _would_do(package: BinaryPackage, reasons: str) -> bool:
     """Whether `package` in the place of the base's would take away every one of the `reasons` that name a version."""
-    found = False
-    for line in reasons.splitlines():
-        for operator, version in re.findall(rf"(?<![a-z0-9+.-]){re.escape(package.name)} \(([<>=]+) ([^)]+)\)", line):
-            found = True
-            if satisfies(package.version, operator, version) == bool(re.search(r" (Conflicts|Breaks): ", line)):
-                return False
-    return found
+    named = re.compile(rf"(?<![a-z0-9+.-]){re.escape(package.name)} \(([<>=]+) ([^)]+)\)")
+    relations = [
+        (operator, version, re.search(r" (Conflicts|Breaks): ", line) is not None)
+        for line in reasons.splitlines()
+        for operator, version in named.findall(line)
+    ]
+    return bool(relations) and all(satisfies(package.version, each, to) != bad for each, to, bad in relations)
 
 
 def _is_new(package: BinaryPackage, there: Mapping[str, BinaryPackage]) -> bool:

@@ -10,7 +10,8 @@ _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 _HOST = rf"(?:{_LABEL}(?:\.{_LABEL})+(?::[0-9]+)?|{_LABEL}:[0-9]+|\[[0-9a-fA-F:]+\](?::[0-9]+)?)"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*")
-_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+"""A tag alone."""
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAXIMUM_REPOSITORY = 255
 
@@ -57,7 +58,7 @@ def parse_reference(text: str, *, default_tag: str | None = "latest") -> Referen
         raise _wrong(text, "after @ comes sha256: and 64 hexadecimal digits")
     if "@" in text and not digest:
         raise _wrong(text, "the digest after @ is empty")
-    if colon and not _TAG.fullmatch(tag):
+    if colon and not TAG.fullmatch(tag):
         raise _wrong(text, f"{tag!r} is not a tag: letters, digits, `_`, `.` and `-`, at most 128")
     if len(repository) > _MAXIMUM_REPOSITORY:
         raise _wrong(text, f"the repository name is longer than {_MAXIMUM_REPOSITORY} characters")

@@ -17,6 +17,7 @@ from formation.dataclass import dataclass
 from formation.errors import MalformedError
 from formation.oci.manifest import parse_manifest
 from formation.oci.media_types import OCI_MANIFEST
+from formation.oci.reference import TAG
 from formation.registry.artifact import artifact
 from formation.registry.refusal import NotThere
 from formation.registry.registry import manifest, put_manifest
@@ -28,7 +29,7 @@ _ANNOTATION: Final = "dev.formation.history"
 _MOST: Final = 500
 """Lines that are kept, 90 kB: a manifest may have 4 MB, and every publication writes all of them."""
 _LINE: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z) ([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}) "
+    rf"([0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}:[0-9]{{2}}:[0-9]{{2}}Z) ({TAG.pattern}) "
     r"(-|sha256:[0-9a-f]{64}) (sha256:[0-9a-f]{64})"
 )
 

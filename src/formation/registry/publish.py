@@ -5,7 +5,7 @@ from typing import BinaryIO, Literal
 
 from formation.dataclass import dataclass
 from formation.digest import sha256
-from formation.errors import FormationError, IntegrityError, MalformedError, UnreachableError, UsageError
+from formation.errors import FormationError, IntegrityError, UnreachableError, UsageError
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image
 from formation.oci.manifest import parse_index, parse_manifest
@@ -182,12 +182,12 @@ def _write(plan: Sequence[Step], wanted: Sequence[Publication], held: Lease) -> 
 
 def _note_moves(plan: Sequence[Step], held: Lease, note: Callable[[str], None]) -> None:
     """Notes down when which tag is written. A repository that takes no such note can be published to all the same."""
-    at = f"{held.now().replace(tzinfo=None).isoformat(timespec='seconds')}Z"
+    at = held.now().isoformat(timespec="seconds").replace("+00:00", "Z")
     due = [Move(at, s.tag, s.before, s.after) for s in plan if s.action in ("write", "move") and s.after is not None]
     try:
         if due:
             note_moves(held.session, due, guard=held.check)
-    except (RegistryError, MalformedError, IntegrityError, UnreachableError) as error:
+    except (RegistryError, IntegrityError, UnreachableError) as error:
         note(f"`formation tags` will not tell when these tags were written: {error.message}")
 
 

@@ -12,7 +12,7 @@ from formation.errors import FormationError, IntegrityError, MalformedError
 from formation.network.transfer import Run
 from formation.oci.descriptor import Descriptor
 from formation.oci.media_types import INDEXES, MANIFESTS
-from formation.oci.reference import Reference
+from formation.oci.reference import TAG, Reference
 from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
 from formation.progress import Progress, Silent
 from formation.registry.credentials import find_credential
@@ -26,7 +26,6 @@ from formation.registry.tree import Found
 
 _ACCEPT: Final = ", ".join(sorted(INDEXES | MANIFESTS))
 _NEXT: Final = re.compile(r'<([^>]{1,4096})>\s*;[^,]*rel="?next"?')
-_TAG: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _PAGE: Final = 1000
 _MOST_TAGS: Final = 200_000
 _NO_BLOB: Final = frozenset({"BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "DIGEST_INVALID"})
@@ -159,7 +158,7 @@ def tags(session: Session, *, required: bool = False) -> tuple[str, ...]:
             return ()
         page = parse_object(data, what).texts("tags")
         # A tag becomes a part of URLs, and of messages.
-        if wrong := next((tag for tag in page if not _TAG.fullmatch(tag)), None):
+        if wrong := next((tag for tag in page if not TAG.fullmatch(tag)), None):
             raise MalformedError(f"{what}: {wrong[:100]!r} is among them, which is no tag")
         grown = found.union(page)
         if len(grown) > _MOST_TAGS:

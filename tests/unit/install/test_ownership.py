@@ -54,7 +54,7 @@ def test_what_only_the_other_version_had_is_nobodys_and_still_there() -> None:
 
 def test_a_directory_that_dpkg_took_away_is_one_no_more() -> None:
     ownership = Ownership()
-    ownership.start([], dict.fromkeys(("x", "x/deep", "y", "z"), (493, 0, 0)), ())
+    ownership.start([], dict.fromkeys(("x", "x/deep", "y", "z"), (0o755, 0, 0)), ())
     ownership.renew([shipped("one", file("y"), directory("w"))], effects(file("y"), removed=("x",)))
     assert ownership.paths() == {"w", "x", "x/deep", "y", "z"}
     assert ownership.add([shipped("two", file("x"))]) == {}
