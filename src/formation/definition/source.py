@@ -112,6 +112,9 @@ def _syntax_error(name: str, text: str, error: "yaml.MarkedYAMLError") -> Defini
     lines = text.split("\n")
     if line < len(lines) and lines[line][column : column + 1] == "\t":
         return DefinitionError(f"{name}:{line + 1}:{column + 1}: a tab cannot indent YAML", hint="use spaces")
+    if "maximum nesting depth" in (error.problem or ""):
+        # libyaml from 0.2.6 on has a bound of its own, which its scanner may reach before an event shows the depth.
+        return DefinitionError(f"{name}:{line + 1}:{column + 1}: nested more than {DEPTH} levels deep")
     context = f" {error.context}" if error.context else ""
     return DefinitionError(f"{name}:{line + 1}:{column + 1}: not YAML: {error.problem}{context}")
 

@@ -89,6 +89,7 @@ def test_no_bytes_make_an_exception(kind, data):
         ("services: {}\n---\n" * 600, "more than 500 documents"),
         ("services: {}\n#" + "x" * (1 << 20), "larger than 1 MiB"),
     ],
+    ids=lambda value: value[:24],
 )  # fmt: skip
 def test_hostile_yaml_is_one_finding(text, reason):
     content = text.encode("latin-1")
