@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from formation.errors import FormationError
 from formation.install.job import Arrived, Job, PackageJob, Step, Stop, Wanted
 from formation.install.placement import SegmentSpec
-from formation.install.schedule import UNPACK, Schedule
+from formation.install.schedule import UNPACK, Schedule, Urgency
 from formation.install.segment_record import Segment
 from formation.install.work import known_segment, unpack
 from formation.store.store import Store
@@ -28,22 +28,25 @@ class Arrivals:
         self._tell = tell
         self._arrived: set[str] = set()
         self._specs: dict[str, SegmentSpec] = {}
+        self._urgency: dict[str, Urgency] = {}
         self.packages = {package.digest: package for variant in job.variants for package in variant.packages}
         """All of the job, by the digest of their .deb."""
         self.segments: dict[str, Segment] = {}
         """Those that are unpacked, by the digest of their .deb."""
 
     def look(self) -> None:
-        """Finds what is unpacked already, and asks for the rest: the essential packages, then large ones first."""
-        wanted: list[tuple[tuple[int, bool, int], str]] = []
+        """Finds what is unpacked already, and asks for the rest: the essential packages, then large ones first.
+
+        They are unpacked in that order too: begun last, the largest would keep one worker busy while others wait.
+        """
         for number, variant in enumerate(self._job.variants):
             for package in variant.packages:
                 known = known_segment(self._store, package, self._job.spec, self._job.epoch)
                 if known is not None:
                     self.segments[package.digest] = known
                 else:
-                    wanted.append(((number, not package.essential, -package.size), package.digest))
-        self._tell(Wanted(tuple(digest for _, digest in sorted(wanted))))
+                    self._urgency[package.digest] = (*UNPACK, number, not package.essential, -package.size)
+        self._tell(Wanted(tuple(sorted(self._urgency, key=lambda digest: (self._urgency[digest], digest)))))
 
     def spec(self, digest: str) -> SegmentSpec:
         """How the package whose .deb has `digest` is unpacked."""
@@ -68,7 +71,7 @@ class Arrivals:
         while not needed <= self._arrived:
             self._handle(self._inbox.get())
 
-    def result(self, urgency: int, task: Callable[..., Result], *arguments: Any) -> Result:
+    def result(self, urgency: Urgency, task: Callable[..., Result], *arguments: Any) -> Result:
         """The result of a task. Raises what it raises, and as `wait_for`."""
         future = self._schedule.submit(urgency, task, *arguments)
         self.wait(future)
@@ -95,7 +98,7 @@ class Arrivals:
         if digest in self.segments:
             return
         future = self._schedule.submit(
-            UNPACK, unpack, self._store, self.packages[digest], self._job.spec, self._job.epoch
+            self._urgency[digest], unpack, self._store, self.packages[digest], self._job.spec, self._job.epoch
         )
         future.add_done_callback(lambda done: self._unpacked(done.result()))
 

@@ -9,8 +9,13 @@ from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
-CONFIGURE, UNPACK, ASSEMBLE = range(3)
-"""Urgencies. Stages wait for one another, so they go first; layers can be put together any time."""
+Urgency = tuple[int, ...]
+"""The lower the sooner; what follows the first number orders tasks of one kind, after those without."""
+
+CONFIGURE: Urgency = (0,)
+UNPACK: Urgency = (1,)
+ASSEMBLE: Urgency = (2,)
+"""Stages wait for one another, so they go first; layers can be put together any time."""
 
 
 class Schedule:
@@ -21,10 +26,10 @@ class Schedule:
         self._pool = pool
         self._free = workers
         self._inbox = inbox
-        self._waiting: list[tuple[int, int, Callable[[], None]]] = []
+        self._waiting: list[tuple[Urgency, int, Callable[[], None]]] = []
         self._count = itertools.count()
 
-    def submit(self, urgency: int, task: Callable[..., Result], *arguments: Any, **options: Any) -> "Future[Result]":
+    def submit(self, urgency: Urgency, task: Callable[..., Result], *arguments: Any, **options: Any) -> "Future[Result]":
         """Has `task` run; the future is done when the callable in the inbox was called."""
         outer: Future[Result] = Future()
 
