@@ -5,7 +5,8 @@ from collections.abc import Iterable, MutableMapping
 from pathlib import Path
 from typing import Protocol
 
-from formation.entry import Entry, encode_path
+from formation.entry import Entry
+from formation.install.package_files import file_name
 from formation.oci.tar import header
 from formation.tarstream import BLOCK, padding
 
@@ -23,13 +24,13 @@ class Taker(Protocol):
 
 
 def add_content(
-    taker: Taker, entries: Iterable[Entry], tree: Path, memory: MutableMapping[str, tuple[bytes, ...]] | None = None
+    taker: Taker, entries: Iterable[Entry], kept: Path, memory: MutableMapping[str, tuple[bytes, ...]] | None = None
 ) -> None:
-    """Gives all of `entries` but the directories, whose files are in `memory` or below `tree`.
+    """Gives all of `entries` but the directories, whose files are in `memory` or in `kept` (`PackageFiles`).
 
     What is used of `memory` is taken out of it. Raises OSError.
     """
-    directory = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    directory = os.open(kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         for entry in entries:
             if entry.type == "directory":
@@ -43,7 +44,7 @@ def add_content(
                     taker.add(chunk)
             else:
                 flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
-                descriptor = os.open(encode_path(entry.path), flags, dir_fd=directory)
+                descriptor = os.open(file_name(entry.path), flags, dir_fd=directory)
                 try:
                     taker.add_file(descriptor, entry.size)
                 finally:

@@ -27,7 +27,7 @@ class Effects:
     """The difference that one stage of configuring made."""
 
     files: Path
-    """The files of the stage's packages, merged by hard links to their trees; read only."""
+    """The files of the stage's packages, merged by hard links to those in the store; read only."""
     tree: Path
     """Holds the changed entries, and overlayfs whiteouts for the removed ones; readable, and fit as a lower layer."""
     changed: tuple[Entry, ...]

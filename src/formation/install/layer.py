@@ -96,6 +96,7 @@ class LayerStore:
 
     segments: Path
     trees: Path
+    """KEY/: the files of a package."""
     layers: Path
     """KEY.json: which blob the layer of these segments is."""
     blobs: Path
@@ -153,8 +154,8 @@ class _NewLayer:
                     pieces.add(_ZEROS[: padding(source.entry.size)])
             pieces.flush()
 
-    def add_segment(self, segment: Segment, tree: Path) -> None:
-        """Copies a segment, which is compressed already, and hashes its content, which is unpacked at `tree`.
+    def add_segment(self, segment: Segment, kept: Path) -> None:
+        """Copies a segment, which is compressed already, and hashes its content, whose files are `kept`.
 
         Reading the files costs half of what decompressing them does. Raises IntegrityError.
         """
@@ -168,11 +169,11 @@ class _NewLayer:
             raise IntegrityError(f"the stored segment {path} is damaged", hint=f"remove {path} and run again")
         content = _Hashed(self._uncompressed)
         try:
-            add_content(content, read_entries(self._store.segments, segment), tree)
+            add_content(content, read_entries(self._store.segments, segment), kept)
         except OSError as error:
-            raise _damaged(tree, error.strerror or str(error)) from None
+            raise _damaged(kept, error.strerror or str(error)) from None
         if content.size != segment.uncompressed_size:
-            raise _damaged(tree, "it has another size")
+            raise _damaged(kept, "they have another size")
 
     def write(self, data: bytes) -> int:
         """Takes compressed bytes."""
@@ -227,8 +228,8 @@ class _Hashed:
             size -= count
 
 
-def _damaged(tree: Path, reason: str) -> IntegrityError:
-    return IntegrityError(f"the stored tree {tree} is damaged: {reason}", hint=f"remove {tree} and run again")
+def _damaged(kept: Path, reason: str) -> IntegrityError:
+    return IntegrityError(f"the stored files {kept} are damaged: {reason}", hint=f"remove {kept} and run again")
 
 
 def _add_content(pieces: Pieces, source: Source) -> None:

@@ -9,32 +9,35 @@ from pathlib import Path
 
 from formation.entry import Entry, encode_path
 from formation.errors import FormationError, IntegrityError
+from formation.install.package_files import file_name
 
 _LINK_IMPOSSIBLE = frozenset({errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP})
 _MAX_SYMLINKS = 40
 _REMEDY = "formation cache prune --all"
 
 
-def link_tree(tree: Path, root: Path, entries: Iterable[Entry], moved: Mapping[str, str] | None = None) -> None:
-    """Adds the package that is unpacked at `tree` to `root`: `entries`, with directories before their content.
+def link_tree(kept: Path, root: Path, entries: Iterable[Entry], moved: Mapping[str, str] | None = None) -> None:
+    """Adds a package to `root`: its `entries`, with directories before their content. Its files are in `kept`.
 
-    `moved` are diversions: where a path of the tree is in the root instead.
+    `moved` are diversions: where a path of the package is in the root instead.
 
-    Files become further names of the tree's inodes, so whoever changes one in `root` changes it in `tree`; where links
-    cannot be made, they are copied. Directories behave as with dpkg: an existing one keeps its owner and mode, and a
-    symlink to one is kept and followed, within `root`. A new directory gets the entry's owner and mode, but the time of
-    its last change. A symlink that is there already, or a directory in its place, is kept.
+    Files become further names of those in `kept`, so whoever changes one in `root` changes it there; where links cannot
+    be made, they are copied. Directories behave as with dpkg: an existing one keeps its owner and mode, and a symlink
+    to one is kept and followed, within `root`. A new directory gets the entry's owner and mode, but the time of its
+    last change. A symlink that is there already, or a directory in its place, is kept.
 
     Raises FormationError when something else is in the way, or the system refuses.
     """
-    merge = _Merge(tree, root, moved or {})
+    merge = _Merge(kept, root, moved or {})
     entry = None
     try:
         for entry in entries:
             if entry.type == "directory":
                 merge.directory(entry)
+            elif entry.type == "symlink":
+                merge.symlink(entry)
             else:
-                merge.link(entry)
+                merge.file(entry)
     except OSError as error:
         path = f"/{entry.path}" if entry else str(root)
         raise FormationError(f"cannot add {path} to the file tree: {error.strerror or error}") from None
@@ -43,21 +46,21 @@ def link_tree(tree: Path, root: Path, entries: Iterable[Entry], moved: Mapping[s
 
 
 class _Merge:
-    """A tree and the root it goes to. A path in the root is used only after its directory is known to be a real one."""
+    """A package and the root it goes to. A path in there is used only after its directory is known to be a real one."""
 
-    __slots__ = ("_moved", "_name", "_real", "_root", "_tree")
+    __slots__ = ("_kept", "_moved", "_name", "_real", "_root")
 
-    def __init__(self, tree: Path, root: Path, moved: Mapping[str, str]) -> None:
+    def __init__(self, kept: Path, root: Path, moved: Mapping[str, str]) -> None:
         self._moved = moved
-        self._name = tree
-        self._tree = os.open(tree, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._name = kept
+        self._kept = os.open(kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._root = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._real: dict[str, bytes] = {"": b""}
         """Directory of the package → where it is in the root, without symlinks."""
 
     def close(self) -> None:
         """Ends the use of both."""
-        os.close(self._tree)
+        os.close(self._kept)
         os.close(self._root)
 
     def directory(self, entry: Entry) -> None:
@@ -74,19 +77,39 @@ class _Merge:
         os.chmod(place, entry.mode, dir_fd=self._root)
         self._real[entry.path] = place
 
-    def link(self, entry: Entry) -> None:
-        """Adds a file or symlink."""
-        source, place = encode_path(entry.path), self._place(entry.path)
+    def symlink(self, entry: Entry) -> None:
+        """Makes a symlink."""
+        place = self._place(entry.path)
         try:
-            os.link(source, place, src_dir_fd=self._tree, dst_dir_fd=self._root, follow_symlinks=False)
-            if entry.type == "file" and os.stat(place, dir_fd=self._root).st_size != entry.size:
-                raise IntegrityError(f"the stored tree {self._name} is damaged: /{entry.path}", hint=_REMEDY)
+            os.symlink(encode_path(entry.target), place, dir_fd=self._root)
         except FileExistsError:
-            self._check_existing(entry, place)
+            found = os.stat(place, dir_fd=self._root, follow_symlinks=False).st_mode
+            same = stat.S_ISLNK(found) and os.readlink(place, dir_fd=self._root) == encode_path(entry.target)
+            if not (same or stat.S_ISDIR(found)):
+                raise _taken(entry) from None
+            return
+        os.chown(place, entry.uid, entry.gid, dir_fd=self._root, follow_symlinks=False)
+        os.utime(place, (entry.mtime, entry.mtime), dir_fd=self._root, follow_symlinks=False)
+
+    def file(self, entry: Entry) -> None:
+        """Adds a file, or a further name of one."""
+        source, place = file_name(entry.path), self._place(entry.path)
+        try:
+            os.link(source, place, src_dir_fd=self._kept, dst_dir_fd=self._root, follow_symlinks=False)
+            if entry.type == "file" and os.stat(place, dir_fd=self._root).st_size != entry.size:
+                raise IntegrityError(f"the stored files {self._name} are damaged: /{entry.path}", hint=_REMEDY)
+        except FileExistsError:
+            found = os.stat(place, dir_fd=self._root, follow_symlinks=False)
+            ours = os.stat(source, dir_fd=self._kept, follow_symlinks=False)
+            if (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino):
+                raise _taken(entry) from None
         except OSError as error:
             if error.errno not in _LINK_IMPOSSIBLE:
                 raise
-            self._copy(entry, source, place)
+            if entry.type == "hardlink":
+                self._copy_hard_link(entry, place)
+            else:
+                self._copy_file(entry, source, place)
 
     def _place(self, path: str) -> bytes:
         """Where `path` of the package is in the root; the last name itself may be anything."""
@@ -128,42 +151,23 @@ class _Merge:
                     raise NotADirectoryError(errno.ENOTDIR, "a file is where a directory must be")
         return b"/".join(resolved)
 
-    def _check_existing(self, entry: Entry, place: bytes) -> None:
-        """Accepts what is at `place` when dpkg would keep it as well."""
-        found = os.stat(place, dir_fd=self._root, follow_symlinks=False)
-        if entry.type == "symlink":
-            if stat.S_ISDIR(found.st_mode):
-                return
-            if stat.S_ISLNK(found.st_mode) and os.readlink(place, dir_fd=self._root) == encode_path(entry.target):
-                return
-        ours = os.stat(encode_path(entry.path), dir_fd=self._tree, follow_symlinks=False)
-        if (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino):
-            raise FormationError(f"/{entry.path} is in the file tree already, from another package")
-
-    def _copy(self, entry: Entry, source: bytes, place: bytes) -> None:
-        if entry.type == "symlink":
-            os.symlink(encode_path(entry.target), place, dir_fd=self._root)
-        elif entry.type == "hardlink":
-            self._copy_hard_link(entry, place)
-            return
-        else:
-            self._copy_file(source, place)
-        times = (entry.mtime, entry.mtime)
-        os.chown(place, entry.uid, entry.gid, dir_fd=self._root, follow_symlinks=False)
-        if entry.type == "file":
-            # After chown, which clears setuid and setgid.
-            os.chmod(place, entry.mode, dir_fd=self._root)
-        os.utime(place, times, dir_fd=self._root, follow_symlinks=False)
-
     def _copy_hard_link(self, entry: Entry, place: bytes) -> None:
         """Links to the copy of the first name, which the segment's order puts before."""
         first = self._place(entry.target)
         os.link(first, place, src_dir_fd=self._root, dst_dir_fd=self._root, follow_symlinks=False)
 
-    def _copy_file(self, source: bytes, place: bytes) -> None:
-        read = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._tree)
+    def _copy_file(self, entry: Entry, source: str, place: bytes) -> None:
+        read = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._kept)
         with os.fdopen(read, "rb") as reader:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             write = os.open(place, flags, 0o600, dir_fd=self._root)
             with os.fdopen(write, "wb") as writer:
                 shutil.copyfileobj(reader, writer, 1 << 20)
+        os.chown(place, entry.uid, entry.gid, dir_fd=self._root, follow_symlinks=False)
+        # After chown, which clears setuid and setgid.
+        os.chmod(place, entry.mode, dir_fd=self._root)
+        os.utime(place, (entry.mtime, entry.mtime), dir_fd=self._root)
+
+
+def _taken(entry: Entry) -> FormationError:
+    return FormationError(f"/{entry.path} is in the file tree already, from another package")

@@ -20,6 +20,7 @@ from formation.install.ancestors import add_parents
 from formation.install.built_layer import BuiltLayer
 from formation.install.job import PackageJob
 from formation.install.layer import LayerStore, Source, tree_layer
+from formation.install.package_files import file_name
 from formation.install.placement import Placement, SegmentSpec
 from formation.install.segment_record import Segment, read_entries
 from formation.install.view import TreesView
@@ -109,12 +110,12 @@ def _kept(store: Store, part: Part) -> Iterator[Entry]:
 
 def _needed(store: Store, part: Part) -> set[str]:
     """The libraries that files of a package name."""
-    tree = store.trees / part.segment.key
+    kept = store.trees / part.segment.key
     return {
         name
         for entry in _kept(store, part)
         if entry.type == "file" and (".so" in entry.path or entry.mode & 0o111)
-        for name in _needed_by(tree / entry.path)
+        for name in _needed_by(kept / file_name(entry.path))
     }
 
 

@@ -29,7 +29,9 @@ class Schedule:
         self._waiting: list[tuple[Urgency, int, Callable[[], None]]] = []
         self._count = itertools.count()
 
-    def submit(self, urgency: Urgency, task: Callable[..., Result], *arguments: Any, **options: Any) -> "Future[Result]":
+    def submit(
+        self, urgency: Urgency, task: Callable[..., Result], *arguments: Any, **options: Any
+    ) -> "Future[Result]":
         """Has `task` run; the future is done when the callable in the inbox was called."""
         outer: Future[Result] = Future()
 

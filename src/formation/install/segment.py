@@ -24,6 +24,7 @@ from formation.entry import WHITEOUT, Entry, encode_path
 from formation.errors import FormationError, MalformedError, system_error
 from formation.install.checksums import Checksums, kept_sums
 from formation.install.content import add_content
+from formation.install.package_files import PackageFiles
 from formation.install.placement import USR_ALIASES, Placement, SegmentSpec
 from formation.install.segment_record import (
     Contents,
@@ -34,25 +35,23 @@ from formation.install.segment_record import (
     segment_key,
     write_contents,
 )
-from formation.install.unpack import TreeWriter
 from formation.oci.compression import PIECE
 from formation.oci.pieces import Pieces
 
 _MEMORY: Final = 16 << 20
-"""Bytes of file content that are kept from unpacking to compressing; the rest is read back from the tree."""
+"""Bytes of file content that are kept from unpacking to compressing; the rest is read back."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _PROGRAMS = frozenset({"preinst", "postinst", "prerm", "postrm", "config"})
 
 
 def make_segment(
-    deb: Path, digest: str, spec: SegmentSpec, *, tree: Path | None, out: Path, name: str | None = None
+    deb: Path, digest: str, spec: SegmentSpec, *, kept: Path | None, out: Path, name: str | None = None
 ) -> Segment:
     """The segment of the package file `deb`, which must have `digest`, made below `out` unless it is there already.
 
-    With `tree`, the unpacked package is there too, with owners, modes and times; this needs the privilege to chown.
-    Directories get theirs from the package, and 0755 root where the package only implies them. `tree` must be on one
-    file system with its parent. Each file appears when it is complete and KEY.json last, so a killed run, or two at
-    once, do no harm; what a killed run leaves has a name that begins with a dot.
+    With `kept`, its files are there too, as `PackageFiles` has them; this needs the privilege to chown. `kept` must be
+    on one file system with its parent. Each file appears when it is complete and KEY.json last, so a killed run, or two
+    at once, do no harm; what a killed run leaves has a name that begins with a dot.
 
     Messages call the package `name`, or by its file name.
 
@@ -61,18 +60,18 @@ def make_segment(
     """
     key = segment_key(digest, spec)
     known = load_segment(out, key)
-    if known is not None and (tree is None or tree.is_dir()):
+    if known is not None and (kept is None or kept.is_dir()):
         return known
     check_file(deb, digest)
     try:
         with (
-            _scratch_directory(tree.parent if tree else out, key) as root,
+            _scratch_directory(kept.parent if kept else out, key) as root,
             _scratch_files(out, key) as files,
             open_deb(deb, name) as package,
         ):
-            segment = _make(package, digest, spec, key, root, files, content_only=tree is None)
-            if tree is not None:
-                _place_tree(root, tree)
+            segment = _make(package, digest, spec, key, root, files, owned=kept is not None)
+            if kept is not None:
+                _place(root, kept)
             for file in files:
                 file.replace(out / f"{key}{file.suffix}")
     except OSError as error:
@@ -81,11 +80,11 @@ def make_segment(
 
 
 def _make(
-    package: Deb, digest: str, spec: SegmentSpec, key: str, root: Path, files: tuple[Path, ...], *, content_only: bool
+    package: Deb, digest: str, spec: SegmentSpec, key: str, root: Path, files: tuple[Path, ...], *, owned: bool
 ) -> Segment:
-    """Unpacks `package` below `root`, and writes the three `files` of its segment."""
+    """Unpacks `package` into `root`, and writes the three `files` of its segment."""
     compressed, listing, record = files
-    unpacking = _Unpacking(package, spec, root, content_only=content_only)
+    unpacking = _Unpacking(package, spec, root, owned=owned)
     contents = unpacking.run()
     with compressed.open("xb") as file:
         sink = _Digested(file)
@@ -136,24 +135,24 @@ def _scratch_directory(directory: Path, key: str) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _place_tree(root: Path, tree: Path) -> None:
+def _place(root: Path, kept: Path) -> None:
     try:
-        root.rename(tree)
+        root.rename(kept)
     except OSError:
-        # Another process was first. A tree appears complete, so theirs is as good.
-        if not tree.is_dir():
+        # Another process was first. The directory appears complete, so theirs is as good.
+        if not kept.is_dir():
             raise
 
 
 class _Unpacking:
-    """One package on its way into a tree, and what was found on it."""
+    """One package on its way into the store, and what was found on it."""
 
-    def __init__(self, package: Deb, spec: SegmentSpec, root: Path, *, content_only: bool) -> None:
+    def __init__(self, package: Deb, spec: SegmentSpec, root: Path, *, owned: bool) -> None:
         self._package = package
         self._epoch = spec.epoch
         self._placement = Placement(spec)
         self._maintained = spec.maintained
-        self._writer = TreeWriter(root, spec.epoch, content_only=content_only)
+        self._writer = PackageFiles(root, owned=owned)
         self._memory = _MEMORY
         self._first_name: dict[str, str] = {}
         self._entries: dict[str, Entry] = {}
@@ -178,10 +177,10 @@ class _Unpacking:
             for entry in symlinks:
                 self._add(entry, ())
             self._add_database_files()
-            self._writer.finish()
         finally:
             self._writer.close()
         self._settle_hard_links()
+        self._check_parents()
         return Contents(
             listed=_listing(self._listed),
             entries=_sorted(self._entries.values()),
@@ -244,11 +243,7 @@ class _Unpacking:
                 self.content[entry.path] = content = tuple(content)
                 self._memory -= entry.size
             self._writer.file(entry, content)
-        elif entry.type == "directory":
-            self._writer.directory(entry)
-        elif entry.type == "symlink":
-            self._writer.symlink(entry)
-        else:
+        elif entry.type == "hardlink":
             first = self._first_name.get(entry.target, entry.target)
             if first not in self._entries:
                 raise FormationError(
@@ -259,6 +254,19 @@ class _Unpacking:
             self._first_name[entry.path] = first
             self._names.setdefault(first, [first]).append(entry.path)
         self._entries[entry.path] = entry
+
+    def _check_parents(self) -> None:
+        """Raises MalformedError for what lies below a file: the way into /usr may lead there."""
+        seen = {""}
+        for path in self._entries:
+            parent = path.rpartition("/")[0]
+            while parent not in seen:
+                seen.add(parent)
+                if parent in self._entries and self._entries[parent].type != "directory":
+                    raise MalformedError(
+                        f"{self._package.name}: {path!r} lies below {parent!r}, which is a {self._entries[parent].type}"
+                    )
+                parent = parent.rpartition("/")[0]
 
     def _settle_hard_links(self) -> None:
         """Makes the first of a file's names, as they are sorted in the segment, the one with the content."""

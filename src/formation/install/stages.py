@@ -31,8 +31,8 @@ class StagePackage:
     version: str
     key: str
     """Key of its segment: equal keys, equal files and scripts."""
-    tree: Path
-    """Its files, read only."""
+    kept: Path
+    """Its files, read only; see `PackageFiles`."""
     control: Mapping[str, bytes]
     listed: tuple[str, ...]
     """Absolute paths of what it unpacks, `/.` first."""

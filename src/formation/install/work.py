@@ -41,7 +41,7 @@ KERNEL_DIRECTORIES = {"dev": 0o755, "proc": 0o755, "sys": 0o755, "run": 0o755, "
 
 
 def unpack(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int) -> Segment:
-    """The segment and tree of a package whose .deb is in the store; made when they are not there."""
+    """The segment and files of a package whose .deb is in the store; made when they are not there."""
     deb = store.download(package.digest)
     segment = _make(store, deb, package, replace(spec, epoch=FAR))
     if segment.newest > epoch:
@@ -50,9 +50,9 @@ def unpack(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int) -> 
 
 
 def _make(store: Store, deb: Path, package: PackageJob, spec: SegmentSpec) -> Segment:
-    tree = store.trees / segment_key(package.digest, spec)
+    kept = store.trees / segment_key(package.digest, spec)
     name = f"{package.name} {package.version}"
-    segment = make_segment(deb, package.digest, spec, tree=tree, out=store.segments, name=name)
+    segment = make_segment(deb, package.digest, spec, kept=kept, out=store.segments, name=name)
     control = read_control(store.segments, segment)
     try:
         interests(control)
@@ -66,7 +66,7 @@ def _make(store: Store, deb: Path, package: PackageJob, spec: SegmentSpec) -> Se
 
 
 def known_segment(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int) -> Segment | None:
-    """The segment of a package when it and the tree are in the store."""
+    """The segment of a package when it and its files are in the store."""
     for clamp in (FAR, epoch):
         segment = load_segment(store.segments, segment_key(package.digest, replace(spec, epoch=clamp)))
         if segment is None or not (store.trees / segment.key).is_dir():
@@ -86,7 +86,7 @@ def stage_package(store: Store, package: PackageJob, segment: Segment) -> StageP
         name=PackageName(package.name, package.architecture, stanza.get("Multi-Arch", "") == "same"),
         version=package.version,
         key=segment.key,
-        tree=store.trees / segment.key,
+        kept=store.trees / segment.key,
         control=control,
         listed=_listed(store, segment),
         newest=segment.newest,
@@ -165,7 +165,7 @@ def configure(
             arriving.append(Arriving(package.name.name, read_entries(store.segments, segment), away))
         landings = find_landings(arriving, ground)
         for package, its in zip(stage.packages, arriving, strict=True):
-            link_tree(package.tree, files, *landed(its, landings, ground))
+            link_tree(package.kept, files, *landed(its, landings, ground))
 
     builder = RootBuilder(place, isolation)
     failed = store.work / f"failed-{stage.key[:16]}"

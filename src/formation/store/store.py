@@ -5,7 +5,7 @@ Layout, below `$XDG_CACHE_HOME/formation` (or `FORMATION_STORE`):
     downloads/HH/HEX.deb        a .deb, named by its sha256; checked whenever it enters
     metadata/                   InRelease files and parsed indexes
     segments/KEY.*              a package as part of a layer, and what is in it
-    trees/KEY/                  a package unpacked, for the sandbox; read only
+    trees/KEY/                  the files of a package, or a base, for the sandbox; read only
     effects/KEY/                what the maintainer scripts of a stage changed
     layers/KEY.json             which blob the layer of some segments is
     builds/KEY.json             which image came of a lock and a definition

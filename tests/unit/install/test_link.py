@@ -10,6 +10,7 @@ from debs import Item, directory, file, hard_link, make_deb, symlink
 from formation.digest import sha256_file
 from formation.errors import FormationError
 from formation.install.link import link_tree
+from formation.install.package_files import file_name
 from formation.install.placement import SegmentSpec
 from formation.install.segment import make_segment
 from formation.install.segment_record import read_entries
@@ -19,16 +20,16 @@ OWN = {"uid": os.geteuid(), "gid": os.getegid()}
 
 def install(where: Path, root: Path, name: str, *files: Item) -> None:
     deb = make_deb(where, name, files=[directory("", **OWN), *files])
-    tree = where / "trees" / name
-    segment = make_segment(deb, sha256_file(deb), SegmentSpec(epoch=1), tree=tree, out=where / "segments")
+    kept = where / "trees" / name
+    segment = make_segment(deb, sha256_file(deb), SegmentSpec(epoch=1), kept=kept, out=where / "segments")
     root.mkdir(exist_ok=True)
-    link_tree(tree, root, read_entries(where / "segments", segment))
+    link_tree(kept, root, read_entries(where / "segments", segment))
 
 
 def test_files_are_linked_not_copied(tmp_path: Path) -> None:
     root = tmp_path / "root"
     install(tmp_path, root, "one", directory("d", **OWN), file("d/a", b"x", **OWN), symlink("d/s", "a", **OWN))
-    assert (root / "d/a").stat().st_ino == (tmp_path / "trees/one/d/a").stat().st_ino
+    assert (root / "d/a").stat().st_ino == (tmp_path / "trees/one" / file_name("d/a")).stat().st_ino
     assert os.readlink(root / "d/s") == "a"
 
 
@@ -102,18 +103,18 @@ def test_files_are_copied_where_they_cannot_be_linked(
     items = [file("a", b"1" * 3_000_000, mode=0o4711, **OWN), hard_link("b", "a", **OWN), symlink("s", "a", **OWN)]
     install(tmp_path, root, "one", *items)
     copied = (root / "a").stat()
-    assert copied.st_ino != (tmp_path / "trees/one/a").stat().st_ino
+    assert copied.st_ino != (tmp_path / "trees/one" / file_name("a")).stat().st_ino
     assert (copied.st_mode & 0o7777, copied.st_mtime, copied.st_nlink, copied.st_size) == (0o4711, 1, 2, 3_000_000)
     assert os.readlink(root / "s") == "a"
 
 
 def test_directories_that_nothing_announces_are_made(tmp_path: Path) -> None:
     deb = make_deb(tmp_path, files=[file("x/y/a", **OWN)], parents=False)
-    tree, out, root = tmp_path / "tree", tmp_path / "segments", tmp_path / "root"
+    kept, out, root = tmp_path / "kept", tmp_path / "segments", tmp_path / "root"
     if os.geteuid() != 0:
         pytest.skip("implied directories belong to root")
-    segment = make_segment(deb, sha256_file(deb), SegmentSpec(epoch=1), tree=tree, out=out)
+    segment = make_segment(deb, sha256_file(deb), SegmentSpec(epoch=1), kept=kept, out=out)
     root.mkdir()
-    link_tree(tree, root, read_entries(out, segment))
+    link_tree(kept, root, read_entries(out, segment))
     assert (root / "x/y").stat().st_mode & 0o7777 == 0o755
     assert (root / "x/y/a").exists()

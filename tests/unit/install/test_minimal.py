@@ -11,6 +11,7 @@ from formation.digest import sha256_file
 from formation.errors import FormationError
 from formation.install.job import PackageJob
 from formation.install.minimal import Part, chosen, part_of
+from formation.install.package_files import file_name
 from formation.install.placement import SegmentSpec
 from formation.install.segment import make_segment
 from formation.install.segment_record import read_entries, segment_key
@@ -35,8 +36,8 @@ def made(tmp_path: Path, store: Store) -> Made:
     def made(name: str, files: Sequence[Item]) -> Part:
         deb = make_deb(tmp_path, name, files=files, control={"postinst": "#!/bin/sh\n", "md5sums": ""})
         digest = sha256_file(deb)
-        tree = store.trees / segment_key(digest, SPEC)
-        segment = make_segment(deb, digest, SPEC, tree=tree, out=store.segments)
+        kept = store.trees / segment_key(digest, SPEC)
+        segment = make_segment(deb, digest, SPEC, kept=kept, out=store.segments)
         return part_of(PackageJob(name, "1.0", "all", digest, False, 1), segment, SPEC)
 
     return made
@@ -83,10 +84,10 @@ def test_a_package_is_unpacked_without_programs_and_scripts_of_dpkg(
 ) -> None:
     part = parts["curl"]
     deb = tmp_path / "curl_1.0_all.deb"
-    segment = make_segment(deb, part.package.digest, part.spec, tree=tmp_path / "tree", out=store.segments)
+    segment = make_segment(deb, part.package.digest, part.spec, kept=tmp_path / "kept", out=store.segments)
     assert [entry.path for entry in read_entries(store.segments, segment) if entry.type == "file"] == [
         "etc/curlrc",
         "var/lib/dpkg/info/curl.list",
         "var/lib/dpkg/info/curl.md5sums",
     ]
-    assert "usr/bin/curl" not in (tmp_path / "tree/var/lib/dpkg/info/curl.list").read_text()
+    assert "usr/bin/curl" not in (tmp_path / "kept" / file_name("var/lib/dpkg/info/curl.list")).read_text()

@@ -17,6 +17,7 @@ from formation.debian.administration import INFO
 from formation.digest import sha256_file
 from formation.errors import FormationError, IntegrityError, MalformedError
 from formation.install import segment as segment_module
+from formation.install.package_files import file_name
 from formation.install.placement import SegmentSpec
 from formation.install.segment import make_segment
 from formation.install.segment_record import (
@@ -34,8 +35,8 @@ SPEC = SegmentSpec(epoch=EPOCH)
 OWN = {"uid": os.geteuid(), "gid": os.getegid()}
 
 
-def made(deb: Path, out: Path, spec: SegmentSpec = SPEC, tree: Path | None = None) -> Segment:
-    return make_segment(deb, sha256_file(deb), spec, tree=tree, out=out)
+def made(deb: Path, out: Path, spec: SegmentSpec = SPEC, kept: Path | None = None) -> Segment:
+    return make_segment(deb, sha256_file(deb), spec, kept=kept, out=out)
 
 
 def members(out: Path, segment: Segment) -> list[tarfile.TarInfo]:
@@ -75,7 +76,7 @@ def test_zstd_segments_hold_the_same_tar(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-def test_the_tree_is_the_package_with_owners_modes_and_times(tmp_path: Path) -> None:
+def test_the_files_of_a_package_are_kept_with_owners_modes_and_times(tmp_path: Path) -> None:
     files = [
         directory("etc/secret", mode=0o700, uid=7, gid=8),
         file("usr/bin/su", b"su", mode=0o4755, gid=42),
@@ -83,21 +84,25 @@ def test_the_tree_is_the_package_with_owners_modes_and_times(tmp_path: Path) -> 
         symlink("usr/bin/s", "su", uid=3),
         file("old", b"", mtime=EPOCH - 5),
     ]
-    tree, old_umask = tmp_path / "trees" / "t", os.umask(0o077)
+    kept, old_umask = tmp_path / "trees" / "t", os.umask(0o077)
     try:
-        made(make_deb(tmp_path, files=files), tmp_path, tree=tree)
+        made(make_deb(tmp_path, files=files), tmp_path, kept=kept)
     finally:
         os.umask(old_umask)
-    su, secret, link = (tree / "usr/bin/su").stat(), (tree / "etc/secret").stat(), (tree / "usr/bin/s").lstat()
+    su = (kept / file_name("usr/bin/su")).stat()
     assert (su.st_mode & 0o7777, su.st_uid, su.st_gid, su.st_mtime, su.st_nlink) == (0o4755, 0, 42, EPOCH, 2)
-    assert (secret.st_mode & 0o7777, secret.st_uid, secret.st_gid, secret.st_mtime) == (0o700, 7, 8, EPOCH)
-    assert (link.st_uid, link.st_mtime, os.readlink(tree / "usr/bin/s")) == (3, EPOCH, "su")
-    assert (tree / "old").stat().st_mtime == EPOCH - 5
-    assert tree.stat().st_mode & 0o7777 == 0o755
-    assert (tree / "usr").stat().st_mode & 0o7777 == 0o755
+    assert (kept / file_name("usr/bin/sg")).samefile(kept / file_name("usr/bin/su"))
+    assert (kept / file_name("old")).stat().st_mtime == EPOCH - 5
+    # Directories and symlinks are made where packages are merged.
+    names = {
+        file_name(path) for path in ("usr/bin/su", "usr/bin/sg", "old", f"{INFO}/hello.list", f"{INFO}/hello.md5sums")
+    }
+    assert {path.name for path in kept.iterdir()} == names
 
 
-def test_neither_tree_nor_memory_nor_umask_changes_the_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_kept_files_nor_memory_nor_umask_changes_the_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     files = [
         file(f"f{number:03}", bytes([number]) * size, **OWN)
         for number, size in enumerate([5, 3_000_000, 900_000, 0, 70])
@@ -105,7 +110,7 @@ def test_neither_tree_nor_memory_nor_umask_changes_the_bytes(tmp_path: Path, mon
     files.append(hard_link("a", "f001", **OWN))
     deb = make_deb(tmp_path, files=[directory("", **OWN), *files])
     first = made(deb, tmp_path / "one")
-    second = made(deb, tmp_path / "two", tree=tmp_path / "tree")
+    second = made(deb, tmp_path / "two", kept=tmp_path / "kept")
     monkeypatch.setattr(segment_module, "_MEMORY", 100)
     third = made(deb, tmp_path / "three")
     assert first == second == third
@@ -152,8 +157,8 @@ def test_the_packages_files_in_dpkgs_database_are_in_the_segment(tmp_path: Path)
 def test_a_package_without_checksums_gets_them_as_from_dpkg(tmp_path: Path) -> None:
     files = [file("usr/b", b"b"), hard_link("usr/a", "usr/b"), symlink("usr/s", "b"), file("usr/share/man/x.1", b"m")]
     spec = replace(SPEC, path_excludes=("/usr/share/man/*",))
-    made(make_deb(tmp_path, "plain", files=files), tmp_path, spec, tree=tmp_path / "tree")
-    sums = (tmp_path / "tree" / INFO / "plain.md5sums").read_text()
+    made(make_deb(tmp_path, "plain", files=files), tmp_path, spec, kept=tmp_path / "kept")
+    sums = (tmp_path / "kept" / file_name(f"{INFO}/plain.md5sums")).read_text()
     assert sums == "".join(f"{md5(b'b').hexdigest()}  usr/{name}\n" for name in "ba")
 
 
@@ -161,7 +166,7 @@ def test_a_package_without_checksums_gets_them_as_from_dpkg(tmp_path: Path) -> N
 def test_a_package_name_that_could_be_a_path_is_refused(tmp_path: Path, name: str) -> None:
     deb = make_deb(tmp_path, fields={"Package": name}, files=[file("a")])
     with pytest.raises(MalformedError, match="name"):
-        made(deb, tmp_path / "segments", tree=tmp_path / "trees" / "t")
+        made(deb, tmp_path / "segments", kept=tmp_path / "trees" / "t")
 
 
 @pytest.mark.parametrize("path", ["var/lib/dpkg/info/hello.list", "var/lib/dpkg", "var/lib/dpkg/info/hello.list/x"])
@@ -234,21 +239,21 @@ def test_an_incomplete_segment_is_made_again(tmp_path: Path, suffix: str) -> Non
 def test_a_package_that_fails_leaves_nothing(tmp_path: Path) -> None:
     deb = make_deb(tmp_path, files=[file("a", b"x"), file("../b", b"x")])
     with pytest.raises(MalformedError):
-        made(deb, tmp_path / "segments", tree=tmp_path / "trees" / "t")
+        made(deb, tmp_path / "segments", kept=tmp_path / "trees" / "t")
     assert list((tmp_path / "segments").iterdir()) == list((tmp_path / "trees").iterdir()) == []
 
 
 def test_a_changed_package_is_refused(tmp_path: Path) -> None:
     deb = make_deb(tmp_path, files=[file("a", b"x")])
     with pytest.raises(IntegrityError, match="digest"):
-        make_segment(deb, "sha256:" + "0" * 64, SPEC, tree=None, out=tmp_path)
+        make_segment(deb, "sha256:" + "0" * 64, SPEC, kept=None, out=tmp_path)
 
 
-def test_a_tree_that_another_process_made_meanwhile_is_kept(tmp_path: Path) -> None:
+def test_files_that_another_process_kept_meanwhile_stay(tmp_path: Path) -> None:
     deb = make_deb(tmp_path, files=[directory("", **OWN), file("a", b"x", **OWN)])
-    tree = tmp_path / "trees" / "t"
-    made(deb, tmp_path / "one", tree=tree)
-    inode = tree.stat().st_ino
-    made(deb, tmp_path / "two", tree=tree)
-    assert tree.stat().st_ino == inode
-    assert [path.name for path in tree.parent.iterdir()] == ["t"]
+    kept = tmp_path / "trees" / "t"
+    made(deb, tmp_path / "one", kept=kept)
+    inode = kept.stat().st_ino
+    made(deb, tmp_path / "two", kept=kept)
+    assert kept.stat().st_ino == inode
+    assert [path.name for path in kept.parent.iterdir()] == ["t"]

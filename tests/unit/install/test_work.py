@@ -34,7 +34,7 @@ def test_a_segment_that_is_found_counts_as_used_with_its_tree(tmp_path: Path, us
     package = PackageJob("hello", "1.0", "all", digest, False, deb.stat().st_size)
     assert work.known_segment(store, package, SPEC, work.FAR) is None
     key = segment_key(digest, SPEC)
-    make_segment(deb, digest, SPEC, tree=store.trees / key, out=store.segments)
+    make_segment(deb, digest, SPEC, kept=store.trees / key, out=store.segments)
     assert used == []
     assert work.known_segment(store, package, SPEC, work.FAR) is not None
     assert used == [store.segments / f"{key}.json", store.trees / key]
