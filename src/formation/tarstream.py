@@ -9,6 +9,7 @@ Sources: POSIX.1-2017 pax, "ustar Interchange Format" and "pax Extended Header";
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Final, NoReturn
 
 from formation.entry import Entry, EntryType, decode_path
@@ -155,8 +156,7 @@ def read_tar(chunks: Iterable[bytes], what: str, judge: Judge = refuse) -> Itera
 def _checked(block: bytes, what: str) -> bytes:
     """The type flag of a header whose checksum is right."""
     expected = _number(block[148:156], "checksum", what)
-    total = sum(block) - sum(block[148:156]) + 8 * ord(" ")
-    if total != expected:
+    if sum(block[:148]) + 8 * ord(" ") + sum(block[156:]) != expected:
         raise MalformedError(f"{what}: a tar header has a wrong checksum")
     return block[156:157]
 
@@ -166,15 +166,22 @@ def _number(field: bytes, name: str, what: str) -> int:
     if field[0] & 0x80:
         value = int.from_bytes(field, "big", signed=True)
         return value + (1 << (8 * len(field) - 1)) if value < 0 and not field[0] & 0x40 else value
+    octal = _octal(field)
+    if octal is None:
+        raise MalformedError(f"{what}: a tar header has {field!r} as its {name}")
+    return octal
+
+
+@lru_cache(maxsize=4096)
+def _octal(field: bytes) -> int | None:
+    """The number in octal digits, which are few in an archive: its files have owners, modes and times in common."""
     digits = field.partition(b"\0")[0].strip(b" ")
     if not digits:
         return 0
     try:
-        if digits.isdigit():
-            return int(digits, 8)
+        return int(digits, 8) if digits.isdigit() else None
     except ValueError:
-        pass
-    raise MalformedError(f"{what}: a tar header has {field!r} as its {name}")
+        return None
 
 
 def _extend(records: dict[bytes, bytes], block: bytes, source: _Input, judge: Judge) -> None:

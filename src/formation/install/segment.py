@@ -194,8 +194,9 @@ class _Unpacking:
         path = self._placement.place(shipped.path, through_alias=not makes_alias)
         target = self._placement.place(shipped.target) if shipped.type == "hardlink" else shipped.target
         mode = self._placement.mode(path, shipped.mode)
+        time = min(shipped.mtime, self._epoch)
         # dpkg ignores extended attributes.
-        entry = replace(shipped, path=path, target=target, mode=mode, mtime=min(shipped.mtime, self._epoch), xattrs=())
+        entry = Entry(path, shipped.type, mode, shipped.uid, shipped.gid, time, shipped.size, target)
         if path.startswith(f"{INFO}/") or (entry.type != "directory" and INFO.startswith(f"{path}/")):
             raise MalformedError(f"{self._package.name} ships {path!r}, which belongs to dpkg")
         if path.rpartition("/")[2].startswith(WHITEOUT):
