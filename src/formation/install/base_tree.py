@@ -18,7 +18,7 @@ from formation.contents.filesystem import Filesystem
 from formation.contents.layer import LayerContents, LayerEntry
 from formation.entry import Entry, encode_path
 from formation.errors import FormationError
-from formation.install.unpack import TreeWriter
+from formation.install.tree_writer import TreeWriter
 from formation.oci.image import Layer
 from formation.oci.verified import CHUNK
 from formation.store.prune import mark_used

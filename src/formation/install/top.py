@@ -15,7 +15,7 @@ from formation.install.built_layer import BuiltLayer
 from formation.install.effects_record import Effects
 from formation.install.hardening import is_backup, privileged
 from formation.install.layer import LayerStore, Source, tree_layer
-from formation.install.unpack import TreeWriter
+from formation.install.tree_writer import TreeWriter
 from formation.install.view import TreesView, View
 from formation.oci.tar import header
 

@@ -16,7 +16,7 @@ from debs import directory, file, hard_link, make_deb, symlink
 from formation.debian.administration import INFO
 from formation.digest import sha256_file
 from formation.errors import FormationError, IntegrityError, MalformedError
-from formation.install import segment as segment_module
+from formation.install import unpacking
 from formation.install.package_files import file_name
 from formation.install.placement import SegmentSpec
 from formation.install.segment import make_segment
@@ -111,7 +111,7 @@ def test_neither_kept_files_nor_memory_nor_umask_changes_the_bytes(
     deb = make_deb(tmp_path, files=[directory("", **OWN), *files])
     first = made(deb, tmp_path / "one")
     second = made(deb, tmp_path / "two", kept=tmp_path / "kept")
-    monkeypatch.setattr(segment_module, "_MEMORY", 100)
+    monkeypatch.setattr(unpacking, "_MEMORY", 100)
     third = made(deb, tmp_path / "three")
     assert first == second == third
     seen = {
