@@ -4,7 +4,6 @@ Packages are unpacked as they arrive. The stages of a variant run as soon as its
 the next variant still come in; layers are put together where a worker has nothing more urgent to do.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -16,21 +15,20 @@ from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import parse_diversions
 from formation.debian.statoverrides import FILE as STATOVERRIDES
 from formation.debian.statoverrides import parse_statoverrides
-from formation.errors import FormationError
 from formation.install.arrivals import Arrivals
 from formation.install.built_layer import BuiltLayer
 from formation.install.effects_record import Effects
-from formation.install.foundation import Foundation, lay_foundation
+from formation.install.foundation import lay_foundation
 from formation.install.hardening import overridden, privileged, without_privileges
 from formation.install.job import BuiltVariant, Job, PackageJob, Step
 from formation.install.landing import Landings
 from formation.install.layer import LayerStore
 from formation.install.minimal import chosen, minimal_top, part_of
-from formation.install.ownership import Ownership
 from formation.install.renewal import renew
 from formation.install.roots import Isolation
 from formation.install.schedule import ASSEMBLE, CONFIGURE, UNPACK, Schedule
-from formation.install.stages import Stage, StagePackage, early_names, plan_renewal, plan_stages
+from formation.install.stages import Stage, early_names, plan_renewal, plan_stages
+from formation.install.standing import Standing
 from formation.install.top import Top, build_top
 from formation.install.variant import Variant, corrected_files
 from formation.install.view import TreesView
@@ -70,12 +68,9 @@ class Installation:
         )
         self._variants = [Variant(variant) for variant in job.variants]
         self._arrivals = Arrivals(job, schedule, inbox, tell)
-        self._trees: list[Path] = []
-        self._ownership = Ownership()
-        self._before: Stage | None = None
+        self._standing = Standing()
         self._reused: set[str] = set()
         self._is_minimal = job.variants[-1].only is not None
-        self._staged: dict[str, StagePackage] = {}
         self._landings: dict[str, Landings] = {}
 
     def run(self) -> tuple[BuiltVariant, ...]:
@@ -87,19 +82,13 @@ class Installation:
         self._tell(Step("unpack", amount=known))
         self._tell(Step("configure", total=total))
         if self._job.base is not None:
-            self._stand_on(self._arrivals.result(UNPACK, lay_foundation, self._store, self._job.base, self._work))
+            self._standing.start(self._arrivals.result(UNPACK, lay_foundation, self._store, self._job.base, self._work))
         for variant in self._variants:
             self._install(variant)
         reused = sum(len(stage.packages) for v in self._variants for stage in v.stages if stage.key in self._reused)
         self._tell(Step("unpack", result=_counted(total, known)))
         self._tell(Step("configure", result=_counted(total, reused)))
         return self._finish()
-
-    def _stand_on(self, foundation: Foundation) -> None:
-        self._trees.append(foundation.tree)
-        self._before = foundation.before
-        self._staged.update(foundation.staged)
-        self._ownership.start(foundation.shipped, foundation.directories, foundation.unowned)
 
     def _install(self, variant: Variant) -> None:
         if variant.job.only is not None:
@@ -109,7 +98,7 @@ class Installation:
         packages = variant.packages
         essential = [package for package in packages if package.essential]
         rest = packages
-        if essential and self._before is None:
+        if essential and self._standing.before is None:
             self._arrivals.wait_for(essential)
             self._note_contents(variant, essential)
             self._run_stages(variant, essential, frozenset(package.name for package in essential))
@@ -132,14 +121,14 @@ class Installation:
             self._layers,
             variant.effects,
             variant.job.additions,
-            tuple(self._trees),
-            self._ownership.paths(),
-            self._last_stage().epoch,
+            self._standing.trees,
+            self._standing.ownership.paths(),
+            self._standing.last_stage.epoch,
             tree,
-            corrected_files(variant, self._trees, self._staged),
+            corrected_files(variant, self._standing.trees, self._standing.staged),
             [(each.name, each.version) for each in variant.job.packages if each.digest in variant.renewed],
         )
-        self._note_top(variant.top, tree)
+        self._standing.add_top(variant.top, tree)
 
     def _take(self, variant: Variant, only: Sequence[str]) -> None:
         """Makes the layers of a minimal variant, of what is there."""
@@ -167,15 +156,17 @@ class Installation:
             [{entry.path: entry for entry in each.top.entries} for each in below if each.top is not None],
             [each.job.additions for each in below],
             variant.job.additions,
-            tuple(self._trees),
+            self._standing.trees,
             frozenset(packages[digest].name for digest in taken),
-            self._last_stage().epoch,
+            self._standing.last_stage.epoch,
         )
         variant.top = Top(layer, entries, layer.digest)
 
     def _renew(self, variant: Variant) -> None:
         """Has the image's own dpkg bring the packages of which the base has another version, and what these need."""
-        there = {package.name.name for package in self._staged.values()} if self._job.base is not None else set()
+        there = (
+            {package.name.name for package in self._standing.staged.values()} if self._job.base is not None else set()
+        )
         if there.isdisjoint(package.name for package in variant.job.packages):
             return
         self._arrivals.wait_for(variant.job.packages)
@@ -183,31 +174,27 @@ class Installation:
         staged = {
             key: stage_package(self._store, each, self._arrivals.segments[each.digest]) for key, each in jobs.items()
         }
-        stage = plan_renewal(tuple(staged.values()), there, self._last_stage(), self._job.epoch)
+        stage = plan_renewal(tuple(staged.values()), there, self._standing.last_stage, self._job.epoch)
         renewed = [jobs[package.key] for package in stage.packages]
         effects = known_effects(self._store, stage)
         if effects is None:
             self._arrivals.bring(renewed)
             effects = self._arrivals.result(
-                CONFIGURE, renew, self._store, stage, renewed, tuple(self._trees), self._work, self._isolation
+                CONFIGURE, renew, self._store, stage, renewed, self._standing.trees, self._work, self._isolation
             )
         else:
             self._reused.add(stage.key)
         self._note_stage(variant, stage, effects)
-        names = {package.name for package in renewed}
-        self._staged = {key: each for key, each in self._staged.items() if each.name.name not in names}
-        self._staged.update((package.digest, staged[key]) for key, package in jobs.items() if package in renewed)
         shipped = [shipped_package(self._store, each, self._arrivals.segments[each.digest]) for each in renewed]
-        self._ownership.renew(shipped, effects)
+        now = {package.digest: staged[key] for key, package in jobs.items() if package in renewed}
+        self._standing.renew(now, shipped, effects)
         variant.renewed = frozenset(package.digest for package in renewed)
 
     def _note_stage(self, variant: Variant, stage: Stage, effects: Effects) -> None:
-        """What comes next stands on what `stage` has done."""
         self._tell(Step("configure", amount=len(stage.packages)))
-        self._trees[:0] = [effects.tree, effects.files]
+        self._standing.add_stage(stage, effects)
         variant.stages.append(stage)
         variant.effects.append(effects)
-        self._before = stage
 
     def _run_stages(
         self, variant: Variant, packages: Sequence[PackageJob], essential: frozenset[str] = frozenset()
@@ -216,27 +203,23 @@ class Installation:
         unpacked = [self._arrivals.segments[package.digest] for package in packages]
         segments = {segment.key: segment for segment in unpacked}
         staged = {p.digest: stage_package(self._store, p, self._arrivals.segments[p.digest]) for p in packages}
-        self._staged.update(staged)
-        early = early_names(self._staged.values())
+        self._standing.staged.update(staged)
+        early = early_names(self._standing.staged.values())
         epoch = self._job.epoch
-        for stage in plan_stages(tuple(staged.values()), essential, before=self._before, epoch=epoch, early=early):
+        for stage in plan_stages(
+            tuple(staged.values()), essential, before=self._standing.before, epoch=epoch, early=early
+        ):
             effects = known_effects(self._store, stage)
             if effects is None:
                 own = [segments[package.key] for package in stage.packages]
                 effects = self._arrivals.result(
-                    CONFIGURE, configure, self._store, stage, own, tuple(self._trees), self._work, self._isolation
+                    CONFIGURE, configure, self._store, stage, own, self._standing.trees, self._work, self._isolation
                 )
             else:
                 self._reused.add(stage.key)
             self._note_stage(variant, stage, effects)
             for package in stage.packages:
                 self._landings[segments[package.key].deb] = effects.landings
-
-    def _last_stage(self) -> Stage:
-        """What everything so far ends with. Raises FormationError when there is nothing."""
-        if self._before is None:
-            raise FormationError("the image would have no package at all", hint="name one under packages:")
-        return self._before
 
     def _note_contents(self, variant: Variant, packages: Sequence[PackageJob]) -> None:
         """Takes down what `packages` ship.
@@ -250,7 +233,7 @@ class Installation:
         for each in shipped:
             if found := privileged(each.entries, variant.job.additions.hardening):
                 variant.privileged[each.digest] = found
-        for digest, paths in self._ownership.add(shipped).items():
+        for digest, paths in self._standing.ownership.add(shipped).items():
             if digest in own:
                 spec = self._arrivals.spec(digest)
                 self._arrivals.unpack_again(digest, replace(spec, omit=spec.omit | paths))
@@ -262,35 +245,28 @@ class Installation:
 
         Raises FormationError when two packages ship a file and it was not diverted.
         """
-        view = TreesView(self._trees)
+        view = TreesView(self._standing.trees)
         diversions = parse_diversions(view.read(DIVERSIONS))
-        self._ownership.check_contested(diversions)
+        self._standing.ownership.check_contested(diversions)
         overrides = parse_statoverrides(view.read(STATOVERRIDES))
         moved = set()
         for package in variant.packages:
             before = self._arrivals.spec(package.digest)
             segment, landings = self._arrivals.segments[package.digest], self._landings[package.digest]
             spec, away = settled(self._store, package, segment, before, diversions, landings)
-            spec = overridden(spec, self._staged[package.digest].listed, overrides)
+            spec = overridden(spec, self._standing.staged[package.digest].listed, overrides)
             spec = without_privileges(spec, variant.privileged.get(package.digest, ()))
             if spec != before:
                 moved.add(package.digest)
                 self._arrivals.unpack_again(package.digest, spec)
-                self._ownership.move(package.digest, spec.renames, away)
+                self._standing.ownership.move(package.digest, spec.renames, away)
         for number, group in enumerate(variant.groups):
             waits = variant.package_layers[number] is None or not moved.isdisjoint(group)
             if waits and not self._is_minimal:
                 variant.package_layers[number] = self._start_package_layer(group)
 
-    def _note_top(self, top: Top, additions: Path) -> None:
-        """What comes above the top layer stands on its additions, and must repeat its directories as it left them."""
-        self._trees.insert(0, additions)
-        last = self._last_stage()
-        self._before = replace(last, key=hashlib.sha256(f"{last.key} {top.digest}".encode()).hexdigest())
-        self._ownership.add_top(top.entries)
-
     def _start_package_layer(self, group: Sequence[str]) -> "Future[BuiltLayer]":
-        special = self._ownership.special_directories()
+        special = self._standing.ownership.special_directories()
         names = [(self._arrivals.packages[digest].name, self._arrivals.packages[digest].version) for digest in group]
         segments = [self._arrivals.segments[digest] for digest in group]
         return self._schedule.submit(ASSEMBLE, build_package_layer, self._layers, names, segments, special)
