@@ -15,6 +15,7 @@ import pytest
 
 from builds import Formation, Watched, forget_builds, layers, mounts_below, new_store
 from formation.digest import sha256_file
+from formation.install.package_files import file_name
 from formation.store.store import Store
 
 pytest_plugins = ["small_images"]
@@ -22,6 +23,7 @@ pytestmark = [pytest.mark.network, pytest.mark.root, pytest.mark.xdist_group("re
 
 KILLS = 50
 SEED = 20261123
+DPKG_QUERY = file_name("usr/bin/dpkg-query")
 
 
 @pytest.fixture(scope="module")
@@ -254,8 +256,10 @@ def test_what_a_power_cut_may_have_damaged_is_made_again(tiny: Path, reference: 
     """Sizes are right and contents zero, as after a power cut; only the boot tells."""
     store, digest, _ = reference
     assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
-    for what in ("trees/*/usr/bin/dpkg-query", "segments/*.seg", "effects/*/tree/var/lib/dpkg/status"):
-        for path in store.glob(what):
+    for what in (f"trees/*/{DPKG_QUERY}", "segments/*.seg", "effects/*/tree/var/lib/dpkg/status"):
+        found = list(store.glob(what))
+        assert found, what
+        for path in found:
             replace_content(path, bytes(path.stat().st_size))
     note = store / "unsynced.json"
     note.write_text(json.dumps({**json.loads(note.read_text()), "boot": "another"}))
@@ -266,16 +270,16 @@ def test_what_a_power_cut_may_have_damaged_is_made_again(tiny: Path, reference: 
     assert not any(path.name.startswith(".") for name in ("trees", "effects") for path in (store / name).iterdir())
 
 
-def test_a_tree_that_has_rotted_is_found_before_its_scripts_run(tiny: Path, reference: tuple[Path, str, float]) -> None:
+def test_a_file_that_has_rotted_is_found_before_scripts_run(tiny: Path, reference: tuple[Path, str, float]) -> None:
     store, digest, _ = reference
     assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
-    cut(next(store.glob("trees/*/usr/bin/dpkg-query")))
+    cut(next(store.glob(f"trees/*/{DPKG_QUERY}")))
     for name in ("builds", "effects"):
         shutil.rmtree(store / name)
     ran = Formation().build(store, tiny, "--variant", "dev")
     assert ran.status == 4
     assert re.fullmatch(
-        r"error: the stored tree \S+ is damaged: /usr/bin/dpkg-query\nhint: formation cache prune --all\n", ran.errors
+        r"error: the stored files \S+ are damaged: /usr/bin/dpkg-query\nhint: formation cache prune --all\n", ran.errors
     )
     forget_builds(store)
     assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
