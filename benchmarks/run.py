@@ -126,11 +126,17 @@ def scratch_directory() -> Iterator[Path]:
         file.truncate(FILE_SYSTEM)
     try:
         subprocess.run(["mkfs.ext4", "-q", image], check=True)
-        subprocess.run(["mount", "-o", "loop", image, mounted], check=True)
+        # direct-io: else all that is written is in the page cache twice, and a second process copies it there.
+        attach = ["losetup", "--find", "--show", "--direct-io=on", image]
+        device = subprocess.run(attach, check=True, capture_output=True, text=True).stdout.strip()
         try:
-            yield mounted
+            subprocess.run(["mount", device, mounted], check=True)
+            try:
+                yield mounted
+            finally:
+                subprocess.run(["umount", mounted], check=True)
         finally:
-            subprocess.run(["umount", mounted], check=True)
+            subprocess.run(["losetup", "--detach", device], check=True)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
