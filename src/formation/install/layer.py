@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from isal.isal_zlib import crc32
+
 from formation.dataclass import dataclass
 from formation.entry import Entry, encode_path
 from formation.errors import IntegrityError
@@ -54,7 +56,7 @@ def package_layer(segments: Sequence[Segment], store: "LayerStore", owners: Mapp
     the layer gives it, so that packages of other layers cannot change this one.
     """
     directories = _directories([read_entries(store.segments, segment) for segment in segments], owners)
-    key = store.key([segment.digest for segment in segments], directories)
+    key = store.key([segment.key for segment in segments], directories)
     known = store.load(key)
     if known is not None:
         return known
@@ -105,7 +107,7 @@ class LayerStore:
 
     def key(self, segments: Sequence[str], directories: Sequence[Entry]) -> str:
         """The name of a package layer in the cache."""
-        digest = hashlib.sha256(f"layer 1 {FORMAT[self.compression]}\n".encode())
+        digest = hashlib.sha256(f"layer 2 {FORMAT[self.compression]}\n".encode())
         for entry in directories:
             digest.update(header(entry))
         for segment in segments:
@@ -160,12 +162,12 @@ class _NewLayer:
         Reading the files costs half of what decompressing them does. Raises IntegrityError.
         """
         path = self._store.segments / f"{segment.key}.seg"
-        seen = hashlib.sha256()
+        seen = 0
         with path.open("rb") as file:
             while chunk := file.read(_CHUNK):
-                seen.update(chunk)
+                seen = crc32(chunk, seen)
                 self.write(chunk)
-        if segment.digest != "sha256:" + seen.hexdigest():
+        if segment.checksum != seen:
             raise IntegrityError(f"the stored segment {path} is damaged", hint=f"remove {path} and run again")
         content = _Hashed(self._uncompressed)
         try:
@@ -197,7 +199,8 @@ class _NewLayer:
         self._path.replace(blob)
         if key is not None:
             value = {"digest": built.digest, "size": built.size, "diff_id": built.diff_id}
-            write_bytes(self._store.layers / f"{key}.json", json.dumps(value).encode())
+            # A damaged one says nothing: `load` finds none then.
+            write_bytes(self._store.layers / f"{key}.json", json.dumps(value).encode(), synced=False)
         return built
 
 

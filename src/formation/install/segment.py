@@ -4,7 +4,6 @@ A segment holds files, symlinks and hard links, sorted by the bytes of their pat
 of a tar archive. A layer is a piece with its directories, the segments of its packages, and a piece with the end.
 """
 
-import hashlib
 import secrets
 import shutil
 import tempfile
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
+
+from isal.isal_zlib import crc32
 
 from formation.debian.deb import Deb, open_deb
 from formation.digest import check_file
@@ -73,7 +74,7 @@ def _make(
     unpacking = Unpacking(package, spec, root, owned=owned)
     contents = unpacking.run()
     with compressed.open("xb") as file:
-        sink = _Digested(file)
+        sink = _Summed(file)
         pieces = Pieces(sink, spec.compression)
         add_content(pieces, contents.entries, root, unpacking.content)
         pieces.flush()
@@ -84,7 +85,7 @@ def _make(
         deb=digest,
         compression=spec.compression,
         size=pieces.size,
-        digest=sink.digest,
+        checksum=sink.checksum,
         uncompressed_size=pieces.uncompressed_size,
         newest=unpacking.newest,
         control=tuple(
@@ -130,19 +131,15 @@ def _place(root: Path, kept: Path) -> None:
             raise
 
 
-class _Digested:
-    """A file that is hashed while it is written."""
+class _Summed:
+    """A file that is summed up while it is written."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._hash = hashlib.sha256()
+        self.checksum = 0
+        """CRC-32 of what was written."""
 
     def write(self, data: bytes) -> None:
         """Appends `data`."""
         self._file.write(data)
-        self._hash.update(data)
-
-    @property
-    def digest(self) -> str:
-        """Of what was written."""
-        return "sha256:" + self._hash.hexdigest()
+        self.checksum = crc32(data, self.checksum)

@@ -27,7 +27,7 @@ from formation.install.placement import SegmentSpec
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
 
-_VERSION = "segment-7"
+_VERSION = "segment-8"
 """Changes whenever the same package and spec would give another segment or record."""
 
 _FIELDS = 8
@@ -55,8 +55,8 @@ class Segment:
     compression: Compression
     size: int
     """Bytes of KEY.seg."""
-    digest: str
-    """Of KEY.seg."""
+    checksum: int
+    """CRC-32 of KEY.seg: against bits that rot, not against malice. A SHA-256 takes eight times as long."""
     uncompressed_size: int
     """Bytes of tar in it: a multiple of 512."""
     newest: int
@@ -66,7 +66,7 @@ class Segment:
     sections: tuple[int, int]
     """Bytes of the file list and the entries in KEY.contents; the control members follow."""
     checksums: tuple[int, int, int]
-    """CRC-32 of each of these sections, and of all control members: against bits that rot, not against malice."""
+    """CRC-32 of each of these sections, and of all control members."""
 
     @property
     def contents_size(self) -> int:
