@@ -23,8 +23,8 @@ class Sink(ABC):
     """More bytes than this are refused."""
 
     @abstractmethod
-    def write(self, data: bytes) -> None:
-        """Appends `data`."""
+    def write(self, data: bytes | memoryview) -> None:
+        """Appends `data`, and keeps no reference to it."""
 
     @abstractmethod
     def restart(self) -> None:
@@ -39,7 +39,7 @@ class Memory(Sink):
         self.most = most
         self._data = bytearray()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self._data += data
         self.position += len(data)
 
@@ -84,7 +84,7 @@ class PartialFile(Sink):
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Appends `data`. Raises FormationError on a full disk."""
         rest = memoryview(data)
         try:

@@ -1,26 +1,12 @@
-import ssl
-
 import pytest
-from urllib3.exceptions import SSLError
+
 
 from fake_registry import FakeRegistry
-from formation.errors import FormationError, UnreachableError
+from formation.errors import FormationError
 from formation.network.answers import FailedAttempt
-from formation.network.http import attempt_errors
 from formation.registry.certificates import tls_context
 from formation.registry.exchange import Exchange
 from formation.registry.settings import Settings
-
-
-@pytest.mark.parametrize("cause", [ssl.SSLEOFError("EOF occurred"), ssl.SSLZeroReturnError("closed")])
-def test_an_end_below_tls_is_a_cut_that_may_be_tried_again(cause):
-    with pytest.raises(FailedAttempt, match="cut"), attempt_errors():
-        raise SSLError(cause)
-
-
-def test_a_certificate_that_is_not_trusted_is_not_tried_again():
-    with pytest.raises(UnreachableError, match="cannot be trusted"), attempt_errors():
-        raise SSLError(ssl.SSLCertVerificationError("self-signed"))
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
