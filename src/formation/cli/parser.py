@@ -1,7 +1,6 @@
 """The command line's grammar: argparse, with errors that are ours and global options before or after the command."""
 
 import argparse
-import difflib
 import re
 import textwrap
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ class Parser(argparse.ArgumentParser):
         if wrong is not None:
             given = wrong["given"].strip("'\"")
             known = re.findall(r"[\w.-]+", wrong["known"])
-            nearest = difflib.get_close_matches(given, known, n=1)
+            nearest = _nearest(given, known)
             where = wrong["where"].removeprefix("argument ")
             what = "there is no command" if where == "COMMAND" else f"{where}: there is no"
             message = f"{what} {given[:100]!r}"
@@ -81,7 +80,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         asked = getattr(arguments, "command", None)
         # The usage line is the public place that lists the options of a command.
         usage = _usage_of(asked) if asked else parser.format_usage()
-        nearest = difflib.get_close_matches(unknown[0].partition("=")[0], re.findall(r"--[\w-]+", usage), n=1)
+        nearest = _nearest(unknown[0].partition("=")[0], re.findall(r"--[\w-]+", usage))
         prog = f"formation {asked}" if asked else "formation"
         hint = f"did you mean {nearest[0]}?" if nearest else f"{prog} --help"
         raise UsageError(f"{prog} does not take {unknown[0][:100]!r}", hint=hint)
@@ -98,6 +97,13 @@ def _command_of(argv: Sequence[str]) -> str | None:
         elif word not in ("--quiet", "-q") and not word.startswith("--store="):
             return word if word in COMMANDS else None
     return None
+
+
+def _nearest(given: str, known: Sequence[str]) -> list[str]:
+    """The one of `known` that was meant, if it is like any."""
+    import difflib  # for errors only
+
+    return difflib.get_close_matches(given, known, n=1)
 
 
 def _usage_of(name: str) -> str:

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from formation.errors import FormationError
+from formation.files import temporary_beside
 
 
 class Sink(ABC):
@@ -70,10 +70,10 @@ class PartialFile(Sink):
     def __enter__(self) -> Self:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name[:100]}.", dir=self._path.parent)
+            temporary, descriptor = temporary_beside(self._path)
         except OSError as error:
             raise _cannot_write(self._path, error) from error
-        self._temporary: Path | None = Path(name)
+        self._temporary: Path | None = temporary
         self._file = os.fdopen(descriptor, "wb", buffering=0)
         return self
 

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
 from formation.errors import FormationError, UnreachableError
@@ -13,12 +14,14 @@ from formation.network.status import status_text
 from formation.network.transfer import Run, transfer
 from formation.oci.strict_json import MAXIMUM_SIZE
 from formation.registry.challenge import parse_challenges
-from formation.registry.credentials import Credential
 from formation.registry.exchange import Body, Exchange
 from formation.registry.refusal import refusal
 from formation.registry.repository import Repository
 from formation.registry.settings import Settings
 from formation.registry.tokens import Authorizer, Scope
+
+if TYPE_CHECKING:
+    from formation.registry.credentials import Credential
 
 
 class Session:
@@ -29,7 +32,7 @@ class Session:
         repository: Repository,
         exchange: Exchange,
         settings: Settings,
-        login: Callable[[], Credential | None],
+        login: "Callable[[], Credential | None]",
         run: Run,
         *,
         insecure: bool = False,

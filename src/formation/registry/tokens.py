@@ -4,14 +4,16 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
 from formation.dataclass import dataclass
 from formation.errors import FormationError, MalformedError
 from formation.oci.strict_json import parse_object
 from formation.registry.challenge import Challenge
-from formation.registry.credentials import Credential
+
+if TYPE_CHECKING:
+    from formation.registry.credentials import Credential
 
 Scope = tuple[str, ...]
 """Rights to ask for: `repository:formation/base:pull,push`."""
@@ -41,7 +43,7 @@ class Authorizer:
     """Gets and keeps the headers. May be used from any thread."""
 
     def __init__(
-        self, login: Callable[[], Credential | None], ask: TokenServer, clock: Callable[[], float], *, plain: bool
+        self, login: "Callable[[], Credential | None]", ask: TokenServer, clock: Callable[[], float], *, plain: bool
     ) -> None:
         """`login` is called when a server first wants one. `plain`: the registry itself is spoken to without TLS."""
         self._login = login
@@ -91,7 +93,7 @@ class Authorizer:
                     return self._basic if self._basic != refused else None
             return None
 
-    def _known_login(self) -> Credential | None:
+    def _known_login(self) -> "Credential | None":
         if not self._looked:
             self._credential, self._looked = self._login(), True
         return self._credential
