@@ -1,7 +1,6 @@
 """The program `formation`: parses, calls a command, and prints what went wrong. No other place prints an error."""
 
 import contextlib
-import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from formation.cli.commands import command
 from formation.cli.context import Context, StdoutError, read_context
 from formation.cli.parser import parse
 from formation.cli.text import as_typed, printable
+from formation.dataclass import replace
 from formation.errors import FormationError, UsageError, remedy
 from formation.garbage import collect_seldom, keep_all
 
@@ -65,7 +65,7 @@ def _dispatch(argv: Sequence[str], context: Context) -> int:
         return int(end.code or 0)
     if arguments.command is None:
         raise UsageError("no command is given", hint="formation --help")
-    context = dataclasses.replace(context, quiet=arguments.quiet, store_option=arguments.store)
+    context = replace(context, quiet=arguments.quiet, store_option=arguments.store)
     return command(arguments.command).run(arguments, context)
 
 

@@ -11,10 +11,10 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final
 
+from formation.dataclass import replace
 from formation.debian.administration import INFO
 from formation.debian.database import PackageName, info_files
 from formation.debian.deb import Deb, open_deb

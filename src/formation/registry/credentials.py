@@ -7,10 +7,9 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
 from pathlib import Path
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field, replace
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.oci.regular_file import open_regular
 from formation.oci.strict_json import MAXIMUM_SIZE, JsonObject, parse_object

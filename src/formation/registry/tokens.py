@@ -3,11 +3,10 @@
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import field
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.errors import FormationError, MalformedError
 from formation.oci.strict_json import parse_object
 from formation.registry.challenge import Challenge

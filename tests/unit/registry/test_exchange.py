@@ -1,6 +1,5 @@
 import pytest
 
-
 from fake_registry import FakeRegistry
 from formation.errors import FormationError
 from formation.network.answers import FailedAttempt
