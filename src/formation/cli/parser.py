@@ -16,7 +16,7 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 WIDTH = 100
 """Columns of help texts: fixed, so that the README can quote them."""
 
-_INVALID_CHOICE = re.compile(r"(?P<where>.*): invalid choice: (?P<given>.+) \(choose from (?P<known>.*)\)", re.DOTALL)
+_INVALID_CHOICE = r"(?s)(?P<where>.*): invalid choice: (?P<given>.+) \(choose from (?P<known>.*)\)"
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Raises UsageError for argparse's `message`, with the nearest right word for a wrong one."""
         hint = f"{self.prog} --help"
-        wrong = _INVALID_CHOICE.fullmatch(message)
+        wrong = re.fullmatch(_INVALID_CHOICE, message)
         if wrong is not None:
             given = wrong["given"].strip("'\"")
             known = re.findall(r"[\w.-]+", wrong["known"])

@@ -21,8 +21,8 @@ BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _SHORT: Final = 64 * 1024
 """Bytes of a body that reading costs less than a new connection; a hostile one never ends."""
-_CONTENT_RANGE: Final = re.compile(r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)")
-_UNSATISFIED: Final = re.compile(r"bytes \*/(\d{1,18})")
+_CONTENT_RANGE: Final = r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)"
+_UNSATISFIED: Final = r"bytes \*/(\d{1,18})"
 
 
 class HttpAnswer(Answer):
@@ -88,12 +88,12 @@ def answer_of(response: Response, start: int) -> HttpAnswer:
     if response.status == 200:
         return HttpAnswer(response, 0, _number(response.headers.get("Content-Length")))
     content_range = response.headers.get("Content-Range", "")
-    partial = _CONTENT_RANGE.fullmatch(content_range)
+    partial = re.fullmatch(_CONTENT_RANGE, content_range)
     if response.status == 206 and partial and int(partial[1]) == start:
         return HttpAnswer(response, start, _number(partial[2]))
     response.close()
     if response.status == 416 and start:
-        unsatisfied = _UNSATISFIED.fullmatch(content_range)
+        unsatisfied = re.fullmatch(_UNSATISFIED, content_range)
         raise PastEnd(int(unsatisfied[1]) if unsatisfied else None)
     reason = f"the server answers {status_text(response.status)}"
     if response.status in (404, 410):

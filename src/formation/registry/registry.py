@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from formation.registry.credentials import Credential
 
 _ACCEPT: Final = ", ".join(sorted(INDEXES | MANIFESTS))
-_NEXT: Final = re.compile(r'<([^>]{1,4096})>\s*;[^,]*rel="?next"?')
+_NEXT: Final = r'<([^>]{1,4096})>\s*;[^,]*rel="?next"?'
 _PAGE: Final = 1000
 _MOST_TAGS: Final = 200_000
 _NO_BLOB: Final = frozenset({"BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "DIGEST_INVALID"})
@@ -171,7 +171,7 @@ def tags(session: Session, *, required: bool = False) -> tuple[str, ...]:
         grown = found.union(page)
         if len(grown) > _MOST_TAGS:
             raise MalformedError(f"{what}: more than {_MOST_TAGS}")
-        following = _NEXT.search(headers.get("Link", ""))
+        following = re.search(_NEXT, headers.get("Link", ""))
         next_target = "" if following is None else session.local(urljoin(target, following[1]))
         if next_target and (next_target in asked or len(grown) == len(found)):
             raise MalformedError(f"{what}: the registry's pages never end")

@@ -19,7 +19,7 @@ Scope = tuple[str, ...]
 
 _DEFAULT_LIFE = 60
 """Seconds that a token holds when its server does not say (token specification)."""
-_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
+_TOKEN = r"[\x21-\x7e]{1,65536}"
 
 
 class TokenServer(Protocol):
@@ -117,7 +117,7 @@ class Authorizer:
     def _token(self, data: bytes) -> _Token:
         answer = parse_object(data, "the token server's answer")
         text = answer.optional_text("token") or answer.optional_text("access_token") or ""
-        if not _TOKEN.fullmatch(text):
+        if not re.fullmatch(_TOKEN, text):
             raise MalformedError("the token server's answer has no token")
         life = answer.size("expires_in") if answer.value.get("expires_in") is not None else _DEFAULT_LIFE
         # Renewed a while before its end, so that none ends on the way; half its life where that is short.
