@@ -54,7 +54,13 @@ class Head:
         except HttpParserError as error:
             raise FailedAttempt(f"the server does not answer in HTTP: {error}") from error
         self.status: int = self._parser.get_status_code()
-        if not self._headed or not 100 <= self.status <= 999 or len(self._pairs) > _MOST_HEADERS:
+        # The parser takes relatives of HTTP/1 as well.
+        if (
+            not data.startswith(b"HTTP/1.")
+            or not self._headed
+            or not 100 <= self.status <= 999
+            or len(self._pairs) > _MOST_HEADERS
+        ):
             raise FailedAttempt("the server does not answer in HTTP")
         self.headers = Headers(self._pairs)
         self.kept = self._is_kept()
