@@ -55,12 +55,8 @@ class Head:
             raise FailedAttempt(f"the server does not answer in HTTP: {error}") from error
         self.status: int = self._parser.get_status_code()
         # The parser takes relatives of HTTP/1 as well.
-        if (
-            not data.startswith(b"HTTP/1.")
-            or not self._headed
-            or not 100 <= self.status <= 999
-            or len(self._pairs) > _MOST_HEADERS
-        ):
+        sound = data.startswith(b"HTTP/1.") and 100 <= self.status <= 999
+        if not self._headed or not sound or len(self._pairs) > _MOST_HEADERS:
             raise FailedAttempt("the server does not answer in HTTP")
         self.headers = Headers(self._pairs)
         self.kept = self._is_kept()

@@ -13,8 +13,8 @@ from formation.registry.settings import user_configuration
 
 _MAXIMUM_SIZE = 1 << 20
 _RULED = rb"""(?m)^[ \t]*(?:\[[ \t\["']*registry\b|["']?registry["']?[ \t]*[.=][ \t]*[^"' \t])"""
-"""How a table `registry` begins, `[[registry]]` as a rule. Most files have none, such as Debian's own two of comments and
-names of images, and the parser takes 5 ms to import."""
+"""How a table `registry` begins, `[[registry]]` as a rule. Most files have none, such as Debian's own two of comments
+and names of images, and the parser takes 5 ms to import."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ def test_a_server_without_tls_that_answers_400_is_one_without_tls():
 
 def test_a_plain_registry_on_loopback_needs_no_ssl(server):
     code = (
-        "import sys; from formation.registry.exchange import Exchange; from formation.registry.settings import Settings;"
+        "import sys; from formation.registry.exchange import Exchange, Settings;"
         f"print(Exchange(Settings()).base('{server.host}', insecure=False), *sys.modules)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
