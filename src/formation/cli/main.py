@@ -11,7 +11,7 @@ from formation.cli.parser import parse
 from formation.cli.text import as_typed, printable
 from formation.dataclass import replace
 from formation.errors import FormationError, UsageError, remedy
-from formation.garbage import collect_seldom, keep_all
+from formation.garbage import collect_seldom, end_at_once, keep_all
 
 EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("error: the current directory no longer exists", file=sys.stderr)
         return EXIT_FAILED
     code = run(sys.argv[1:] if argv is None else argv, context)
+    if argv is None:
+        end_at_once(code)
     keep_all()
     return code
 

@@ -285,12 +285,9 @@ def test_what_reading_a_body_raises_is_raised(connections):
 def test_a_server_that_says_nothing_is_not_waited_for(hasty):
     with ScriptedServer(says_and_waits()) as server, pytest.raises(FailedAttempt, match="did not answer in time"):
         get(hasty, server)
-    with ScriptedServer(says_and_waits(HELLO[:-1])) as server:
-        with (
-            Connections(Proxies(), timeout=1, kept=4) as patient,
-            pytest.raises(FailedAttempt, match="stopped sending"),
-        ):
-            body(get(patient, server))
+    with ScriptedServer(says_and_waits(HELLO[:-1])) as server, Connections(Proxies(), timeout=1, kept=4) as slow:
+        with pytest.raises(FailedAttempt, match="stopped sending"):
+            body(get(slow, server))
 
 
 def test_a_server_that_does_not_read_is_not_waited_for(hasty):
