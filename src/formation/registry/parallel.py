@@ -1,7 +1,7 @@
 """Several transfers at once, which end together."""
 
 from collections.abc import Callable, Iterable
-from threading import Lock, Thread
+from threading import Event, Lock, Thread
 from typing import Generic, TypeVar
 
 from formation.network.transfer import Run
@@ -11,23 +11,22 @@ Job = TypeVar("Job")
 
 def in_parallel(jobs: Iterable[Job], work: Callable[[Job], object], run: Run, *, threads: int) -> None:
     """Calls `work` for each of `jobs`, begun in their order. The first failure, or Ctrl-C, ends `run` and is raised."""
-    # concurrent.futures would do; importing it and its logging takes longer than fetching most images' manifests.
+    # concurrent.futures would do; importing it and its logging takes longer than asking for a manifest.
     waiting = _Waiting(jobs, work, run)
     workers = [
         Thread(target=waiting.work_off, name=f"registry-{number}") for number in range(min(threads, len(waiting)))
     ]
-    started: list[Thread] = []
     try:
         for worker in workers:
             worker.start()
-            started.append(worker)
-        for worker in started:
-            worker.join()
+        # Not `join`: before Python 3.13, one that Ctrl-C interrupts takes its thread for ended.
+        waiting.over.wait()
     except BaseException as error:
         waiting.fail(error)
-        for worker in started:
-            worker.join()
+        waiting.over.wait()
         raise
+    for worker in workers:
+        worker.join()
     if waiting.failure is not None:
         raise waiting.failure
 
@@ -40,19 +39,26 @@ class _Waiting(Generic[Job]):
         self._work = work
         self._run = run
         self._lock = Lock()
+        self._working = 0
+        self.over = Event()
+        """No job is left, and none is worked on."""
         self.failure: BaseException | None = None
         """The first one; None: nothing has failed."""
+        self._end_if_idle()
 
     def __len__(self) -> int:
         return len(self._jobs)
 
     def work_off(self) -> None:
         """Does one after the other until none is left, or something fails. Raises nothing."""
-        try:
-            while (job := self._next()) is not None:
+        while (job := self._next()) is not None:
+            try:
                 self._work(job[0])
-        except BaseException as error:
-            self.fail(error)
+            except BaseException as error:
+                self.fail(error)
+            with self._lock:
+                self._working -= 1
+                self._end_if_idle()
 
     def fail(self, error: BaseException) -> None:
         """Ends the run. What fails afterwards fails because of that."""
@@ -60,8 +66,16 @@ class _Waiting(Generic[Job]):
             self._jobs.clear()
             if self.failure is None:
                 self.failure = error
+            self._end_if_idle()
         self._run.cancel()
 
     def _next(self) -> tuple[Job] | None:
         with self._lock:
-            return (self._jobs.pop(),) if self._jobs else None
+            if not self._jobs:
+                return None
+            self._working += 1
+            return (self._jobs.pop(),)
+
+    def _end_if_idle(self) -> None:
+        if not self._jobs and not self._working:
+            self.over.set()
