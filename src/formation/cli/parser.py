@@ -2,7 +2,6 @@
 
 import argparse
 import re
-import textwrap
 from collections.abc import Sequence
 from typing import NoReturn, TypeAlias
 
@@ -21,6 +20,20 @@ _INVALID_CHOICE = r"(?s)(?P<where>.*): invalid choice: (?P<given>.+) \(choose fr
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError where argparse would print and exit."""
+
+    texts: tuple[str, str] | None = None
+    """Description and examples of a command, as they stand in its module."""
+
+    def format_help(self) -> str:
+        """The help, its texts filled."""
+        if self.texts is not None:
+            import textwrap  # for help only
+
+            description, examples = map(textwrap.dedent, self.texts)
+            paragraphs = (" ".join(paragraph.split()) for paragraph in description.strip().split("\n\n"))
+            self.description = "\n\n".join(textwrap.fill(paragraph, WIDTH) for paragraph in paragraphs)
+            self.epilog = "examples:\n" + textwrap.indent(examples.strip(), "  ")
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
         """Raises UsageError for argparse's `message`, with the nearest right word for a wrong one."""
@@ -42,11 +55,10 @@ def add_command(subparsers: "Subparsers", name: str, summary: str, description: 
     parser = subparsers.add_parser(
         name,
         help=summary,
-        description=_paragraphs(description),
-        epilog="examples:\n" + textwrap.indent(textwrap.dedent(examples).strip(), "  "),
         formatter_class=_formatter,
         allow_abbrev=False,
     )
+    parser.texts = description, examples
     # SUPPRESS: an option that is not written after the command must not undo the one written before it.
     _add_global_options(parser, default=argparse.SUPPRESS)
     return parser
@@ -127,9 +139,3 @@ def _add_global_options(parser: Parser, default: str | None) -> None:
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, width=WIDTH, max_help_position=30)
-
-
-def _paragraphs(text: str) -> str:
-    """`text`, whose paragraphs are separated by empty lines, filled to the width of help texts."""
-    paragraphs = textwrap.dedent(text).strip().split("\n\n")
-    return "\n\n".join(textwrap.fill(" ".join(paragraph.split()), WIDTH) for paragraph in paragraphs)

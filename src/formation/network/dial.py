@@ -1,6 +1,5 @@
 """New connections: to a server, or through a proxy to it."""
 
-import base64
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -101,6 +100,8 @@ def proxy_login(proxy: str) -> dict[str, str]:
     parts = urlsplit(proxy)
     if parts.username is None:
         return {}
+    import base64  # for few only
+
     text = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
     return {"Proxy-Authorization": "Basic " + base64.b64encode(text.encode()).decode("ascii")}
 

@@ -57,6 +57,7 @@ def test_a_coding_that_nobody_asked_for_is_refused(coding):
     [
         (b"HTTP/1.1 200 OK\r\n\r\n", True),
         (b"HTTP/1.1 200 OK\r\nConnection: x, Close\r\n\r\n", False),
+        (b"HTTP/1.1 200 OK\r\nUpgrade: h2,h2c\r\nConnection: Upgrade\r\nContent-Length: 5\r\n\r\n", True),
         (b"HTTP/1.0 200 OK\r\n\r\n", False),
         (b"HTTP/1.0 200 OK\r\nConnection: Keep-Alive\r\n\r\n", True),
     ],
