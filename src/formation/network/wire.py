@@ -46,6 +46,8 @@ class Wire:
     def send(self, head: bytes, body: bytes | BinaryIO | None = None) -> bool:
         """Sends a request. False when the server stopped reading: it may have answered before.
 
+        Each piece must go within `send_timeout`: a line of 30 kB/s is fast enough.
+
         Raises FailedAttempt, TlsFailure, and what reading `body` raises.
         """
         self._stream.settimeout(self._send_timeout)

@@ -74,7 +74,7 @@ class Exchange:
             return f"http://{host}"
         if not (insecure or is_loopback(host)):
             return f"https://{host}"
-        # This machine's own registry as a rule has no TLS. Nothing is sent that somebody else must not see.
+        # This machine's own registry has no TLS as a rule, and needs no `ssl` then. No login goes along.
         if is_loopback(host) and self._speaks_plainly(host):
             return f"http://{host}"
         try:
@@ -86,6 +86,9 @@ class Exchange:
     def _speaks_plainly(self, host: str) -> bool:
         """Whether the server answers without TLS, and does not ask for it. Raises FailedAttempt where there is none."""
         url = f"http://{host}/v2/"
+        if self._proxies.for_url(url) is not None:
+            # A proxy would answer in its place.
+            return False
         try:
             response = self.send("GET", url, {})
             if response.status in REDIRECTS:

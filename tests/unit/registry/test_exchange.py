@@ -11,7 +11,7 @@ from formation.network.answers import FailedAttempt
 from formation.registry.certificates import tls_context
 from formation.registry.exchange import Exchange
 from formation.registry.settings import Settings
-from scripted_server import ScriptedServer, certificate, server_context
+from scripted_server import ScriptedServer, certificate, says, server_context
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
@@ -79,6 +79,13 @@ def test_a_server_without_tls_that_answers_400_is_one_without_tls():
 
     with ScriptedServer(conversation) as server:
         assert Exchange(Settings()).base(server.host, insecure=False) == f"http://{server.host}"
+
+
+def test_a_proxy_is_not_taken_for_a_registry_on_loopback(server):
+    with ScriptedServer(says(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")) as proxy:
+        exchange = Exchange(Settings({"http_proxy": proxy.url}))
+        assert exchange.base(server.host, insecure=False) == f"http://{server.host}"
+    assert proxy.requests == []
 
 
 def test_a_plain_registry_on_loopback_needs_no_ssl(server):
