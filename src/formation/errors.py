@@ -9,7 +9,7 @@
     │   └── MalformedError      4  bytes from outside that do not follow their format
     └── UnreachableError        5  a server did not answer, or no longer has the file; trying again may help
 
-Errors of lower libraries (urllib3, lzma, pydantic, OSError) are mapped to these at the seam that calls the library.
+Errors of lower libraries (httptools, lzma, pydantic, OSError) are mapped to these at the seam that calls the library.
 `formation.cli.main` is the one place that prints them.
 """
 

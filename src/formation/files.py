@@ -16,10 +16,8 @@ def atomic_file(path: Path, *, mode: int = 0o644, synced: bool = True) -> Iterat
     whoever reads it. Parent directories are created. An OSError names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # tempfile would do; importing it and its random numbers takes longer than writing most files.
-    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}")
     try:
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        temporary, descriptor = temporary_beside(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:
@@ -36,6 +34,13 @@ def atomic_file(path: Path, *, mode: int = 0o644, synced: bool = True) -> Iterat
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def temporary_beside(path: Path) -> tuple[Path, int]:
+    """A new hidden file in the directory of `path`, mode 0600, and a descriptor that reads and writes it."""
+    # tempfile would do; importing it and its random numbers takes longer than writing most files.
+    temporary = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}")
+    return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
 
 def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, synced: bool = True) -> None:

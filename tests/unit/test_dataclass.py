@@ -3,12 +3,15 @@
 import copy
 import dataclasses
 import pickle
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, asdict, field, fields, replace
 from typing import Any
 
 import pytest
 
+from formation import dataclass as ours
 from formation.dataclass import dataclass
 
 Maker = Callable[..., Callable[[type], type]]
@@ -87,6 +90,61 @@ def test_it_cannot_be_changed(point: Any) -> None:
 def test_it_can_be_copied_and_pickled() -> None:
     kept = Kept("a", 2)
     assert copy.copy(kept) == copy.deepcopy(kept) == pickle.loads(pickle.dumps(kept)) == kept
+
+
+def test_a_field_of_ours_is_as_one_of_the_standard() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Point:
+        """A point with fields of ours."""
+
+        x: int
+        more: dict[str, int] = ours.field(default_factory=dict, hash=False)
+        note: str = ours.field(default="", compare=False, repr=False)
+        last: int = ours.field(default=0, kw_only=True)
+
+    one = Point(1, note="a", last=2)
+    assert repr(one).endswith("Point(x=1, more={}, last=2)")
+    assert one == Point(1, last=2)
+    assert ours.replace(one, x=3) == replace(one, x=3) == Point(3, last=2)
+    assert (fields(Point)[2].compare, fields(Point)[3].kw_only, fields(one)[0].type) == (False, True, int)
+    assert asdict(one) == {"x": 1, "more": {}, "note": "a", "last": 2}
+
+
+def test_a_default_that_all_would_share_is_refused() -> None:
+    with pytest.raises(ValueError, match="default of names"):
+
+        @dataclass(frozen=True, slots=True)
+        class Wrong:
+            """Has a list."""
+
+            names: list[str] = []  # noqa: RUF012
+
+
+def test_what_inherits_fields_is_a_standard_one() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Above:
+        """Has one field."""
+
+        x: int
+
+    @dataclass(frozen=True, slots=True)
+    class Below(Above):
+        """Has another, and a list of its own."""
+
+        names: list[str] = ours.field(default_factory=list)
+
+    assert Below(1) == Below(1, []) != Below(2)
+    assert ours.replace(Below(1), x=2) == Below(2)
+
+
+def test_the_standard_one_is_not_imported_before_it_is_needed() -> None:
+    code = (
+        "import sys; from formation.dataclass import dataclass, field, replace; before = 'dataclasses' in sys.modules\n"
+        "@dataclass(frozen=True, slots=True)\nclass Point: x: int = field(default=1)\n"
+        "assert replace(Point(), x=2) == Point(2); print(before, 'dataclasses' in sys.modules, repr(Point()))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout.split() == ["False", "False", "Point(x=1)"]
 
 
 def test_its_own_methods_win() -> None:

@@ -1,11 +1,9 @@
 """What a service adds besides packages, as the installer's words for it, and the image below as those look at it."""
 
-from dataclasses import replace
-
 from formation.build.service import ServicePlan
 from formation.build.service_checks import place_of_file
 from formation.contents.filesystem import Filesystem
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.definition.service_values import CollectedFile, Kind
 from formation.definition.values import Directory, File
 from formation.entry import Entry

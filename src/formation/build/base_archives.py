@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.debian.archive import Archive
 from formation.debian.deb822 import Stanza, parse_stanzas
 from formation.debian.keys import KEY_SETS, key_set

@@ -1,12 +1,11 @@
 """The file system of a service's base, as the service's checks and its lock read it."""
 
 from collections.abc import Mapping
-from dataclasses import field
 
 from formation.build.service_tree import Node, Tree
 from formation.contents.filesystem import Filesystem, filesystem
 from formation.contents.image import problems, scan_image
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.debian.administration import STATUS
 from formation.errors import IntegrityError
 from formation.oci.image import Image

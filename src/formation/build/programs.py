@@ -1,12 +1,11 @@
 """Whether the programs and libraries that a service brings can run in its image, told before anything is built."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
 
 from formation.build.loader import Loader
 from formation.build.service_tree import Node, Tree, found
 from formation.contents.elf import Elf
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.definition.service_values import CollectedFile, Kind
 from formation.errors import FormationError
 

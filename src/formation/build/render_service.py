@@ -8,7 +8,6 @@ last stage would put every program into two layers.
 import json
 import shlex
 from collections.abc import Iterator
-from dataclasses import replace
 
 from formation.build.dockerfile import chained, copied, double_quoted, literal, written
 from formation.build.dockerfile_steps import (
@@ -23,6 +22,7 @@ from formation.build.dockerfile_steps import (
     useradd,
 )
 from formation.build.labels import NOT_INHERITED, REVISION, SOURCE
+from formation.dataclass import replace
 from formation.definition.service_files import collect_file, searchable
 from formation.definition.service_grammar import duration_text
 from formation.definition.service_values import (

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from formation import __version__
@@ -12,7 +11,7 @@ from formation.build.programs import Providers
 from formation.build.recall import IMAGE_FORMAT
 from formation.build.service_checks import Findings, check_files
 from formation.contents.filesystem import Filesystem
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.definition.base_accounts import check_base_accounts
 from formation.definition.service_files import collect
 from formation.definition.service_values import CollectedFile, ServiceDefinition

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import field, replace
 from functools import cache
 from pathlib import Path, PurePosixPath
 
@@ -11,7 +10,7 @@ from formation.build.loader import Loader
 from formation.build.programs import Having, Providers, Surroundings, Wrong, check_programs
 from formation.build.service_tree import Tree, collected_nodes, over, placed
 from formation.build.started import Started, Unstartable, check_started
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field, replace
 from formation.definition.problems import joined_error
 from formation.definition.service_values import CollectedFile, Kind, ServiceDefinition, ServiceFile
 from formation.errors import DefinitionError, FormationError

@@ -1,12 +1,12 @@
 """From a service's own layers to its image in the store: those of the base, unchanged, and these on top."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from formation.build.image import layer_descriptor, layer_history, time_text, write_image
 from formation.build.origin import Origin
 from formation.build.service import ServicePlan
 from formation.build.service_config import execution_of, history_of, labels_of
+from formation.dataclass import replace
 from formation.install.built_layer import BuiltLayer
 from formation.oci.config import Config
 from formation.oci.descriptor import Descriptor

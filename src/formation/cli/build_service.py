@@ -4,12 +4,11 @@ import os
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 
 if TYPE_CHECKING:
     from formation.build.opened_base import Places

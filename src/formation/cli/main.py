@@ -1,18 +1,17 @@
 """The program `formation`: parses, calls a command, and prints what went wrong. No other place prints an error."""
 
 import contextlib
-import dataclasses
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 from formation.cli.commands import command
 from formation.cli.context import Context, StdoutError, read_context
 from formation.cli.parser import parse
 from formation.cli.text import as_typed, printable
+from formation.dataclass import replace
 from formation.errors import FormationError, UsageError, remedy
-from formation.garbage import collect_seldom, keep_all
+from formation.garbage import collect_seldom, end_at_once, keep_all
 
 EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -27,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("error: the current directory no longer exists", file=sys.stderr)
         return EXIT_FAILED
     code = run(sys.argv[1:] if argv is None else argv, context)
+    if argv is None:
+        end_at_once(code)
     keep_all()
     return code
 
@@ -66,7 +67,7 @@ def _dispatch(argv: Sequence[str], context: Context) -> int:
         return int(end.code or 0)
     if arguments.command is None:
         raise UsageError("no command is given", hint="formation --help")
-    context = dataclasses.replace(context, quiet=arguments.quiet, store_option=arguments.store)
+    context = replace(context, quiet=arguments.quiet, store_option=arguments.store)
     return command(arguments.command).run(arguments, context)
 
 
@@ -87,12 +88,19 @@ def _print_os_error(context: Context, error: OSError) -> None:
         context, f"{where}{error.strerror or error}", None if isinstance(error, StdoutError) else remedy(error)
     )
     if context.debug:
-        traceback.print_exception(error, file=context.stderr)
+        _print_traceback(context, error)
+
+
+def _print_traceback(context: Context, error: Exception) -> None:
+    # It takes 2 ms, which the command that works need not wait for.
+    import traceback
+
+    traceback.print_exception(error, file=context.stderr)
 
 
 def _print_bug(context: Context, error: Exception) -> None:
     if context.debug:
-        traceback.print_exception(error, file=context.stderr)
+        _print_traceback(context, error)
     hint = None if context.debug else "FORMATION_DEBUG=1 shows where; please report it with that"
     _print_error(context, f"this is a bug in formation: {type(error).__name__}: {error}", hint)
 

@@ -1,9 +1,7 @@
 """The command line's grammar: argparse, with errors that are ours and global options before or after the command."""
 
 import argparse
-import difflib
 import re
-import textwrap
 from collections.abc import Sequence
 from typing import NoReturn, TypeAlias
 
@@ -17,20 +15,34 @@ Subparsers: TypeAlias = "argparse._SubParsersAction[Parser]"
 WIDTH = 100
 """Columns of help texts: fixed, so that the README can quote them."""
 
-_INVALID_CHOICE = re.compile(r"(?P<where>.*): invalid choice: (?P<given>.+) \(choose from (?P<known>.*)\)", re.DOTALL)
+_INVALID_CHOICE = r"(?s)(?P<where>.*): invalid choice: (?P<given>.+) \(choose from (?P<known>.*)\)"
 
 
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError where argparse would print and exit."""
 
+    texts: tuple[str, str] | None = None
+    """Description and examples of a command, as they stand in its module."""
+
+    def format_help(self) -> str:
+        """The help, its texts filled."""
+        if self.texts is not None:
+            import textwrap  # for help only
+
+            description, examples = map(textwrap.dedent, self.texts)
+            paragraphs = (" ".join(paragraph.split()) for paragraph in description.strip().split("\n\n"))
+            self.description = "\n\n".join(textwrap.fill(paragraph, WIDTH) for paragraph in paragraphs)
+            self.epilog = "examples:\n" + textwrap.indent(examples.strip(), "  ")
+        return super().format_help()
+
     def error(self, message: str) -> NoReturn:
         """Raises UsageError for argparse's `message`, with the nearest right word for a wrong one."""
         hint = f"{self.prog} --help"
-        wrong = _INVALID_CHOICE.fullmatch(message)
+        wrong = re.fullmatch(_INVALID_CHOICE, message)
         if wrong is not None:
             given = wrong["given"].strip("'\"")
             known = re.findall(r"[\w.-]+", wrong["known"])
-            nearest = difflib.get_close_matches(given, known, n=1)
+            nearest = _nearest(given, known)
             where = wrong["where"].removeprefix("argument ")
             what = "there is no command" if where == "COMMAND" else f"{where}: there is no"
             message = f"{what} {given[:100]!r}"
@@ -43,11 +55,10 @@ def add_command(subparsers: "Subparsers", name: str, summary: str, description: 
     parser = subparsers.add_parser(
         name,
         help=summary,
-        description=_paragraphs(description),
-        epilog="examples:\n" + textwrap.indent(textwrap.dedent(examples).strip(), "  "),
         formatter_class=_formatter,
         allow_abbrev=False,
     )
+    parser.texts = description, examples
     # SUPPRESS: an option that is not written after the command must not undo the one written before it.
     _add_global_options(parser, default=argparse.SUPPRESS)
     return parser
@@ -81,7 +92,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         asked = getattr(arguments, "command", None)
         # The usage line is the public place that lists the options of a command.
         usage = _usage_of(asked) if asked else parser.format_usage()
-        nearest = difflib.get_close_matches(unknown[0].partition("=")[0], re.findall(r"--[\w-]+", usage), n=1)
+        nearest = _nearest(unknown[0].partition("=")[0], re.findall(r"--[\w-]+", usage))
         prog = f"formation {asked}" if asked else "formation"
         hint = f"did you mean {nearest[0]}?" if nearest else f"{prog} --help"
         raise UsageError(f"{prog} does not take {unknown[0][:100]!r}", hint=hint)
@@ -98,6 +109,13 @@ def _command_of(argv: Sequence[str]) -> str | None:
         elif word not in ("--quiet", "-q") and not word.startswith("--store="):
             return word if word in COMMANDS else None
     return None
+
+
+def _nearest(given: str, known: Sequence[str]) -> list[str]:
+    """The one of `known` that was meant, if it is like any."""
+    import difflib  # for errors only
+
+    return difflib.get_close_matches(given, known, n=1)
 
 
 def _usage_of(name: str) -> str:
@@ -121,9 +139,3 @@ def _add_global_options(parser: Parser, default: str | None) -> None:
 
 def _formatter(prog: str) -> argparse.HelpFormatter:
     return argparse.RawDescriptionHelpFormatter(prog, width=WIDTH, max_help_position=30)
-
-
-def _paragraphs(text: str) -> str:
-    """`text`, whose paragraphs are separated by empty lines, filled to the width of help texts."""
-    paragraphs = textwrap.dedent(text).strip().split("\n\n")
-    return "\n\n".join(textwrap.fill(" ".join(paragraph.split()), WIDTH) for paragraph in paragraphs)

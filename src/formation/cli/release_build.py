@@ -4,10 +4,10 @@ import os
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
+from formation.dataclass import replace
 
 if TYPE_CHECKING:
     from formation.build.plan import Plan

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from formation.progress import counted as counted
 
-_COMMAND = re.compile(r"(?:^|(?<=[:;] )|(?<=`))formation (?=[a-z-])", re.MULTILINE)
+_COMMAND = r"(?m)(?:^|(?<=[:;] )|(?<=`))formation (?=[a-z-])"
 
 
 def size_text(size: int) -> str:
@@ -37,7 +37,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozen
 
 def as_typed(text: str, program: str) -> str:
     """A hint whose commands, written `formation …` at its start or after a colon or semicolon, call `program`."""
-    return _COMMAND.sub(lambda _: f"{program} ", text)
+    return re.sub(_COMMAND, lambda _: f"{program} ", text)
 
 
 def printable(text: str) -> str:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from formation.contract.promise import (
     Contract,
@@ -13,6 +12,7 @@ from formation.contract.promise import (
     SonamePromise,
     UserPromise,
 )
+from formation.dataclass import replace
 from formation.debian.request import PackageRequest
 from formation.definition.image_checks import Checks
 from formation.definition.minimal import is_taken

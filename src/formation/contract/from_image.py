@@ -1,7 +1,5 @@
 """The contract that an image makes: what it says of itself, and everything that somebody may rely on."""
 
-from dataclasses import replace
-
 from formation.contract.facts import Facts
 from formation.contract.promise import (
     Contract,
@@ -11,6 +9,7 @@ from formation.contract.promise import (
     SonamePromise,
     UserPromise,
 )
+from formation.dataclass import replace
 from formation.oci.annotations import layer_packages
 
 

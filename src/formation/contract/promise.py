@@ -3,9 +3,7 @@
 None, where a field allows it, means that nothing is promised about it.
 """
 
-from dataclasses import field
-
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,8 @@
 """What a definition accepts of the things that an audit finds in its image."""
 
-from dataclasses import field
 from datetime import date
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

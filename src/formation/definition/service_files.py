@@ -8,11 +8,10 @@ and symbolic links that stay inside.
 import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import field
 from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.definition import grammar
 from formation.definition.ignore import Ignored
 from formation.definition.problems import Invalid, joined_error

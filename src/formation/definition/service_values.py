@@ -1,11 +1,10 @@
 """What a formation.yaml of kind `service` says, as frozen values."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import Enum
 from pathlib import Path
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.debian.archive import Archive
 from formation.debian.request import PackageRequest
 from formation.definition.audit_exceptions import AuditException

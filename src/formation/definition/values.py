@@ -1,10 +1,9 @@
 """What a formation.yaml says, as frozen values. Every path in the image is absolute and normalised."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from pathlib import Path
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.debian.archive import Archive
 from formation.debian.request import PackageRequest
 from formation.definition.audit_exceptions import AuditException

@@ -4,9 +4,8 @@ Source: useradd(8), passwd(5), shadow(5), gshadow(5).
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.definition.values import Group, User
 from formation.errors import FormationError
 

@@ -3,10 +3,9 @@
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import field, replace
 from pathlib import Path
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field, replace
 from formation.definition.hardening import AS_PACKAGED, Hardening
 from formation.definition.values import Directory, File, Group, Pinned, User
 from formation.entry import WHITEOUT, Entry, encode_path

@@ -10,12 +10,12 @@ import os
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 
 from formation.contents.filesystem import Filesystem
 from formation.contents.layer import LayerContents, LayerEntry
+from formation.dataclass import replace
 from formation.entry import Entry, encode_path
 from formation.errors import FormationError
 from formation.install.tree_writer import TreeWriter

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.debian.statoverrides import StatOverride
 from formation.definition.accounts import STATIC_USERS
 from formation.definition.hardening import BACKUPS, NO_LOGIN, TIGHT_DIRECTORIES, Hardening

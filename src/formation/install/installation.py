@@ -6,11 +6,11 @@ the next variant still come in; layers are put together where a worker has nothi
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from formation.dataclass import replace
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import parse_diversions
 from formation.debian.statoverrides import FILE as STATOVERRIDES

@@ -7,10 +7,9 @@ on calling the file /var/run/foo/pid. Source: dpkg's src/main/archives.c, `tarob
 import os
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.entry import Entry, encode_path
 from formation.errors import FormationError
 from formation.install.additions import parents

@@ -5,12 +5,11 @@ docs/hardening.md, "The minimal variant", tells what such an image has, and why 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from formation.contents.elf import MAGIC, Held, parse_elf
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.debian.administration import STATUS
 from formation.definition.minimal import is_taken
 from formation.entry import Entry, encode_path

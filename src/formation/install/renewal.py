@@ -9,11 +9,10 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.debian import database
 from formation.debian.administration import INFO, KEEP_CHANGED, STATUS
 from formation.digest import check_file

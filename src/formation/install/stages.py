@@ -7,10 +7,9 @@ runs no script at all again, and a new openssl not those of the essential packag
 
 import hashlib
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.debian.database import PackageName, interests
 from formation.debian.deb822 import parse_stanza
 from formation.debian.relation import parse_relations

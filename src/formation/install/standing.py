@@ -2,9 +2,9 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
+from formation.dataclass import replace
 from formation.errors import FormationError
 from formation.install.conflicts import Shipped
 from formation.install.effects_record import Effects

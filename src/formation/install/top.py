@@ -3,10 +3,9 @@
 import hashlib
 import stat
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.definition.hardening import Hardening
 from formation.entry import WHITEOUT, Entry, encode_path
 from formation.install.additions import Added, Additions, parents, realise

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from formation.dataclass import replace
 from formation.debian.administration import INFO
 from formation.debian.database import PackageName, info_files
 from formation.debian.deb import Deb

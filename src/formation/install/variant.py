@@ -2,10 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import field
 from pathlib import Path
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.debian.administration import INFO
 from formation.debian.statoverrides import FILE as STATOVERRIDES
 from formation.debian.statoverrides import parse_statoverrides, statoverrides_text

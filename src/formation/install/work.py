@@ -1,9 +1,9 @@
 """The tasks of an installation. Each runs in a worker process of its own, and takes and gives plain values."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
+from formation.dataclass import replace
 from formation.debian.database import PackageName, interests
 from formation.debian.deb822 import parse_stanza
 from formation.debian.diversions import Diversion, diverted

@@ -2,12 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.definition.problems import Problem, definition_error, nearest
 from formation.definition.source import LIMIT, Source, read_source
 from formation.errors import UsageError

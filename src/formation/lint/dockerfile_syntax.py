@@ -8,9 +8,8 @@ import bisect
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.lint.text import Text
 
 LIMIT = 4 << 20

@@ -3,9 +3,8 @@
 import bisect
 import re
 from collections.abc import Iterable
-from dataclasses import field
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.definition.source import Position
 
 # What libyaml counts as the end of a line. Docker ends lines at \n alone; a \r before it belongs to the end either way.

@@ -1,9 +1,8 @@
 """What a service's lock needs to know of the base."""
 
 from collections.abc import Mapping
-from dataclasses import field
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.debian.archive import Archive
 from formation.debian.package import BinaryPackage
 from formation.debian.relation import provisions_of

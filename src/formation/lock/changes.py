@@ -1,11 +1,10 @@
 """What a new lock changes against the one before."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from enum import StrEnum
 from typing import Protocol, TypeVar
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.debian.version import compare, sort_key
 from formation.lock.model import Lock, LockedPackage
 

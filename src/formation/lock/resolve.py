@@ -1,8 +1,8 @@
 """From a Definition and its archives to a Lock."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
+from formation.dataclass import replace
 from formation.debian.archive import package_urls
 from formation.debian.package import BinaryPackage
 from formation.debian.request import PackageRequest

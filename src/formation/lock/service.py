@@ -3,8 +3,8 @@
 import re
 from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import replace
 
+from formation.dataclass import replace
 from formation.debian.archive import Archive
 from formation.debian.marking import positive_groups
 from formation.debian.package import BinaryPackage

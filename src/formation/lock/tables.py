@@ -9,11 +9,10 @@ else is an error, not a guess. What it accepts, tomllib reads as the same data.
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import field
 from datetime import UTC, datetime
 from typing import Final
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 
 Value = str | int | bool | list[str] | datetime
 """A time is in UTC."""

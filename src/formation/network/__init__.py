@@ -1,10 +1,13 @@
-"""The one downloader of the product: parallel, resuming, checked. Only the client of registries knows urllib3 besides.
+"""The one downloader of the product: parallel, resuming, checked; and the HTTP below it, which registries speak too.
 
-`proxies`     which proxy serves a URL, from an environment that is passed in
-`answers`     what a server gives: a body that is read piece by piece, and the errors of one attempt
-`http`        one request over urllib3, which is imported on the first request because it takes 60 ms
-`partial`     the file that a download grows in, under a temporary name until its size and digest are right
-`downloader`  retries, resuming, several places for one file, several files at once
+`proxies`      which proxy serves a URL, from an environment that is passed in
+`answers`      what a server gives: a body that is read piece by piece, and the errors of one attempt
+`partial`      the file that a download grows in, under a temporary name until its size and digest are right
+`transfer`     one file from one URL: tries again, resumes, stops when told to
+`downloader`   several places for one file, several files at once
+`http`         redirects, and what the statuses of answers mean; imported on the first request
+`connections`  one request over connections that are kept; below it `dial`, `tls`, `wire`, `head`, `response`, `url`
+               and `status` (docs/adr/0013)
 """
 
 from formation.network.answers import GoneError

@@ -55,8 +55,11 @@ class Answer(ABC):
     """Size in bytes of the whole file as the server says it; None when it does not."""
 
     @abstractmethod
-    def read(self) -> bytes:
-        """The next bytes, as soon as there are any; empty at the end. Raises FailedAttempt."""
+    def read(self) -> bytes | memoryview:
+        """The next bytes, as soon as there are any; empty at the end. They hold until the next call.
+
+        Raises FailedAttempt.
+        """
 
     @abstractmethod
     def close(self) -> None:

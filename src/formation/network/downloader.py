@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -19,6 +18,8 @@ from formation.network.transfer import Patience, Run, transfer, was_unconnected
 from formation.progress import Progress, counted
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from formation.network.http import HttpClient
 
 _NO_PROXIES: Final = Proxies()
@@ -118,6 +119,9 @@ class Downloader:
         Raises GoneError, with `missing`, when the first place of a file says that it is gone, and no other gave it;
         UnreachableError; IntegrityError for a wrong size or digest; FormationError when a file cannot be written.
         """
+        # A command that downloads nothing, or from a registry, does without its 4 ms.
+        from concurrent.futures import ThreadPoolExecutor
+
         waiting = tuple(jobs)
         if self._offline:
             _refuse_remote(waiting)
@@ -186,7 +190,7 @@ class Downloader:
     def _client(self) -> "HttpClient":
         with self._lock:
             if self._http is None:
-                # urllib3 takes longer to import than a rebuild from a warm store may spend.
+                # Sockets and a parser: a rebuild from a warm store needs neither.
                 from formation.network.http import HttpClient
 
                 self._http = HttpClient(
@@ -206,8 +210,10 @@ def _scheme(url: str) -> str:
         return ""
 
 
-def _completed(futures: list[Future[Download]], gone: list[GoneError]) -> Iterator[Download]:
+def _completed(futures: "list[Future[Download]]", gone: list[GoneError]) -> Iterator[Download]:
     """The downloads as they complete; those that are gone are added to `gone` instead. Raises any other failure."""
+    from concurrent.futures import as_completed
+
     for future in as_completed(futures):
         try:
             job = future.result()

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import os
-import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from formation.errors import FormationError
+from formation.files import temporary_beside
 
 
 class Sink(ABC):
@@ -23,8 +23,8 @@ class Sink(ABC):
     """More bytes than this are refused."""
 
     @abstractmethod
-    def write(self, data: bytes) -> None:
-        """Appends `data`."""
+    def write(self, data: bytes | memoryview) -> None:
+        """Appends `data`, and keeps no reference to it."""
 
     @abstractmethod
     def restart(self) -> None:
@@ -39,7 +39,7 @@ class Memory(Sink):
         self.most = most
         self._data = bytearray()
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         self._data += data
         self.position += len(data)
 
@@ -70,10 +70,10 @@ class PartialFile(Sink):
     def __enter__(self) -> Self:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, name = tempfile.mkstemp(prefix=f".{self._path.name[:100]}.", dir=self._path.parent)
+            temporary, descriptor = temporary_beside(self._path)
         except OSError as error:
             raise _cannot_write(self._path, error) from error
-        self._temporary: Path | None = Path(name)
+        self._temporary: Path | None = temporary
         self._file = os.fdopen(descriptor, "wb", buffering=0)
         return self
 
@@ -84,7 +84,7 @@ class PartialFile(Sink):
         if self._temporary is not None:
             self._temporary.unlink(missing_ok=True)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Appends `data`. Raises FormationError on a full disk."""
         rest = memoryview(data)
         try:

@@ -1,10 +1,9 @@
 """The image config: how to run the image, and the diffIDs of its layers (OCI image-spec 1.1, config.md)."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.digest import check_digest
 from formation.errors import MalformedError
 from formation.files import json_bytes

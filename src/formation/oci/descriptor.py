@@ -1,10 +1,9 @@
 """A descriptor: what some content is, which bytes it is, and how many (OCI image-spec 1.1, descriptor.md)."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.digest import check_digest
 from formation.errors import UsageError
 from formation.oci.strict_json import JsonObject

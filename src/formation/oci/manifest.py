@@ -5,10 +5,9 @@ again from the view; the `*_bytes` functions are for what Formation itself creat
 """
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.errors import MalformedError
 from formation.files import json_bytes
 from formation.oci.descriptor import Descriptor, descriptor_json, parse_descriptor

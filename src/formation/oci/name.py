@@ -1,6 +1,5 @@
 """Image names as skopeo writes them (containers-transports(5)); a bare reference is the local store."""
 
-import difflib
 from enum import Enum
 from pathlib import Path
 
@@ -71,6 +70,8 @@ def parse_name(text: str) -> ImageName:
 
 def mistyped(text: str) -> str | None:
     """A hint when `text`, of which there is no image, begins nearly as the names of a transport do; None otherwise."""
+    import difflib  # for errors only
+
     prefix, colon, _ = text.partition(":")
     known = {each.value.partition(":")[0]: each.value for each in Transport if each is not Transport.STORE}
     near = difflib.get_close_matches(prefix, known, n=1, cutoff=0.8) if colon else []

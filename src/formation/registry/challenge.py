@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from formation.dataclass import dataclass
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_SCHEME = re.compile(rf"\s*,?\s*({_TOKEN})(?=\s|$)")
-_PARAMETER = re.compile(rf'\s*,?\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))')
+_SCHEME = rf"\s*,?\s*({_TOKEN})(?=\s|$)"
+_PARAMETER = rf'\s*,?\s*({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|({_TOKEN}))'
 _LONGEST = 8192
 
 
@@ -23,12 +23,13 @@ class Challenge:
 
 def parse_challenges(header: str) -> tuple[Challenge, ...]:
     """The challenges in `header`, in order. What cannot be read ends them: an unknown offer is no error."""
+    scheme, parameter_of = re.compile(_SCHEME), re.compile(_PARAMETER)
     found, position = [], 0
     text = header[:_LONGEST]
-    while match := _SCHEME.match(text, position):
+    while match := scheme.match(text, position):
         position = match.end()
         parameters = {}
-        while parameter := _PARAMETER.match(text, position):
+        while parameter := parameter_of.match(text, position):
             quoted, plain = parameter[2], parameter[3]
             parameters[parameter[1].lower()] = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
             position = parameter.end()

@@ -6,13 +6,10 @@ Sources: containers-auth.json(5); Docker's "docker login", "Credential stores" a
 import base64
 import binascii
 import json
-import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
 from pathlib import Path
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field, replace
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.oci.regular_file import open_regular
 from formation.oci.strict_json import MAXIMUM_SIZE, JsonObject, parse_object
@@ -136,6 +133,10 @@ def _entry(entries: JsonObject, key: str) -> Credential | None:
 
 def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Credential | None:
     """What `docker-credential-NAME get` says; None when it has no login for `server`. The server goes by stdin."""
+    # Few have a helper, and these take 3 ms.
+    import shutil
+    import subprocess
+
     if not name or "/" in name:
         raise FormationError(f"the login file names {name[:100]!r}, which is no credential helper")
     program = shutil.which(f"docker-credential-{name}", path=environment.get("PATH"))

@@ -1,8 +1,8 @@
 """Several transfers at once, which end together."""
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TypeVar
+from threading import Event, Lock, Thread
+from typing import Generic, TypeVar
 
 from formation.network.transfer import Run
 
@@ -11,14 +11,71 @@ Job = TypeVar("Job")
 
 def in_parallel(jobs: Iterable[Job], work: Callable[[Job], object], run: Run, *, threads: int) -> None:
     """Calls `work` for each of `jobs`, begun in their order. The first failure, or Ctrl-C, ends `run` and is raised."""
-    waiting = tuple(jobs)
-    if not waiting:
-        return
-    with ThreadPoolExecutor(min(threads, len(waiting)), "registry") as pool:
-        try:
-            for future in as_completed([pool.submit(work, job) for job in waiting]):
-                future.result()
-        except BaseException:
-            run.cancel()
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    # concurrent.futures would do; importing it and its logging takes longer than asking for a manifest.
+    waiting = _Waiting(jobs, work, run)
+    workers = [
+        Thread(target=waiting.work_off, name=f"registry-{number}") for number in range(min(threads, len(waiting)))
+    ]
+    try:
+        for worker in workers:
+            worker.start()
+        # Not `join`: before Python 3.13, one that Ctrl-C interrupts takes its thread for ended.
+        waiting.over.wait()
+    except BaseException as error:
+        waiting.fail(error)
+        waiting.over.wait()
+        raise
+    for worker in workers:
+        worker.join()
+    if waiting.failure is not None:
+        raise waiting.failure
+
+
+class _Waiting(Generic[Job]):
+    """The jobs that nobody has begun."""
+
+    def __init__(self, jobs: Iterable[Job], work: Callable[[Job], object], run: Run) -> None:
+        self._jobs = list(jobs)[::-1]
+        self._work = work
+        self._run = run
+        self._lock = Lock()
+        self._working = 0
+        self.over = Event()
+        """No job is left, and none is worked on."""
+        self.failure: BaseException | None = None
+        """The first one; None: nothing has failed."""
+        self._end_if_idle()
+
+    def __len__(self) -> int:
+        return len(self._jobs)
+
+    def work_off(self) -> None:
+        """Does one after the other until none is left, or something fails. Raises nothing."""
+        while (job := self._next()) is not None:
+            try:
+                self._work(job[0])
+            except BaseException as error:
+                self.fail(error)
+            with self._lock:
+                self._working -= 1
+                self._end_if_idle()
+
+    def fail(self, error: BaseException) -> None:
+        """Ends the run. What fails afterwards fails because of that."""
+        with self._lock:
+            self._jobs.clear()
+            if self.failure is None:
+                self.failure = error
+            self._end_if_idle()
+        self._run.cancel()
+
+    def _next(self) -> tuple[Job] | None:
+        with self._lock:
+            if not self._jobs:
+                return None
+            self._working += 1
+            return (self._jobs.pop(),)
+
+    def _end_if_idle(self) -> None:
+        if not self._jobs and not self._working:
+            self.over.set()

@@ -1,17 +1,14 @@
 """What an error answer of a registry means (OCI distribution-spec 1.1, "Error Codes")."""
 
-import email.utils
 import re
 import time
 from collections.abc import Iterable
-from http.client import responses
-
-from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError
 
 from formation.errors import FormationError, MalformedError
 from formation.network.answers import FailedAttempt
-from formation.network.http import BUSY, status_text
+from formation.network.http import BUSY
+from formation.network.response import Response
+from formation.network.status import status_phrase, status_text
 from formation.oci.strict_json import parse_object
 
 _MOST = 64 * 1024
@@ -36,7 +33,7 @@ class LoginNeeded(RegistryError):
 
 
 def refusal(
-    response: BaseHTTPResponse, what: str, host: str, secrets: Iterable[str], login: str = ""
+    response: Response, what: str, host: str, secrets: Iterable[str], login: str = ""
 ) -> FormationError | FailedAttempt:
     """The error for an answer of 400 and above; `what` was asked for, with the login found in `login`.
 
@@ -58,29 +55,32 @@ def refusal(
     return RegistryError(message, status, codes)
 
 
-def retry_after(response: BaseHTTPResponse) -> float | None:
+def retry_after(response: Response) -> float | None:
     """Seconds that the server asks to wait, which it may write as a date; None when it does not."""
     text = response.headers.get("Retry-After", "")
     if re.fullmatch(r"[0-9]{1,9}", text):
         return float(text)
+    # Dates are of errors only, and their parser is half of Python's mail.
+    import email.utils
+
     try:
         return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):
         return None
 
 
-def _read(response: BaseHTTPResponse, secrets: Iterable[str]) -> tuple[tuple[str, ...], str]:
+def _read(response: Response, secrets: Iterable[str]) -> tuple[tuple[str, ...], str]:
     """Error codes, and the messages as one line. Empty when the body is something else."""
     try:
-        data = response.read(_MOST, decode_content=False)
+        data = response.read(_MOST)
         errors = parse_object(data, "error").objects("errors")
         codes = tuple(code for error in errors if (code := error.optional_text("code")))
         said = "; ".join(text for error in errors if (text := error.optional_text("message")))
-    except (HTTPError, OSError, MalformedError):
+    except (FailedAttempt, MalformedError):
         return (), ""
     finally:
         response.close()
     for secret in secrets:
         said = said.replace(secret, "…")
     shown = "".join(character if character.isprintable() else " " for character in said)[:_SHOWN]
-    return codes, "" if shown.lower() == responses.get(response.status, "").lower() else shown
+    return codes, "" if shown.lower() == status_phrase(response.status).lower() else shown

@@ -1,5 +1,6 @@
 """Where a repository is asked for: its mirrors, then itself (containers-registries.conf(5), version 2)."""
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from formation.registry.repository import Repository
 from formation.registry.settings import user_configuration
 
 _MAXIMUM_SIZE = 1 << 20
+_RULED = rb"""(?m)^[ \t]*(?:\[[ \t\["']*registry\b|["']?registry["']?[ \t]*[.=][ \t]*[^"' \t])"""
+"""How a table `registry` begins, `[[registry]]` as a rule. Most files have none, such as Debian's own two of comments
+and names of images, and the parser takes 5 ms to import."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +88,13 @@ def _files(environment: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _read(path: Path) -> Iterator[_Rule]:
-    # Most machines have no such file.
+    data = read_regular(path.resolve(), "registries.conf", _MAXIMUM_SIZE)
+    if not re.search(_RULED, data):
+        return
     import tomllib
 
     try:
-        value = tomllib.loads(read_regular(path.resolve(), "registries.conf", _MAXIMUM_SIZE).decode())
+        value = tomllib.loads(data.decode())
     except ValueError as error:
         raise UsageError(f"{path} is not TOML: {error}") from None
     entries = value.get("registry", [])

@@ -4,7 +4,7 @@ import re
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlencode, urljoin
 
 from formation.digest import check_digest, sha256
@@ -15,7 +15,6 @@ from formation.oci.media_types import INDEXES, MANIFESTS
 from formation.oci.reference import TAG, Reference
 from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
 from formation.progress import Progress, Silent
-from formation.registry.credentials import find_credential
 from formation.registry.exchange import Exchange
 from formation.registry.refusal import NotThere, RegistryError
 from formation.registry.registries import Place, Registries, read_registries
@@ -24,8 +23,11 @@ from formation.registry.session import Session
 from formation.registry.settings import Settings
 from formation.registry.tree import Found
 
+if TYPE_CHECKING:
+    from formation.registry.credentials import Credential
+
 _ACCEPT: Final = ", ".join(sorted(INDEXES | MANIFESTS))
-_NEXT: Final = re.compile(r'<([^>]{1,4096})>\s*;[^,]*rel="?next"?')
+_NEXT: Final = r'<([^>]{1,4096})>\s*;[^,]*rel="?next"?'
 _PAGE: Final = 1000
 _MOST_TAGS: Final = 200_000
 _NO_BLOB: Final = frozenset({"BLOB_UNKNOWN", "MANIFEST_BLOB_UNKNOWN", "DIGEST_INVALID"})
@@ -67,7 +69,7 @@ class Registry:
                     repository,
                     self._exchange,
                     self.settings,
-                    lambda: find_credential(self.settings.environment, repository),
+                    lambda: self._login(repository),
                     self.run,
                     insecure=insecure,
                 )
@@ -95,6 +97,12 @@ class Registry:
                     raise
                 self.progress.note(f"the mirror {session.repository.host} is passed over: {error.message}")
         raise AssertionError("the last place raises")
+
+    def _login(self, repository: Repository) -> "Credential | None":
+        # Only for a server that asks for one.
+        from formation.registry.credentials import find_credential
+
+        return find_credential(self.settings.environment, repository)
 
     def _places(self, reference: Reference) -> tuple[Place, ...]:
         with self._lock:
@@ -163,7 +171,7 @@ def tags(session: Session, *, required: bool = False) -> tuple[str, ...]:
         grown = found.union(page)
         if len(grown) > _MOST_TAGS:
             raise MalformedError(f"{what}: more than {_MOST_TAGS}")
-        following = _NEXT.search(headers.get("Link", ""))
+        following = re.search(_NEXT, headers.get("Link", ""))
         next_target = "" if following is None else session.local(urljoin(target, following[1]))
         if next_target and (next_target in asked or len(grown) == len(found)):
             raise MalformedError(f"{what}: the registry's pages never end")

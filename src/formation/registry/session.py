@@ -2,24 +2,26 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
-
-from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError
 
 from formation.errors import FormationError, UnreachableError
 from formation.network.answers import FailedAttempt
-from formation.network.http import MOST_REDIRECTS, REDIRECTS, HttpAnswer, answer_of, redirected, status_text
+from formation.network.http import MOST_REDIRECTS, REDIRECTS, HttpAnswer, answer_of, drop, redirected
 from formation.network.partial import Memory
+from formation.network.response import Response
+from formation.network.status import status_text
 from formation.network.transfer import Run, transfer
 from formation.oci.strict_json import MAXIMUM_SIZE
 from formation.registry.challenge import parse_challenges
-from formation.registry.credentials import Credential
-from formation.registry.exchange import Body, Exchange, drop
+from formation.registry.exchange import Body, Exchange
 from formation.registry.refusal import refusal
 from formation.registry.repository import Repository
 from formation.registry.settings import Settings
 from formation.registry.tokens import Authorizer, Scope
+
+if TYPE_CHECKING:
+    from formation.registry.credentials import Credential
 
 
 class Session:
@@ -30,7 +32,7 @@ class Session:
         repository: Repository,
         exchange: Exchange,
         settings: Settings,
-        login: Callable[[], Credential | None],
+        login: "Callable[[], Credential | None]",
         run: Run,
         *,
         insecure: bool = False,
@@ -59,7 +61,7 @@ class Session:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         guard: Callable[[], None] = lambda: None,
-    ) -> BaseHTTPResponse:
+    ) -> Response:
         """The answer to a request that may be sent twice, its body read and dropped.
 
         `what` is asked for, for messages; `guard` is called before each attempt. Raises RegistryError and its kinds
@@ -113,7 +115,7 @@ class Session:
         *,
         headers: Mapping[str, str] | None = None,
         body: Body | None = None,
-    ) -> BaseHTTPResponse:
+    ) -> Response:
         """The answer to one request, its body not yet read: below 400, or 416 where a range was asked for.
 
         `target` is a path of the registry, or a URL that it gave. Raises FailedAttempt, UnreachableError,
@@ -132,7 +134,7 @@ class Session:
             url = self._redirected(url, response.headers.get("Location", ""))
         raise UnreachableError(f"{what}: {self.repository.host} redirects more than {MOST_REDIRECTS} times")
 
-    def location(self, response: BaseHTTPResponse, asked: str) -> str:
+    def location(self, response: Response, asked: str) -> str:
         """The URL in the Location of an answer to a request for `asked`. Raises UnreachableError for an unsafe one.
 
         A registry behind a proxy that ends TLS often names itself with http: then https is meant.
@@ -169,7 +171,7 @@ class Session:
         scope: Scope,
         base: str,
         authorizer: Authorizer,
-    ) -> BaseHTTPResponse:
+    ) -> Response:
         """One answer; after 401 once more, with what the registry asked for. Other hosts never see a login."""
         if _origin(url) != _origin(base):
             return self._exchange.send(method, url, headers, body)
@@ -205,8 +207,8 @@ class Session:
         try:
             if response.status != 200:
                 raise FormationError(f"the token server {host} answers {status_text(response.status)}")
-            return response.read(MAXIMUM_SIZE + 1, decode_content=False)
-        except (HTTPError, OSError) as error:
+            return response.read(MAXIMUM_SIZE + 1)
+        except FailedAttempt as error:
             raise FailedAttempt(f"the token server {host} cut the connection") from error
         finally:
             response.close()

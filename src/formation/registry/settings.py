@@ -2,10 +2,9 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import field
 from pathlib import Path
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.network.transfer import Patience
 
 

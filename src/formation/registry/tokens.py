@@ -3,22 +3,23 @@
 import re
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlencode, urlsplit
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.errors import FormationError, MalformedError
 from formation.oci.strict_json import parse_object
 from formation.registry.challenge import Challenge
-from formation.registry.credentials import Credential
+
+if TYPE_CHECKING:
+    from formation.registry.credentials import Credential
 
 Scope = tuple[str, ...]
 """Rights to ask for: `repository:formation/base:pull,push`."""
 
 _DEFAULT_LIFE = 60
 """Seconds that a token holds when its server does not say (token specification)."""
-_TOKEN = re.compile(r"[\x21-\x7e]{1,65536}")
+_TOKEN = r"[\x21-\x7e]{1,65536}"
 
 
 class TokenServer(Protocol):
@@ -41,7 +42,7 @@ class Authorizer:
     """Gets and keeps the headers. May be used from any thread."""
 
     def __init__(
-        self, login: Callable[[], Credential | None], ask: TokenServer, clock: Callable[[], float], *, plain: bool
+        self, login: "Callable[[], Credential | None]", ask: TokenServer, clock: Callable[[], float], *, plain: bool
     ) -> None:
         """`login` is called when a server first wants one. `plain`: the registry itself is spoken to without TLS."""
         self._login = login
@@ -91,7 +92,7 @@ class Authorizer:
                     return self._basic if self._basic != refused else None
             return None
 
-    def _known_login(self) -> Credential | None:
+    def _known_login(self) -> "Credential | None":
         if not self._looked:
             self._credential, self._looked = self._login(), True
         return self._credential
@@ -116,7 +117,7 @@ class Authorizer:
     def _token(self, data: bytes) -> _Token:
         answer = parse_object(data, "the token server's answer")
         text = answer.optional_text("token") or answer.optional_text("access_token") or ""
-        if not _TOKEN.fullmatch(text):
+        if not re.fullmatch(_TOKEN, text):
             raise MalformedError("the token server's answer has no token")
         life = answer.size("expires_in") if answer.value.get("expires_in") is not None else _DEFAULT_LIFE
         # Renewed a while before its end, so that none ends on the way; half its life where that is short.

@@ -1,9 +1,8 @@
 """A manifest, or an index and everything below it, as values: what is pulled, pushed and copied as one."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import field
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.errors import MalformedError
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image, read_verified

@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final, Literal, cast
 from urllib.parse import quote, urlencode
 
-from urllib3 import BaseHTTPResponse
-
 from formation.errors import FormationError, IntegrityError, UnreachableError
 from formation.network.answers import FailedAttempt
+from formation.network.http import drop
+from formation.network.response import Response
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource
-from formation.registry.exchange import drop
 from formation.registry.refusal import LoginNeeded, RegistryError
 from formation.registry.registry import has_blob
 from formation.registry.session import Session
@@ -134,7 +133,7 @@ class _Upload:
 
     def _answer(
         self, method: str, target: str, headers: dict[str, str] | None = None, end: int | None = None
-    ) -> BaseHTTPResponse:
+    ) -> Response:
         """The answer to a request that carries the bytes from the offset to `end`; None: no bytes."""
         length = 0 if end is None else end - self._offset
         own = {"Content-Length": str(length), "Content-Type": "application/octet-stream", **(headers or {})}
@@ -207,7 +206,7 @@ class _Slice(io.RawIOBase):
         super().close()
 
 
-def _accepted(answer: BaseHTTPResponse) -> int | None:
+def _accepted(answer: Response) -> int | None:
     """How many bytes the registry has; None when it does not say. `0-0` is written for none, and for one."""
     match = _RANGE.fullmatch(answer.headers.get("Range", ""))
     if match is None:

@@ -1,9 +1,9 @@
 """Whether the images of one version are all that its lock is for: a version gets no platform later."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from formation.build.image import platform_of
+from formation.dataclass import replace
 from formation.lock.stored import stored_lock
 from formation.oci.image import Image
 from formation.registry.platforms import is_for

@@ -1,9 +1,8 @@
 """Everything that two images or locks differ in, as one value: what is printed, and what a version is judged by."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import field, replace
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field, replace
 from formation.lock.model import Lock
 from formation.oci.annotations import LAYER_KIND, layer_packages
 from formation.oci.image import Image, Layer

@@ -1,10 +1,9 @@
 """What happened to the packages between two images or locks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Literal
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.debian.version import compare
 from formation.lock.changes import pairs
 

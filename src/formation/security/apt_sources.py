@@ -2,11 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from typing import Final
 
 from formation.contents.filesystem import Filesystem
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.entry import decode_path
 
 _MOST_LINES: Final = 20_000

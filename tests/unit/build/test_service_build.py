@@ -204,6 +204,7 @@ ONLY_NEW_PACKAGES = (
     "formation.install.installer",
     "formation.install.job",
     "formation.network",
+    "httptools",
     "logging",
     "multiprocessing",
     "pickle",
@@ -211,7 +212,6 @@ ONLY_NEW_PACKAGES = (
     "random",
     "tarfile",
     "tempfile",
-    "urllib3",
     "yaml",
 )
 """What downloading, installing, reading archives and checking a definition needs, and a new program does not."""

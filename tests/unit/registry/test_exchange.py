@@ -1,26 +1,17 @@
-import ssl
+import socket
+import subprocess
+import sys
 
 import pytest
-from urllib3.exceptions import SSLError
 
+from conftest import require_tool
 from fake_registry import FakeRegistry
-from formation.errors import FormationError, UnreachableError
+from formation.errors import FormationError
 from formation.network.answers import FailedAttempt
-from formation.network.http import attempt_errors
 from formation.registry.certificates import tls_context
 from formation.registry.exchange import Exchange
 from formation.registry.settings import Settings
-
-
-@pytest.mark.parametrize("cause", [ssl.SSLEOFError("EOF occurred"), ssl.SSLZeroReturnError("closed")])
-def test_an_end_below_tls_is_a_cut_that_may_be_tried_again(cause):
-    with pytest.raises(FailedAttempt, match="cut"), attempt_errors():
-        raise SSLError(cause)
-
-
-def test_a_certificate_that_is_not_trusted_is_not_tried_again():
-    with pytest.raises(UnreachableError, match="cannot be trusted"), attempt_errors():
-        raise SSLError(ssl.SSLCertVerificationError("self-signed"))
+from scripted_server import ScriptedServer, certificate, says, server_context
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
@@ -50,6 +41,62 @@ def test_loopback_is_spoken_to_as_it_answers(server):
     asked = len(server.requests)
     assert exchange.base(server.host, insecure=False) == f"http://{server.host}"
     assert len(server.requests) == asked
+
+
+@pytest.mark.parametrize("plain", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x16", b""])
+def test_tls_on_loopback_is_found_by_what_it_answers_without(tmp_path, plain):
+    context = server_context(certificate(require_tool("openssl"), tmp_path))
+
+    def conversation(peer):
+        if peer.socket.recv(1, socket.MSG_PEEK) == b"G":
+            peer.hear()
+            return peer.say(plain)
+        return context.wrap_socket(peer.socket, server_side=True).close()
+
+    with ScriptedServer(conversation) as server:
+        assert Exchange(Settings()).base(server.host, insecure=False) == f"https://{server.host}"
+    assert b"Authorization" not in server.requests[0]
+    assert len(server.requests) == 1
+
+
+def test_a_registry_on_loopback_that_leads_to_tls_is_asked_with_it(tmp_path):
+    context = server_context(certificate(require_tool("openssl"), tmp_path))
+
+    def conversation(peer):
+        if peer.socket.recv(1, socket.MSG_PEEK) == b"G":
+            peer.hear()
+            return peer.say(f"HTTP/1.1 301 Moved\r\nLocation: https://{server.host}/v2/\r\n\r\n".encode())
+        return context.wrap_socket(peer.socket, server_side=True).close()
+
+    with ScriptedServer(conversation) as server:
+        assert Exchange(Settings()).base(server.host, insecure=False) == f"https://{server.host}"
+
+
+def test_a_server_without_tls_that_answers_400_is_one_without_tls():
+    def conversation(peer):
+        peer.socket.recv(65_536)
+        peer.say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    with ScriptedServer(conversation) as server:
+        assert Exchange(Settings()).base(server.host, insecure=False) == f"http://{server.host}"
+
+
+def test_a_proxy_is_not_taken_for_a_registry_on_loopback(server):
+    with ScriptedServer(says(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")) as proxy:
+        exchange = Exchange(Settings({"http_proxy": proxy.url}))
+        assert exchange.base(server.host, insecure=False) == f"http://{server.host}"
+    assert proxy.requests == []
+
+
+def test_a_plain_registry_on_loopback_needs_no_ssl(server):
+    code = (
+        "import sys; from formation.registry.exchange import Exchange, Settings;"
+        f"print(Exchange(Settings()).base('{server.host}', insecure=False), *sys.modules)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    base, *modules = ended.stdout.split()
+    assert base == f"http://{server.host}"
+    assert {"ssl", "email", "concurrent", "tempfile", "subprocess", "dataclasses", "encodings.idna"}.isdisjoint(modules)
 
 
 def test_every_other_host_is_spoken_to_with_tls():

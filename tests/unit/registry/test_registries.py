@@ -68,6 +68,17 @@ def test_a_blocked_registry_is_an_error(tmp_path):
         places(read(tmp_path), "blocked.example.com", "a")
 
 
+@pytest.mark.parametrize(
+    "text", ['[["registry"]]\nlocation = "a.example.com"\n', 'registry = [{location = "a.example.com"}]\n']
+)
+def test_a_rule_may_be_written_in_any_way_of_toml(tmp_path, text):
+    assert [rule.location for rule in read(tmp_path, "# registry\n" + text).rules] == ["a.example.com"]
+
+
+def test_a_file_of_short_names_has_no_rules(tmp_path):
+    assert read(tmp_path, '[aliases]\n  "registry" = "docker.io/library/registry"\n').rules == ()
+
+
 @pytest.mark.parametrize("text", ["[[registry", "registry = 5", "[[registry]]\nlocation = 5", "[registry]\na = 1"])
 def test_a_broken_file_is_a_usage_error(tmp_path, text):
     with pytest.raises(UsageError, match=r"registries\.conf"):

@@ -1,0 +1,139 @@
+"""Requests to any number of servers, over connections that are kept, through the proxies of this machine."""
+
+import threading
+from collections.abc import Callable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Final, Self
+
+from formation.errors import UnreachableError
+from formation.network.dial import Dialler, proxy_login
+from formation.network.proxies import Proxies
+from formation.network.response import Response
+from formation.network.tls import default_context
+from formation.network.url import Target, target_of
+from formation.network.wire import Unanswered, Wire
+
+if TYPE_CHECKING:
+    import ssl
+
+_SAFE: Final = frozenset({"GET", "HEAD"})
+"""What a server may be asked twice without anything happening twice (RFC 9110, 9.2.1)."""
+_WITH_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
+
+Key = tuple[str, str, str | None]
+"""Scheme, host with its port, and proxy: what a connection may be used again for."""
+Content = bytes | BinaryIO | None
+
+
+class Connections:
+    """Sends requests, following no redirect. A context manager; its methods may be called from any thread."""
+
+    def __init__(
+        self,
+        proxies: Proxies,
+        *,
+        timeout: float,
+        kept: int,
+        context: "Callable[[str], ssl.SSLContext]" = default_context,
+    ) -> None:
+        """`timeout`: seconds that a server may be silent; it has to take a connection in 10 at most.
+
+        `kept` connections are left open per server. `context` makes the TLS for a host, as written with its port.
+        """
+        self._proxies = proxies
+        self._dialler = Dialler(timeout, self._context)
+        self._most_kept = kept
+        self._make_context = context
+        self._contexts: dict[str, ssl.SSLContext] = {}
+        self._kept: dict[Key, list[Wire]] = {}
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def request(self, method: str, url: str, headers: Mapping[str, str], body: Content = None) -> Response:
+        """The answer, its body not yet read. A `body` that is no bytes needs a Content-Length in `headers`.
+
+        Raises FailedAttempt when trying again may help, TlsFailure, UnreachableError, and what reading `body` raises.
+        """
+        target = target_of(url)
+        proxy = self._proxies.for_url(url)
+        head = _head(method, target, proxy, headers, body)
+        key = (target.scheme, target.netloc, proxy)
+        if (wire := self._take(key)) is not None:
+            try:
+                return self._ask(wire, method, head, body, key)
+            except Unanswered:
+                # The server may have closed it at that very moment, as one that was idle for long.
+                if method not in _SAFE:
+                    raise
+        wire = self._dialler.direct(target) if proxy is None else self._dialler.through(proxy, target)
+        return self._ask(wire, method, head, body, key)
+
+    def close(self) -> None:
+        """Closes the connections. One that is in use is closed at the end of its answer."""
+        with self._lock:
+            self._closed = True
+            wires = [wire for waiting in self._kept.values() for wire in waiting]
+            self._kept.clear()
+        for wire in wires:
+            wire.close()
+
+    def _ask(self, wire: Wire, method: str, head: bytes, body: Content, key: Key) -> Response:
+        try:
+            whole = wire.send(head, body)
+            return Response(wire, wire.head(), method, (lambda wire: self._keep(key, wire)) if whole else None)
+        except BaseException:
+            wire.close()
+            raise
+
+    def _take(self, key: Key) -> Wire | None:
+        """A kept connection, the last that was used first; None: there is none."""
+        while True:
+            with self._lock:
+                waiting = self._kept.get(key)
+                wire = waiting.pop() if waiting else None
+            if wire is None or wire.is_idle:
+                return wire
+            wire.close()
+
+    def _keep(self, key: Key, wire: Wire) -> None:
+        with self._lock:
+            waiting = self._kept.setdefault(key, [])
+            if kept := not self._closed and len(waiting) < self._most_kept:
+                waiting.append(wire)
+        if not kept:
+            wire.close()
+
+    def _context(self, netloc: str) -> "ssl.SSLContext":
+        with self._lock:
+            context = self._contexts.get(netloc)
+        if context is None:
+            context = self._make_context(netloc)
+            # Our only version, where a server has several (RFC 7301).
+            context.set_alpn_protocols(["http/1.1"])
+            with self._lock:
+                context = self._contexts.setdefault(netloc, context)
+        return context
+
+
+def _head(method: str, target: Target, proxy: str | None, headers: Mapping[str, str], body: Content) -> bytes:
+    """The head of a request. Raises UnreachableError for a header that would be more than one."""
+    fields = {"Host": target.authority, **headers}
+    if isinstance(body, bytes) or (body is None and method in _WITH_CONTENT):
+        fields["Content-Length"] = str(len(body or b""))
+    path = target.path
+    if proxy is not None and target.scheme == "http":
+        path = f"http://{target.authority}{path}"
+        fields |= proxy_login(proxy)
+    for name, value in fields.items():
+        if not value.isascii() or not value.isprintable():
+            raise UnreachableError(f"the header {name} cannot be sent")
+    lines = (f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items()), "", "")
+    return "\r\n".join(lines).encode("ascii")

@@ -1,0 +1,118 @@
+"""TLS over a connection, and what its failures mean. `ssl` is imported where TLS is spoken: it takes 5 ms."""
+
+import socket
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from formation.errors import UnreachableError
+from formation.network.answers import FailedAttempt
+
+if TYPE_CHECKING:
+    import ssl
+
+Result = TypeVar("Result")
+
+_RECORDS: Final = 64 * 1024
+
+
+class TlsFailure(UnreachableError):
+    """TLS itself failed: the connection below it was there."""
+
+    def __init__(self, error: "ssl.SSLError") -> None:
+        import ssl
+
+        super().__init__(f"the server cannot be trusted: {error}")
+        self.untrusted = isinstance(error, ssl.SSLCertVerificationError)
+        """Nobody vouches for the server's certificate; otherwise it does not speak TLS as it should."""
+        reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else error.reason
+        self.reason = str(reason or error)[:200]
+        """In OpenSSL's words."""
+
+
+def failure_of(error: OSError) -> FailedAttempt | TlsFailure:
+    """What the end of a connection means: TLS that failed is told apart from a connection that was cut below it."""
+    import ssl
+
+    if isinstance(error, ssl.SSLError) and not isinstance(error, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):
+        return TlsFailure(error)
+    return FailedAttempt("the connection was cut")
+
+
+def default_context(netloc: str) -> "ssl.SSLContext":
+    """Trusts whom the machine trusts, whatever the server."""
+    import ssl
+
+    return ssl.create_default_context()
+
+
+def secured(raw: socket.socket, context: "ssl.SSLContext", host: str) -> "ssl.SSLSocket":
+    """TLS with `host` over a connection, which is closed when that fails. Raises FailedAttempt and TlsFailure."""
+    return _shaken(raw, lambda: context.wrap_socket(raw, server_hostname=host.rstrip(".")))
+
+
+class InnerTls:
+    """TLS with a server through the TLS of a proxy, which OpenSSL cannot do on a socket."""
+
+    def __init__(self, outer: "ssl.SSLSocket", context: "ssl.SSLContext", host: str) -> None:
+        """Raises FailedAttempt and TlsFailure, with `outer` closed."""
+        import ssl
+
+        self._outer = outer
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host.rstrip("."))
+        _shaken(outer, lambda: self._run(self._object.do_handshake))
+
+    def settimeout(self, seconds: float | None, /) -> None:
+        """As a socket's."""
+        self._outer.settimeout(seconds)
+
+    def sendall(self, data: bytes, /) -> None:
+        """As a socket's."""
+        self._run(self._object.write, data)
+
+    def recv_into(self, buffer: memoryview, size: int = 0, /) -> int:
+        """As a socket's."""
+        import ssl
+
+        try:
+            return int(self._run(self._object.read, size or len(buffer), buffer))
+        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
+            return 0
+
+    def pending(self) -> int:
+        """Bytes that have come and were not read."""
+        return self._object.pending() + self._incoming.pending + self._outer.pending()
+
+    def _run(self, step: Callable[..., Any], *arguments: Any) -> Any:
+        """What `step` gives, once the records that it needs have come and those that it makes are sent."""
+        import ssl
+
+        while True:
+            wanting = False
+            try:
+                result = step(*arguments)
+            except ssl.SSLWantReadError:
+                wanting = True
+            if data := self._outgoing.read():
+                self._outer.sendall(data)
+            if not wanting:
+                return result
+            if records := self._outer.recv(_RECORDS):
+                self._incoming.write(records)
+            else:
+                self._incoming.write_eof()
+
+
+def _shaken(raw: socket.socket, shake: Callable[[], Result]) -> Result:
+    """What a handshake gives. Raises FailedAttempt and TlsFailure, with `raw` closed."""
+    try:
+        return shake()
+    except TimeoutError as error:
+        raw.close()
+        raise FailedAttempt("the server did not answer in time") from error
+    except OSError as error:
+        raw.close()
+        raise failure_of(error) from error
+    except BaseException:
+        raw.close()
+        raise
