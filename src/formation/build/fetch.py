@@ -23,7 +23,8 @@ class PackageGoneError(UnreachableError):
 
 
 class Fetching:
-    """Downloads in the background; `arrived` hears of each .deb that is in the store, `failed` of the first failure."""
+    """Downloads in the background. `arrived` hears of each .deb that is in the store, and whether it was verified just
+    now; `failed` hears of the first failure."""
 
     def __init__(
         self,
@@ -32,7 +33,7 @@ class Fetching:
         packages: Sequence[LockedPackage],
         store: Store,
         downloader: Downloader,
-        arrived: Callable[[str], None],
+        arrived: Callable[[str, bool], None],
         failed: Callable[[], None],
     ) -> None:
         self._definition = definition
@@ -64,7 +65,7 @@ class Fetching:
             missing = [digest for digest in digests if not self._have(digest)]
             jobs = [self._download(self._packages[digest]) for digest in missing]
             for job in self._downloader.fetch_all(jobs) if jobs else ():
-                self._arrived(job.sha256)
+                self._arrived(job.sha256, True)
         except GoneError as error:
             self.error = self._gone(error)
             self._failed()
@@ -78,7 +79,7 @@ class Fetching:
         package = self._packages[digest]
         try:
             if path.stat().st_size == package.size:
-                self._arrived(digest)
+                self._arrived(digest, False)
                 return True
         except FileNotFoundError:
             pass
@@ -86,7 +87,7 @@ class Fetching:
         if vendored is None:
             return False
         _copy(vendored, path)
-        self._arrived(digest)
+        self._arrived(digest, False)
         return True
 
     def _download(self, package: LockedPackage) -> Download:

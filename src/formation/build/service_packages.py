@@ -40,7 +40,7 @@ def fetch_packages(
     Raises UnreachableError, IntegrityError and FormationError.
     """
     definition = package_definition(service, service_archives(service, lock))
-    fetching = Fetching(definition, lock, packages, store, downloader, lambda digest: None, lambda: None)
+    fetching = Fetching(definition, lock, packages, store, downloader, lambda digest, checked: None, lambda: None)
     fetching.start([package.sha256 for package in packages])
     fetching.join()
     if fetching.error is not None:

@@ -86,19 +86,20 @@ class Arrivals:
         if isinstance(message, Stop):
             raise FormationError("the build was stopped")
         if isinstance(message, Arrived):
-            self._unpack(message.digest)
+            self._unpack(message.digest, message.checked)
         else:
             # A task has ended; raises what it raised.
             message()
 
-    def _unpack(self, digest: str) -> None:
+    def _unpack(self, digest: str, checked: bool) -> None:
         if digest in self._arrived:
             return
         self._arrived.add(digest)
         if digest in self.segments:
             return
+        package, job = self.packages[digest], self._job
         future = self._schedule.submit(
-            self._urgency[digest], unpack, self._store, self.packages[digest], self._job.spec, self._job.epoch
+            self._urgency[digest], unpack, self._store, package, job.spec, job.epoch, checked=checked
         )
         future.add_done_callback(lambda done: self._unpacked(done.result()))
 

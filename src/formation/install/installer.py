@@ -65,9 +65,9 @@ class Installer:
             self._process.kill()
             self._process.wait()
 
-    def arrived(self, digest: str) -> None:
-        """Tells that a .deb is in the store. May be called from any thread."""
-        self._send(Arrived(digest))
+    def arrived(self, digest: str, checked: bool) -> None:
+        """Tells that a .deb is in the store, and whether it was verified as it came. May be called from any thread."""
+        self._send(Arrived(digest, checked))
 
     def stop(self) -> None:
         """Asks the installer to end; `run` then raises."""

@@ -83,6 +83,8 @@ class Arrived:
     """To the installer: the .deb with this digest is in the store."""
 
     digest: str
+    checked: bool
+    """Whether it was verified just now, while it came."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,15 +55,16 @@ def package_layer(segments: Sequence[Segment], store: "LayerStore", owners: Mapp
     `owners` has the directories that are not root's with mode 0755. A directory's time is the latest that a package of
     the layer gives it, so that packages of other layers cannot change this one.
     """
-    directories = _directories([read_entries(store.segments, segment) for segment in segments], owners)
+    contents = [read_entries(store.segments, segment) for segment in segments]
+    directories = _directories(contents, owners)
     key = store.key([segment.key for segment in segments], directories)
     known = store.load(key)
     if known is not None:
         return known
     with store.new() as layer:
         layer.add_entries(Source(entry) for entry in directories)
-        for segment in segments:
-            layer.add_segment(segment, store.trees / segment.key)
+        for segment, entries in zip(segments, contents, strict=True):
+            layer.add_segment(segment, entries, store.trees / segment.key)
         return layer.finish(key)
 
 
@@ -156,8 +157,8 @@ class _NewLayer:
                     pieces.add(_ZEROS[: padding(source.entry.size)])
             pieces.flush()
 
-    def add_segment(self, segment: Segment, kept: Path) -> None:
-        """Copies a segment, which is compressed already, and hashes its content, whose files are `kept`.
+    def add_segment(self, segment: Segment, entries: Sequence[Entry], kept: Path) -> None:
+        """Copies a segment, which is compressed already, and hashes its content: `entries`, whose files are `kept`.
 
         Reading the files costs half of what decompressing them does. Raises IntegrityError.
         """
@@ -171,7 +172,7 @@ class _NewLayer:
             raise IntegrityError(f"the stored segment {path} is damaged", hint=f"remove {path} and run again")
         content = _Hashed(self._uncompressed)
         try:
-            add_content(content, read_entries(self._store.segments, segment), kept)
+            add_content(content, entries, kept)
         except OSError as error:
             raise _damaged(kept, error.strerror or str(error)) from None
         if content.size != segment.uncompressed_size:

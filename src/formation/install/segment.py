@@ -32,7 +32,14 @@ from formation.oci.pieces import Pieces
 
 
 def make_segment(
-    deb: Path, digest: str, spec: SegmentSpec, *, kept: Path | None, out: Path, name: str | None = None
+    deb: Path,
+    digest: str,
+    spec: SegmentSpec,
+    *,
+    kept: Path | None,
+    out: Path,
+    name: str | None = None,
+    checked: bool = False,
 ) -> Segment:
     """The segment of the package file `deb`, which must have `digest`, made below `out` unless it is there already.
 
@@ -40,7 +47,8 @@ def make_segment(
     on one file system with its parent. Each file appears when it is complete and KEY.json last, so a killed run, or two
     at once, do no harm; what a killed run leaves has a name that begins with a dot.
 
-    Messages call the package `name`, or by its file name.
+    Messages call the package `name`, or by its file name. `checked` says that its digest was seen just now, while it
+    came, and saves reading it once more.
 
     Raises IntegrityError when `deb` has another digest, MalformedError when it is not a proper package, FormationError
     when it cannot be written.
@@ -49,7 +57,8 @@ def make_segment(
     known = load_segment(out, key)
     if known is not None and (kept is None or kept.is_dir()):
         return known
-    check_file(deb, digest)
+    if not checked:
+        check_file(deb, digest)
     try:
         with (
             _scratch_directory(kept.parent if kept else out, key) as root,

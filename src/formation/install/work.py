@@ -40,19 +40,22 @@ KERNEL_DIRECTORIES = {"dev": 0o755, "proc": 0o755, "sys": 0o755, "run": 0o755, "
 """What a sandbox mounts on must be there, also where no package ships it."""
 
 
-def unpack(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int) -> Segment:
-    """The segment and files of a package whose .deb is in the store; made when they are not there."""
+def unpack(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int, *, checked: bool = False) -> Segment:
+    """The segment and files of a package whose .deb is in the store; made when they are not there.
+
+    `checked` is as for `make_segment`.
+    """
     deb = store.download(package.digest)
-    segment = _make(store, deb, package, replace(spec, epoch=FAR))
+    segment = _make(store, deb, package, replace(spec, epoch=FAR), checked)
     if segment.newest > epoch:
-        segment = _make(store, deb, package, replace(spec, epoch=epoch))
+        segment = _make(store, deb, package, replace(spec, epoch=epoch), checked)
     return segment
 
 
-def _make(store: Store, deb: Path, package: PackageJob, spec: SegmentSpec) -> Segment:
+def _make(store: Store, deb: Path, package: PackageJob, spec: SegmentSpec, checked: bool) -> Segment:
     kept = store.trees / segment_key(package.digest, spec)
     name = f"{package.name} {package.version}"
-    segment = make_segment(deb, package.digest, spec, kept=kept, out=store.segments, name=name)
+    segment = make_segment(deb, package.digest, spec, kept=kept, out=store.segments, name=name, checked=checked)
     control = read_control(store.segments, segment)
     try:
         interests(control)

@@ -20,7 +20,7 @@ def pair():
 
 def test_values_arrive_whole_and_in_order(pair) -> None:
     one, other = pair
-    for value in (Arrived("sha256:1"), Failed("FormationError", "no", None, ""), b"x" * 30_000):
+    for value in (Arrived("sha256:1", True), Failed("FormationError", "no", None, ""), b"x" * 30_000):
         one.send(value)
         assert other.receive() == value
 
@@ -57,5 +57,5 @@ def test_a_thread_that_sends_after_this_side_has_closed_hears_the_same(pair) -> 
 def test_an_installer_that_was_left_takes_what_still_arrives_in_silence() -> None:
     with Installer() as installer:
         pass
-    installer.arrived("sha256:1")
+    installer.arrived("sha256:1", False)
     installer.stop()
