@@ -29,7 +29,7 @@ class Settings:
     """Speak HTTP without TLS to every registry; loopback may always be spoken to so."""
     certificates: tuple[Path, ...] = ()
     """Files of certificate authorities to trust besides those of the machine."""
-    connections: int = 4
+    connections: int = 6
     """How many blobs are on their way at once."""
     timeout: float = 30.0
     """Seconds that a server may send nothing."""
