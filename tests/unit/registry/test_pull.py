@@ -234,9 +234,10 @@ def test_a_tag_that_is_none_is_refused(server, client, reference):
 
 
 def test_no_more_blobs_are_on_their_way_at_once_than_the_settings_say(server, client, store, name, monkeypatch):
-    image = tiny_image([{"data": noise(100 + number)} for number in range(11)])
-    server.add_image("a/b", image, "1")
     # With its config the image has three times as many blobs as connections: the barrier lets each turn go together.
+    layers = 3 * client.settings.connections - 1
+    image = tiny_image([{"data": noise(100 + number)} for number in range(layers)])
+    server.add_image("a/b", image, "1")
     turns = threading.Barrier(client.settings.connections, timeout=30)
     under_way = threading.Semaphore(client.settings.connections)
     download = pull.download_blob
@@ -248,5 +249,4 @@ def test_no_more_blobs_are_on_their_way_at_once_than_the_settings_say(server, cl
         under_way.release()
 
     monkeypatch.setattr(pull, "download_blob", counted)
-    assert len(image.manifest.layers) + 1 == 3 * client.settings.connections
     assert validate(pull_image(name("a/b:1"), store, client)) == ()
