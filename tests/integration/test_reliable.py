@@ -16,7 +16,10 @@ import pytest
 from builds import Formation, Watched, forget_builds, layers, mounts_below, new_store
 from formation.digest import sha256_file
 from formation.install.package_files import file_name
+from formation.oci.image import image_of
+from formation.store.blobs import StoreBlobs
 from formation.store.store import Store
+from trees import Tree, compare, image_tree
 
 pytest_plugins = ["small_images"]
 pytestmark = [pytest.mark.network, pytest.mark.root, pytest.mark.xdist_group("reliable")]
@@ -43,6 +46,11 @@ def whole(store: Path, digest: str) -> None:
     for path in (store / "blobs" / "sha256").iterdir():
         assert path.name.startswith(".") or sha256_file(path) == f"sha256:{path.name}"
     assert list((store / "work").iterdir()) == []
+
+
+def tree_of(store: Path, digest: str) -> Tree:
+    """The tree of an image in the store."""
+    return image_tree(image_of(StoreBlobs(Store(store)), Store(store).blob(digest).read_bytes()))
 
 
 def victims(run: Watched, moment: random.Random) -> list[int]:
@@ -75,6 +83,7 @@ def test_a_build_killed_at_any_moment_leaves_nothing_running_and_the_next_one_is
     began = time.monotonic()
     assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
     warm = time.monotonic() - began
+    good, known = tree_of(store, digest), set(layers(store, digest))
     moment = random.Random(SEED)
     killed = 0
     history: list[str] = []
@@ -98,7 +107,10 @@ def test_a_build_killed_at_any_moment_leaves_nothing_running_and_the_next_one_is
         run.end()
         assert mounts_below(store) == []
         killed += run.process.returncode != 0
-        assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest, history[-5:]
+        found = Formation().build(store, tiny, "--variant", "dev").data["digest"]
+        if found != digest:
+            differences = [*compare(good, tree_of(store, found)), *(set(layers(store, found)) - known)]
+            raise AssertionError(f"after {history[-5:]} the image is {found}, with {differences}")
         whole(store, digest)
     assert killed > KILLS / 2
 
