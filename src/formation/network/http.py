@@ -107,7 +107,8 @@ def redirected(url: str, location: str) -> str:
     """Where a redirect from `url` leads. Raises UnreachableError where it would weaken or leave HTTP."""
     try:
         target = urljoin(url, location)
-        scheme, host = urlsplit(target).scheme, urlsplit(target).hostname
+        parts = urlsplit(target)
+        scheme, host, _ = parts.scheme, parts.hostname, parts.port
     except ValueError as error:
         raise UnreachableError(f"the server redirects to {location[:200]!r}, which is not a URL") from error
     if not location or not host:
