@@ -59,8 +59,13 @@ class InnerTls:
 
         self._outer = outer
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host.rstrip("."))
-        _shaken(outer, lambda: self._run(self._object.do_handshake))
+
+        def shake() -> ssl.SSLObject:
+            made = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host.rstrip("."))
+            self._run(made.do_handshake)
+            return made
+
+        self._object = _shaken(outer, shake)
 
     def settimeout(self, seconds: float | None, /) -> None:
         """As a socket's."""

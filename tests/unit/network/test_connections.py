@@ -12,7 +12,7 @@ from formation.errors import IntegrityError, UnreachableError
 from formation.network.answers import PIECE, FailedAttempt
 from formation.network.connections import Connections
 from formation.network.proxies import Proxies
-from formation.network.tls import TlsFailure
+from formation.network.tls import InnerTls, TlsFailure
 from scripted_server import ScriptedServer, certificate, says, says_and_waits, server_context
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -424,8 +424,24 @@ def test_a_proxy_that_refuses_is_told_apart(answer, reason):
     assert caught.value.unconnected
 
 
-def test_a_proxy_that_is_no_server_of_http_is_refused():
-    with Connections(Proxies(http="socks5://me:secret@127.0.0.1:1080"), timeout=600, kept=1) as client:
-        with pytest.raises(UnreachableError, match="proxy") as caught:
-            client.request("GET", "http://a.example/", {})
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "proxy",
+    ["socks5://me:secret@127.0.0.1:1080", "http://me:secret@[::1", "http://me:secret@a:99999", "http://me:secret@"],
+)
+def test_a_proxy_that_is_no_server_of_http_is_refused(proxy, scheme):
+    with Connections(Proxies(http=proxy, https=proxy), timeout=600, kept=1) as client:
+        with pytest.raises(UnreachableError, match="the proxy has no URL of http or https") as caught:
+            client.request("GET", f"{scheme}://a.example/", {})
     assert "secret" not in caught.value.message
+
+
+def test_tls_that_cannot_begin_closes_the_connection_below_it():
+    class Refusing:
+        def wrap_bio(self, incoming, outgoing, server_hostname):
+            raise ValueError(server_hostname)
+
+    near, far = socket.socketpair()
+    with far, pytest.raises(ValueError, match="a"):
+        InnerTls(near, Refusing(), "a.example")
+    assert near.fileno() == -1
