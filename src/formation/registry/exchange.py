@@ -23,7 +23,7 @@ Body = bytes | Callable[[], BinaryIO]
 """What a request carries: bytes, or what opens them anew for each time that it is sent."""
 
 _OF_REGISTRIES: Final = frozenset({200, 401, 403, 404})
-"""What a registry answers at /v2/. To a request without TLS, a server with it says 400, 426, a redirect, or what not."""
+"""What a registry answers at /v2/. To a request without TLS, a server with it says 400, 426, a redirect or what not."""
 
 
 class Exchange:
