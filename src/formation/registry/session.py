@@ -225,7 +225,7 @@ class Session:
                 raise FormationError(f"the token server {host} answers {status_text(response.status)}")
             return response.read(MAXIMUM_SIZE + 1)
         except FailedAttempt as error:
-            raise FailedAttempt(f"the token server {host} cut the connection") from error
+            raise FailedAttempt(f"the token server {host} failed: {error.reason}") from error
         finally:
             response.close()
 
