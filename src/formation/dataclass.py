@@ -126,6 +126,7 @@ def _frozen(cls: type, *, eq: bool = True) -> type:
     fields = [_field_of(name, kind, own.get(name, _MISSING)) for name, kind in _annotations(cls).items()]
     names = [each.name for each in fields]
     twin = _Twin(fields)
+    get_state, set_state = _states(names)
     more: dict[str, Any] = {
         "__qualname__": cls.__qualname__,
         "__slots__": tuple(names),
@@ -135,8 +136,8 @@ def _frozen(cls: type, *, eq: bool = True) -> type:
         "__setattr__": _refuse_to_set,
         "__delattr__": _refuse_to_delete,
         # copy and pickle would set the fields one by one.
-        "__getstate__": _state,
-        "__setstate__": _set_state,
+        "__getstate__": get_state,
+        "__setstate__": set_state,
     }
     if "__repr__" not in own:
         more["__repr__"] = _shower([each.name for each in fields if each.repr])
@@ -244,10 +245,14 @@ def _refuse_to_delete(self: object, name: str) -> None:
     raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
-def _state(self: Any) -> list[Any]:
-    return [getattr(self, name) for name in self.__slots__]
+def _states(names: Sequence[str]) -> tuple[Callable[[object], list[Any]], Callable[[object, list[Any]], None]]:
+    """`__getstate__` and `__setstate__` for the fields of these names. A class below may have other slots."""
 
+    def __getstate__(self: object) -> list[Any]:
+        return [getattr(self, name) for name in names]
 
-def _set_state(self: Any, state: list[Any]) -> None:
-    for name, value in zip(self.__slots__, state, strict=True):
-        object.__setattr__(self, name, value)
+    def __setstate__(self: object, state: list[Any]) -> None:
+        for name, value in zip(names, state, strict=True):
+            object.__setattr__(self, name, value)
+
+    return __getstate__, __setstate__

@@ -23,7 +23,12 @@ def sha256_file(path: Path) -> str:
 def check_file(path: Path, digest: str) -> None:
     """Raises IntegrityError when the file at `path`, which can be had again, has another digest."""
     if sha256_file(path) != digest:
-        raise IntegrityError(f"{path} does not have the digest {digest}", hint=f"remove {path} and run again")
+        raise wrong_digest(path, digest)
+
+
+def wrong_digest(path: Path, digest: str) -> IntegrityError:
+    """The error for a file, which can be had again, that has another digest."""
+    return IntegrityError(f"{path} does not have the digest {digest}", hint=f"remove {path} and run again")
 
 
 def check_digest(text: str) -> str:

@@ -44,6 +44,12 @@ class Kept:
     size: int = 0
 
 
+class Below(Kept):
+    """Adds no field."""
+
+    __slots__ = ()
+
+
 OURS, THEIRS = _point(dataclass), _point(dataclasses.dataclass)
 
 
@@ -88,8 +94,8 @@ def test_it_cannot_be_changed(point: Any) -> None:
 
 
 def test_it_can_be_copied_and_pickled() -> None:
-    kept = Kept("a", 2)
-    assert copy.copy(kept) == copy.deepcopy(kept) == pickle.loads(pickle.dumps(kept)) == kept
+    for kept in (Kept("a", 2), Below("a", 2)):
+        assert copy.copy(kept) == copy.deepcopy(kept) == pickle.loads(pickle.dumps(kept)) == kept
 
 
 def test_a_field_of_ours_is_as_one_of_the_standard() -> None:

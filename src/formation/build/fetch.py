@@ -1,14 +1,15 @@
 """Bringing the .debs of a build into the store while the installer unpacks those that are there."""
 
-import os
-import shutil
-import tempfile
+import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from formation.definition.values import Definition
+from formation.digest import wrong_digest
 from formation.errors import FormationError, UnreachableError
+from formation.files import atomic_file
 from formation.install.installer import Installer
 from formation.install.job import BuiltVariant, Job
 from formation.lock.model import Lock, LockedPackage
@@ -16,6 +17,8 @@ from formation.lock.vendor import package_sources, vendor_directory, vendored_pa
 from formation.network import Download, Downloader, GoneError
 from formation.progress import Progress
 from formation.store.store import Store
+
+_PIECE: Final = 1 << 20
 
 
 class PackageGoneError(UnreachableError):
@@ -74,7 +77,10 @@ class Fetching:
             self._failed()
 
     def _have(self, digest: str) -> bool:
-        """Whether the package is in the store, or could be put there from the vendor directory."""
+        """Whether the package is in the store, or could be put there from the vendor directory.
+
+        Raises IntegrityError for another file there.
+        """
         path = self._store.download(digest)
         package = self._packages[digest]
         try:
@@ -86,8 +92,9 @@ class Fetching:
         vendored = vendored_path(vendor_directory(self._definition), package)
         if vendored is None:
             return False
-        _copy(vendored, path)
-        self._arrived(digest, False)
+        # Another build may be about to unpack what it has verified under this name.
+        _copy(vendored, path, digest)
+        self._arrived(digest, True)
         return True
 
     def _download(self, package: LockedPackage) -> Download:
@@ -133,14 +140,13 @@ def install_fetching(
     return variants
 
 
-def _copy(source: Path, target: Path) -> None:
-    """Copies a file so that `target` appears complete. The installer checks its digest."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".", dir=target.parent)
-    try:
-        with source.open("rb") as file, os.fdopen(descriptor, "wb") as copy:
-            shutil.copyfileobj(file, copy, 1 << 20)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+def _copy(source: Path, target: Path, digest: str) -> None:
+    """Copies a file so that `target` appears complete. Raises IntegrityError, with no `target`, for another digest."""
+    summed = hashlib.sha256()
+    # The store sees after a power cut whether it is whole (store/unsynced.py).
+    with atomic_file(target, synced=False) as copy, source.open("rb") as file:
+        while piece := file.read(_PIECE):
+            copy.write(piece)
+            summed.update(piece)
+        if f"sha256:{summed.hexdigest()}" != digest:
+            raise wrong_digest(source, digest)

@@ -48,7 +48,7 @@ def make_segment(
     at once, do no harm; what a killed run leaves has a name that begins with a dot.
 
     Messages call the package `name`, or by its file name. `checked` says that its digest was seen just now, while it
-    came, and saves reading it once more.
+    came, and saves reading it once more: what takes its name in the store meanwhile is verified as well.
 
     Raises IntegrityError when `deb` has another digest, MalformedError when it is not a proper package, FormationError
     when it cannot be written.

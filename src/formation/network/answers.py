@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 PIECE = 256 * 1024
 """Bytes asked for at a time: large enough that hashing and writing release the interpreter's lock for long."""
 
+SLOWEST = 100
+"""Bytes per second, measured over one timeout; a server that drips more slowly counts as stalled."""
+
 
 class GoneError(UnreachableError):
     """A server answered that it does not have the file (404 or 410), and no other place gave it.

@@ -124,7 +124,7 @@ class Connections:
 
 
 def _head(method: str, target: Target, proxy: str | None, headers: Mapping[str, str], body: Content) -> bytes:
-    """The head of a request. Raises UnreachableError for a header that would be more than one."""
+    """The head of a request. Raises UnreachableError for a header that would be more than one, and as `proxy_login`."""
     fields = {"Host": target.authority, **headers}
     if isinstance(body, bytes) or (body is None and method in _WITH_CONTENT):
         fields["Content-Length"] = str(len(body or b""))

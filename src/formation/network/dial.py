@@ -96,7 +96,8 @@ class Dialler:
 
 
 def proxy_login(proxy: str) -> dict[str, str]:
-    """The header with the login that the URL of a proxy holds; empty: it holds none."""
+    """The header with the login that the URL of a proxy holds; empty: it holds none. Raises UnreachableError."""
+    _proxy_target(proxy)
     parts = urlsplit(proxy)
     if parts.username is None:
         return {}

@@ -91,7 +91,9 @@ class Head:
         self.surplus = self._complete
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._pairs.append((name.decode("latin-1"), value.decode("latin-1")))
+        # The parser leaves the spaces that may follow a value (RFC 9110, 5.5). A tab stays: with one behind it,
+        # `chunked` is another coding to the parser, and has to be to us.
+        self._pairs.append((name.decode("latin-1"), value.rstrip(b" ").decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         self._headed = True

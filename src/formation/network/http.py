@@ -19,8 +19,8 @@ MOST_REDIRECTS: Final = 8
 BUSY: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Answers after which trying again may help."""
 
-_SHORT: Final = 64 * 1024
-"""Bytes of a body that reading costs less than a new connection; a hostile one never ends."""
+_SHORT: Final = 4096
+"""Bytes of a body that reading costs less than a new connection."""
 _CONTENT_RANGE: Final = r"bytes (\d{1,18})-\d{1,18}/(\d{1,18}|\*)"
 _UNSATISFIED: Final = r"bytes \*/(\d{1,18})"
 
@@ -75,11 +75,13 @@ class HttpClient:
 
 
 def drop(response: Response) -> None:
-    """Ends an answer whose body nobody wants. A short one is read, so that its connection is kept.
+    """Ends an answer whose body nobody wants. One that says how short it is is read, so that its connection is kept.
 
-    Raises FailedAttempt when it was cut.
+    Raises FailedAttempt when it was cut, or does not come.
     """
-    if len(response.read(_SHORT)) == _SHORT:
+    if response.length is not None and response.length <= _SHORT:
+        response.read(_SHORT)
+    else:
         response.close()
 
 
@@ -107,7 +109,8 @@ def redirected(url: str, location: str) -> str:
     """Where a redirect from `url` leads. Raises UnreachableError where it would weaken or leave HTTP."""
     try:
         target = urljoin(url, location)
-        scheme, host = urlsplit(target).scheme, urlsplit(target).hostname
+        parts = urlsplit(target)
+        scheme, host, _ = parts.scheme, parts.hostname, parts.port
     except ValueError as error:
         raise UnreachableError(f"the server redirects to {location[:200]!r}, which is not a URL") from error
     if not location or not host:

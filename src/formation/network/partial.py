@@ -55,8 +55,8 @@ class Memory(Sink):
 class PartialFile(Sink):
     """A file that grows beside `path` and takes its name in `keep`; leaving the block without `keep` removes it.
 
-    It is not synced: 300 syncs cost more than 300 downloads. Whoever reads a download checks its digest, and the store
-    removes what a power cut damaged (store/unsynced.py).
+    It is summed up as it comes, and whoever fills it compares its digest before `keep`. It is not synced: 300 syncs
+    cost more than 300 downloads, and the store finds those that a power cut damaged (store/unsynced.py).
     """
 
     def __init__(self, path: Path, size: int, advance: Callable[[int], object]) -> None:

@@ -22,7 +22,9 @@ class Response:
         self._wire: Wire | None = wire
         self._head = head
         self._keep = keep if head.kept else None
-        self._pieces = iter(self._body(wire, head, method))
+        self.length = _length(head, method)
+        """Size of the body in bytes; None when only its end tells."""
+        self._pieces = self._body(wire, head)
 
     def piece(self) -> bytes | memoryview:
         """The next bytes of the body, as soon as there are any; empty at the end. They hold until the next call.
@@ -57,13 +59,11 @@ class Response:
         if wire is not None:
             wire.shut()
 
-    def _body(self, wire: Wire, head: Head, method: str) -> Iterator[bytes | memoryview]:
-        if method == "HEAD" or head.status in _BODILESS:
-            return iter(())
+    def _body(self, wire: Wire, head: Head) -> Iterator[bytes | memoryview]:
+        if self.length is not None:
+            return _counted(wire, self.length)
         if head.is_chunked:
             return _chunks(wire, head)
-        if head.length is not None:
-            return _counted(wire, head.length)
         self._keep = None
         return iter(wire.piece, b"")
 
@@ -75,6 +75,12 @@ class Response:
             wire.close()
         else:
             self._keep(wire)
+
+
+def _length(head: Head, method: str) -> int | None:
+    if method == "HEAD" or head.status in _BODILESS:
+        return 0
+    return None if head.is_chunked else head.length
 
 
 def _counted(wire: Wire, length: int) -> Iterator[memoryview]:

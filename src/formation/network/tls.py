@@ -1,6 +1,7 @@
 """TLS over a connection, and what its failures mean. `ssl` is imported where TLS is spoken: it takes 5 ms."""
 
 import socket
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -58,13 +59,19 @@ class InnerTls:
         import ssl
 
         self._outer = outer
+        self._timeout = outer.gettimeout()
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._object = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host.rstrip("."))
-        _shaken(outer, lambda: self._run(self._object.do_handshake))
+
+        def shake() -> ssl.SSLObject:
+            made = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host.rstrip("."))
+            self._run(made.do_handshake)
+            return made
+
+        self._object = _shaken(outer, shake)
 
     def settimeout(self, seconds: float | None, /) -> None:
         """As a socket's."""
-        self._outer.settimeout(seconds)
+        self._timeout = seconds
 
     def sendall(self, data: bytes, /) -> None:
         """As a socket's."""
@@ -84,10 +91,16 @@ class InnerTls:
         return self._object.pending() + self._incoming.pending + self._outer.pending()
 
     def _run(self, step: Callable[..., Any], *arguments: Any) -> Any:
-        """What `step` gives, once the records that it needs have come and those that it makes are sent."""
+        """What `step` gives, once the records that it needs have come and those that it makes are sent.
+
+        All that together within the timeout, as a socket's methods. Raises TimeoutError.
+        """
         import ssl
 
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
         while True:
+            if deadline is not None:
+                self._outer.settimeout(_left(deadline))
             wanting = False
             try:
                 result = step(*arguments)
@@ -101,6 +114,14 @@ class InnerTls:
                 self._incoming.write(records)
             else:
                 self._incoming.write_eof()
+
+
+def _left(deadline: float) -> float:
+    """Seconds until then. Raises TimeoutError."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
 
 
 def _shaken(raw: socket.socket, shake: Callable[[], Result]) -> Result:

@@ -8,15 +8,13 @@ from typing import Final, Protocol
 
 from formation.dataclass import dataclass
 from formation.errors import IntegrityError, UnreachableError
-from formation.network.answers import Answer, FailedAttempt, PastEnd
+from formation.network.answers import SLOWEST, Answer, FailedAttempt, PastEnd
 from formation.network.partial import Sink
 
 _LONGEST_PAUSE: Final = 20.0
 _LONGEST_ASKED_PAUSE: Final = 120.0
 _FIRST_PAUSE: Final = 0.4
 _GOOD_PROGRESS: Final = 64 * 1024
-_SLOWEST: Final = 100
-"""Bytes per second, measured over one timeout; a server that drips more slowly counts as stalled."""
 
 
 class Cancelled(Exception):
@@ -148,7 +146,7 @@ def _attempt(url: str, sink: Sink, opener: Opener, run: Run, patience: Patience)
             sink.write(data)
             received += len(data)
             if (now := patience.clock()) - begun > patience.stall:
-                if received < _SLOWEST * (now - begun) and sink.position != sink.promised:
+                if received < SLOWEST * (now - begun) and sink.position != sink.promised:
                     raise FailedAttempt("the server sends too slowly")
                 begun, received = now, 0
         run.check()

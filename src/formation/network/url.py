@@ -8,7 +8,9 @@ from formation.dataclass import dataclass
 from formation.errors import UnreachableError
 
 PORTS: Final = {"http": 80, "https": 443}
-_HOST: Final = re.compile(r"[A-Za-z0-9._~!$&'()*+,;=-]+|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
+_LABEL: Final = r"[A-Za-z0-9_~!$&'()*+,;=-]{1,63}"
+_HOST: Final = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}\.?|[0-9A-Fa-f.]*:[0-9A-Fa-f:.]+")
+"""Names as DNS can have them: `ssl` fails in ways of its own for an empty or too long label."""
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _IN_PATH: Final = "/:@!$&'()*+,;=~"
 _IN_QUERY: Final = _IN_PATH + "?"

@@ -5,10 +5,12 @@ A body of a known length goes from the socket into one buffer, and nowhere else.
 
 import select
 import socket
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO, Final, Protocol
 
-from formation.network.answers import PIECE, FailedAttempt
+from formation.network.answers import PIECE, SLOWEST, FailedAttempt
 from formation.network.head import Head
 from formation.network.tls import failure_of
 
@@ -32,12 +34,26 @@ class Stream(Protocol):
 class Wire:
     """One connection. One thread uses it at a time, but for `shut`."""
 
-    def __init__(self, stream: Stream, raw: socket.socket, *, send_timeout: float, timeout: float) -> None:
-        """`raw` is the socket below `stream`, or `stream` itself. `timeout`: seconds that the server may be silent."""
+    def __init__(
+        self,
+        stream: Stream,
+        raw: socket.socket,
+        *,
+        send_timeout: float,
+        timeout: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`raw` is the socket below `stream`, or `stream` itself.
+
+        `timeout`: seconds that the server may take for a head, and be silent in a body; over so many, it must send 100
+        bytes per second.
+        """
         self._stream = stream
         self._raw = raw
         self._send_timeout = send_timeout
         self._timeout = timeout
+        self._clock = clock
+        self._waited, self._received = 0.0, 0
         self._buffer = bytearray(PIECE)
         self._view = memoryview(self._buffer)
         # What has come and was not given yet is between these two.
@@ -63,10 +79,12 @@ class Wire:
 
     def head(self) -> Head:
         """The head of the answer. Raises Unanswered, FailedAttempt and TlsFailure."""
-        self._stream.settimeout(self._timeout)
+        deadline = self._clock() + self._timeout
         for _ in range(_MOST_INTERIM):
-            head = Head(self._head_bytes())
+            head = Head(self._head_bytes(deadline))
             if head.status >= 200:
+                self._stream.settimeout(self._timeout)
+                self._waited, self._received = 0.0, 0
                 return head
         raise FailedAttempt("the server does not come to its answer")
 
@@ -76,12 +94,7 @@ class Wire:
         Raises FailedAttempt.
         """
         if self._start == self._end:
-            try:
-                self._start, self._end = 0, self._stream.recv_into(self._view, min(most, PIECE))
-            except TimeoutError as error:
-                raise FailedAttempt("the server stopped sending") from error
-            except OSError as error:
-                raise FailedAttempt("the connection was cut") from error
+            self._start, self._end = 0, self._receive(min(most, PIECE))
         begin = self._start
         self._start = min(self._end, begin + most)
         return self._view[begin : self._start]
@@ -124,7 +137,25 @@ class Wire:
             raise failure_of(error) from error
         return True
 
-    def _head_bytes(self) -> bytes:
+    def _receive(self, most: int) -> int:
+        """So many bytes of a body have come. Raises FailedAttempt."""
+        begun = self._clock()
+        try:
+            received = self._stream.recv_into(self._view, most)
+        except TimeoutError as error:
+            raise FailedAttempt("the server stopped sending") from error
+        except OSError as error:
+            raise FailedAttempt("the connection was cut") from error
+        # Only the time that the server took: who reads may take longer.
+        self._waited += self._clock() - begun
+        self._received += received
+        if self._waited > self._timeout:
+            if self._received < SLOWEST * self._waited and 0 < received < most:
+                raise FailedAttempt("the server sends too slowly")
+            self._waited, self._received = 0.0, 0
+        return received
+
+    def _head_bytes(self, deadline: float) -> bytes:
         """The bytes of the next head. What has come behind it stays."""
         length = self._end - self._start
         self._buffer[:length] = self._buffer[self._start : self._end]
@@ -134,14 +165,18 @@ class Wire:
             if self._end >= _LONGEST_HEAD:
                 break
             searched = max(0, self._end - len(_END) + 1)
-            self._end += self._receive_head()
+            self._end += self._receive_head(deadline)
         self._start = end + len(_END)
         if end < 0 or self._start > _LONGEST_HEAD:
             raise FailedAttempt("the head of the server's answer is too long")
         return bytes(self._view[: self._start])
 
-    def _receive_head(self) -> int:
+    def _receive_head(self, deadline: float) -> int:
         ended = FailedAttempt if self._end else Unanswered
+        left = deadline - self._clock()
+        if left <= 0:
+            raise FailedAttempt("the server did not answer in time")
+        self._stream.settimeout(left)
         try:
             received = self._stream.recv_into(self._view[self._end :])
         except TimeoutError as error:

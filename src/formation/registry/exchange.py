@@ -2,18 +2,18 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import urlsplit
 
 from formation import __version__
 from formation.errors import UnreachableError
 from formation.network.answers import FailedAttempt
 from formation.network.connections import Connections
-from formation.network.http import REDIRECTS, drop, redirected
+from formation.network.http import drop
 from formation.network.proxies import Proxies
 from formation.network.response import Response
 from formation.network.tls import TlsFailure
-from formation.registry.repository import api_host, is_loopback
+from formation.registry.repository import api_host, is_loopback, is_plain_loopback
 from formation.registry.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 Body = bytes | Callable[[], BinaryIO]
 """What a request carries: bytes, or what opens them anew for each time that it is sent."""
+
+_OF_REGISTRIES: Final = frozenset({200, 401, 403, 404})
+"""What a registry answers at /v2/. To a request without TLS, a server with it says 400, 426, a redirect or what not."""
 
 
 class Exchange:
@@ -75,7 +78,7 @@ class Exchange:
         if not (insecure or is_loopback(host)):
             return f"https://{host}"
         # This machine's own registry has no TLS as a rule, and needs no `ssl` then. No login goes along.
-        if is_loopback(host) and self._speaks_plainly(host):
+        if is_plain_loopback(host) and self._speaks_plainly(host):
             return f"http://{host}"
         try:
             self._trust_nobody().request("GET", f"https://{host}/v2/", {}).close()
@@ -84,16 +87,13 @@ class Exchange:
         return f"https://{host}"
 
     def _speaks_plainly(self, host: str) -> bool:
-        """Whether the server answers without TLS, and does not ask for it. Raises FailedAttempt where there is none."""
+        """Whether a registry answers without TLS. Raises FailedAttempt where there is no server."""
         url = f"http://{host}/v2/"
         if self._proxies.for_url(url) is not None:
             # A proxy would answer in its place.
             return False
         try:
             response = self.send("GET", url, {})
-            if response.status in REDIRECTS:
-                response.close()
-                return not redirected(url, response.headers.get("Location", "")).startswith("https:")
             drop(response)
         except FailedAttempt as failure:
             if failure.unconnected:
@@ -101,8 +101,7 @@ class Exchange:
             return False
         except UnreachableError:
             return False
-        # What servers with TLS answer to a request without.
-        return response.status != 400
+        return response.status in _OF_REGISTRIES
 
     def _trust_nobody(self) -> Connections:
         """The handshake ends at the certificate where there is one, and nothing is sent."""

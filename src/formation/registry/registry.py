@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
-from urllib.parse import urlencode, urljoin
+from urllib.parse import urlencode
 
 from formation.digest import check_digest, sha256
 from formation.errors import FormationError, IntegrityError, MalformedError
@@ -172,7 +172,7 @@ def tags(session: Session, *, required: bool = False) -> tuple[str, ...]:
         if len(grown) > _MOST_TAGS:
             raise MalformedError(f"{what}: more than {_MOST_TAGS}")
         following = re.search(_NEXT, headers.get("Link", ""))
-        next_target = "" if following is None else session.local(urljoin(target, following[1]))
+        next_target = "" if following is None else session.local(following[1], target)
         if next_target and (next_target in asked or len(grown) == len(found)):
             raise MalformedError(f"{what}: the registry's pages never end")
         found, target = grown, next_target

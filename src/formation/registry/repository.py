@@ -40,8 +40,16 @@ def api_host(host: str) -> str:
 
 def is_loopback(host: str) -> bool:
     """Whether `host`, with or without a port, is this machine and nothing else."""
+    return host.partition(":")[0].endswith(".localhost") or is_plain_loopback(host)
+
+
+def is_plain_loopback(host: str) -> bool:
+    """Whether `host`, with or without a port, is `localhost` or an address of this machine.
+
+    A name below localhost is this machine too, but some resolvers ask the network for it (RFC 6761, 6.3).
+    """
     name = host.removeprefix("[").partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    if name == "localhost" or name.endswith(".localhost"):
+    if name == "localhost":
         return True
     try:
         return ip_address(name).is_loopback

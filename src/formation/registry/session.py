@@ -12,6 +12,7 @@ from formation.network.partial import Memory
 from formation.network.response import Response
 from formation.network.status import status_text
 from formation.network.transfer import Run, transfer
+from formation.network.url import target_of
 from formation.oci.strict_json import MAXIMUM_SIZE
 from formation.registry.challenge import parse_challenges
 from formation.registry.exchange import Body, Exchange
@@ -140,27 +141,42 @@ class Session:
         A registry behind a proxy that ends TLS often names itself with http: then https is meant.
         """
         base = self._exchange.base(self.repository.host, self._insecure)
-        url = urljoin(urljoin(base, asked), response.headers.get("Location", ""))
-        if base.startswith("https:") and url.startswith("http:") and urlsplit(url).hostname == urlsplit(base).hostname:
-            url = f"{base}{urlsplit(url)._replace(scheme='', netloc='').geturl()}"
-        return self._redirected(base, url)
+        given = response.headers.get("Location", "")
+        try:
+            parts = urlsplit(urljoin(urljoin(base, asked), given))
+            if base.startswith("https:") and parts.scheme == "http" and parts.hostname == urlsplit(base).hostname:
+                return f"{base}{parts._replace(scheme='', netloc='').geturl()}"
+        except ValueError as error:
+            raise self._refused(given) from error
+        return self._redirected(base, parts.geturl())
 
-    def local(self, url: str) -> str:
-        """The path and query of `url`, a path or a whole URL. Raises UnreachableError when it is another server's."""
+    def local(self, url: str, asked: str) -> str:
+        """The path and query of `url`, which an answer to a request for `asked` names.
+
+        Raises UnreachableError when it is another server's, or no URL.
+        """
         base = self._exchange.base(self.repository.host, self._insecure)
-        whole = urljoin(base, url)
-        if _origin(whole) != _origin(base):
-            raise UnreachableError(f"{self.repository.host} goes on at another server, {urlsplit(whole).netloc[:200]}")
-        return urlsplit(whole)._replace(scheme="", netloc="").geturl()
+        try:
+            whole = urljoin(urljoin(base, asked), url)
+            if _origin(whole) == _origin(base):
+                return urlsplit(whole)._replace(scheme="", netloc="").geturl()
+        except (ValueError, UnreachableError) as error:
+            shown = url.partition("?")[0][:200]
+            raise UnreachableError(f"{self.repository.host} goes on at {shown!r}, which is no URL") from error
+        raise UnreachableError(f"{self.repository.host} goes on at another server, {urlsplit(whole).netloc[:200]}")
 
     def _redirected(self, url: str, location: str) -> str:
         """Where `location` leads. Raises UnreachableError, which does not show it: it may be signed with a secret."""
         try:
             return redirected(url, location)
         except UnreachableError as error:
-            shown = location.partition("?")[0][:200]
-            message = f"{self.repository.host} redirects to {shown!r}, which is no URL, or loses the encryption"
-            raise UnreachableError(message) from error
+            raise self._refused(location) from error
+
+    def _refused(self, location: str) -> UnreachableError:
+        shown = location.partition("?")[0][:200]
+        return UnreachableError(
+            f"{self.repository.host} redirects to {shown!r}, which is no URL, or loses the encryption"
+        )
 
     def _authorised_send(
         self,
@@ -209,11 +225,12 @@ class Session:
                 raise FormationError(f"the token server {host} answers {status_text(response.status)}")
             return response.read(MAXIMUM_SIZE + 1)
         except FailedAttempt as error:
-            raise FailedAttempt(f"the token server {host} cut the connection") from error
+            raise FailedAttempt(f"the token server {host} failed: {error.reason}") from error
         finally:
             response.close()
 
 
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"https": 443, "http": 80}.get(parts.scheme)
+def _origin(url: str) -> tuple[str, str, int]:
+    """Which server has `url`. Raises UnreachableError."""
+    target = target_of(url)
+    return target.scheme, target.host, target.port

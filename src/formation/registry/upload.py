@@ -111,7 +111,7 @@ class _Upload:
         target = f"{self._session.repository.path}/blobs/uploads/"
         answer = self._answer("POST", target)
         least = answer.headers.get("OCI-Chunk-Min-Length", "")
-        if least.isdigit() and len(least) < 18:
+        if re.fullmatch("[0-9]{1,17}", least):
             self._chunk = max(self._chunk, int(least))
         return self._session.location(answer, target)
 

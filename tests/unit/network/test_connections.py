@@ -4,6 +4,7 @@ import io
 import socket
 import ssl
 import threading
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,8 +12,9 @@ from conftest import require_tool
 from formation.errors import IntegrityError, UnreachableError
 from formation.network.answers import PIECE, FailedAttempt
 from formation.network.connections import Connections
+from formation.network.http import drop
 from formation.network.proxies import Proxies
-from formation.network.tls import TlsFailure
+from formation.network.tls import InnerTls, TlsFailure
 from scripted_server import ScriptedServer, certificate, says, says_and_waits, server_context
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
@@ -424,8 +426,74 @@ def test_a_proxy_that_refuses_is_told_apart(answer, reason):
     assert caught.value.unconnected
 
 
-def test_a_proxy_that_is_no_server_of_http_is_refused():
-    with Connections(Proxies(http="socks5://me:secret@127.0.0.1:1080"), timeout=600, kept=1) as client:
-        with pytest.raises(UnreachableError, match="proxy") as caught:
-            client.request("GET", "http://a.example/", {})
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize(
+    "proxy",
+    ["socks5://me:secret@127.0.0.1:1080", "http://me:secret@[::1", "http://me:secret@a:99999", "http://me:secret@"],
+)
+def test_a_proxy_that_is_no_server_of_http_is_refused(proxy, scheme):
+    with Connections(Proxies(http=proxy, https=proxy), timeout=600, kept=1) as client:
+        with pytest.raises(UnreachableError, match="the proxy has no URL of http or https") as caught:
+            client.request("GET", f"{scheme}://a.example/", {})
     assert "secret" not in caught.value.message
+
+
+def test_tls_that_cannot_begin_closes_the_connection_below_it():
+    class Refusing:
+        def wrap_bio(self, incoming, outgoing, server_hostname):
+            raise ValueError(server_hostname)
+
+    near, far = socket.socketpair()
+    with far, pytest.raises(ValueError, match="a"):
+        InnerTls(near, Refusing(), "a.example")
+    assert near.fileno() == -1
+
+
+@pytest.mark.parametrize("length", [0, 5, 4096])
+def test_a_short_body_that_nobody_wants_is_read_for_its_connection(connections, length):
+    answer = b"HTTP/1.1 302 Found\r\nContent-Length: %d\r\n\r\n" % length + b"x" * length
+    with ScriptedServer(says_and_waits(answer, HELLO)) as server:
+        drop(get(connections, server))
+        assert body(get(connections, server)) == b"hello"
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("head", [b"Content-Length: 4097\r\n", b"Transfer-Encoding: chunked\r\n", b""])
+def test_a_body_that_nobody_wants_is_not_waited_for_when_it_may_be_long(connections, head):
+    # Nothing of it ever comes, and these connections wait for ten minutes.
+    with ScriptedServer(says_and_waits(b"HTTP/1.1 302 Found\r\n" + head + b"\r\n"), says(HELLO)) as server:
+        drop(get(connections, server))
+        assert body(get(connections, server)) == b"hello"
+        assert server.connections == 2
+
+
+class Drops:
+    """A connection of which every byte comes a second after the one before, and never a whole record of TLS."""
+
+    def __init__(self):
+        self.now = 0
+        self.closed = False
+
+    def gettimeout(self):
+        return 30
+
+    def settimeout(self, seconds):
+        assert 0 < seconds <= 30 - self.now
+
+    def sendall(self, data):
+        pass
+
+    def recv(self, most):
+        self.now += 1
+        return b"\x16\x03\x03\x3f\xff"[self.now - 1 : self.now] or b"x"
+
+    def close(self):
+        self.closed = True
+
+
+def test_tls_through_the_tls_of_a_proxy_has_one_timeout_for_all_of_a_step(monkeypatch):
+    outer = Drops()
+    monkeypatch.setattr("formation.network.tls.time", SimpleNamespace(monotonic=lambda: outer.now))
+    with pytest.raises(FailedAttempt, match="did not answer in time"):
+        InnerTls(outer, ssl.create_default_context(), "a.example")
+    assert (outer.now, outer.closed) == (30, True)

@@ -13,6 +13,13 @@ def test_headers_have_names_in_any_case_and_may_come_more_than_once():
     assert (list(headers), len(headers)) == (["x-a", "link"], 2)
 
 
+def test_spaces_around_a_value_are_none_of_it():
+    head = Head(OK + b"Transfer-Encoding: \t chunked  \r\nLink:\ta b \r\nX:  \r\n\r\n")
+    assert (head.is_chunked, head.headers["Link"], head.headers["X"]) == (True, "a b", "")
+    assert head.unchunked(memoryview(b"3\r\nabc\r\n0\r\n\r\n")) == (b"abc", True)
+    assert Head(OK + b"Content-Length: 5 \t\r\n\r\n").length == 5
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -45,7 +52,7 @@ def test_what_could_be_read_in_two_ways_is_no_answer(data):
         Head(data)
 
 
-@pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "identity", "chunked, chunked"])
+@pytest.mark.parametrize("coding", ["gzip", "gzip, chunked", "identity", "chunked, chunked", "chunked\t"])
 def test_a_coding_that_nobody_asked_for_is_refused(coding):
     head = Head(OK + f"Transfer-Encoding: {coding}\r\n\r\n".encode())
     with pytest.raises(FailedAttempt, match="nobody asked for"):

@@ -19,6 +19,8 @@ from formation.network.url import target_of
         ("http://a.example/./pool/../x/.", "a.example", 80, "/x/"),
         ("http://a.example/../../x", "a.example", 80, "/x"),
         ("http://b\u00fccher.example/", "xn--bcher-kva.example", 80, "/"),
+        ("http://a_b.example./", "a_b.example.", 80, "/"),
+        (f"http://{63 * 'a'}.{63 * 'b'}/", f"{63 * 'a'}.{63 * 'b'}", 80, "/"),
     ],
 )
 def test_a_url_names_a_server_and_something_on_it(url, host, port, path):
@@ -57,6 +59,11 @@ def test_a_host_is_named_with_its_port_where_that_is_not_the_usual_one(url, auth
         "http://a\x7fb/",
         "http://a/\ud800",
         f"http://{300 * chr(0xE9)}/",
+        "https://a..b/",
+        "https://.x/",
+        "https://./",
+        "https://a../",
+        f"https://{64 * 'a'}.example/",
     ],
 )
 def test_what_is_no_url_of_a_server_is_refused(url):

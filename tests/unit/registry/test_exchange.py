@@ -43,7 +43,18 @@ def test_loopback_is_spoken_to_as_it_answers(server):
     assert len(server.requests) == asked
 
 
-@pytest.mark.parametrize("plain", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\x15\x03\x01\x00\x02\x02\x16", b""])
+@pytest.mark.parametrize(
+    "plain",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"HTTP/1.1 426 Upgrade Required\r\n\r\n",
+        b"HTTP/1.1 497 HTTP Request Sent to HTTPS Port\r\n\r\n",
+        b"HTTP/1.1 302 Found\r\nLocation: /login\r\n\r\n",
+        b"HTTP/1.1 503 Service Unavailable\r\n\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x16",
+        b"",
+    ],
+)
 def test_tls_on_loopback_is_found_by_what_it_answers_without(tmp_path, plain):
     context = server_context(certificate(require_tool("openssl"), tmp_path))
 
@@ -97,6 +108,22 @@ def test_a_plain_registry_on_loopback_needs_no_ssl(server):
     base, *modules = ended.stdout.split()
     assert base == f"http://{server.host}"
     assert {"ssl", "email", "concurrent", "tempfile", "subprocess", "dataclasses", "encodings.idna"}.isdisjoint(modules)
+
+
+def test_nothing_goes_plainly_to_a_name_below_localhost_before_tls_was_tried(monkeypatch):
+    heard = []
+
+    def conversation(peer):
+        heard.append(peer.socket.recv(65_536))
+        peer.say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+
+    dial = socket.create_connection
+    # Not every resolver knows such names.
+    monkeypatch.setattr(socket, "create_connection", lambda address, wait: dial(("127.0.0.1", address[1]), wait))
+    with ScriptedServer(conversation) as server:
+        host = f"a.localhost:{server.host.rpartition(':')[2]}"
+        assert Exchange(Settings()).base(host, insecure=False) == f"http://{host}"
+    assert [data[:1] for data in heard] == [b"\x16"]
 
 
 def test_every_other_host_is_spoken_to_with_tls():

@@ -182,7 +182,9 @@ def test_redirects_are_followed_and_never_carry_the_login_elsewhere(server, stor
     assert "authorization" in server.asked("GET", digest)[0].headers
 
 
-@pytest.mark.parametrize("location", ["ftp://x/y?secret", "http://[?secret", ""])
+@pytest.mark.parametrize(
+    "location", ["ftp://x/y?secret", "http://[?secret", "http://a:99999/?secret", "http://a:-1/?secret", ""]
+)
 def test_a_redirect_that_leads_nowhere_is_refused_without_showing_its_secrets(server, client, store, name, location):
     server.fail("GET", Fault(status=302, headers={"Location": location}), where="/manifests/")
     with pytest.raises(UnreachableError, match="redirects to") as caught:
@@ -216,6 +218,15 @@ def test_pages_at_another_server_are_refused(server, client, reference):
     server.page_link = '<http://elsewhere.example.com/v2/a/b/tags/list?n=5>; rel="next"'
     with pytest.raises(UnreachableError, match="another server"):
         tags(client.target(reference("a/b")))
+
+
+@pytest.mark.parametrize("url", ["http://[::1/x?secret", "http://a:99999/x?secret", "http://a:-1/x?secret"])
+def test_pages_that_are_nowhere_are_refused_without_showing_their_secrets(server, client, reference, url):
+    server.repository("a/b").tags["1"] = "sha256:" + "0" * 64
+    server.page_link = f'<{url}>; rel="next"'
+    with pytest.raises(UnreachableError, match=r"goes on at .*, which is no URL") as caught:
+        tags(client.target(reference("a/b")))
+    assert "secret" not in caught.value.message
 
 
 def test_pages_may_be_linked_by_a_whole_url(server, client, reference):

@@ -177,6 +177,23 @@ def test_an_upload_may_go_on_at_a_url_with_a_query(server, client, reference):
     assert held(server, "a/b", image)
 
 
+@pytest.mark.parametrize("location", ["http://[::1/x?secret", "http://127.0.0.1:99999/x?secret", "http://a:-1/?secret"])
+def test_an_upload_that_goes_on_nowhere_is_refused_without_showing_its_secrets(server, client, reference, location):
+    server.fail("POST", Fault(status=202, headers={"Location": location}))
+    with pytest.raises(UnreachableError, match="redirects to") as caught:
+        push_image(tiny_image(), reference("a/b:1"), client)
+    assert "secret" not in caught.value.message
+
+
+def test_a_length_of_chunks_that_is_no_number_counts_as_none(server, client, reference):
+    image = tiny_image()
+    here = {"Location": f"http://{server.host}/v2/a/b/blobs/uploads/k", "OCI-Chunk-Min-Length": "\u00b2"}
+    server.uploads["k"] = bytearray()
+    server.fail("POST", Fault(status=202, headers=here))
+    push_image(image, reference("a/b:1"), client)
+    assert held(server, "a/b", image)
+
+
 def test_an_answer_without_end_does_not_fill_the_memory(server, client, reference):
     image = tiny_image()
     here = {"Location": f"http://{server.host}/v2/a/b/blobs/uploads/k"}

@@ -8,7 +8,7 @@ from formation.registry.push import push_image
 from formation.registry.refusal import NotThere
 from formation.registry.registries import read_registries
 from formation.registry.registry import Registry
-from formation.registry.repository import Repository, is_loopback, repository_of
+from formation.registry.repository import Repository, is_loopback, is_plain_loopback, repository_of
 from formation.registry.settings import Settings
 from tiny_images import noise, tiny_image
 
@@ -165,3 +165,4 @@ def test_a_reference_is_in_a_repository_of_a_host(text, host, name):
 )  # fmt: skip
 def test_only_loopback_may_be_spoken_to_without_tls(host, expected):
     assert is_loopback(host) is expected
+    assert is_plain_loopback(host) is (expected and host != "a.localhost:1")
