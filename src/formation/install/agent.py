@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import traceback
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -88,10 +89,7 @@ def _install(job: Job, channel: Channel) -> Done:
     for directory in (store.trees, store.effects, store.work):
         # They hold the setuid programs of packages, which may be older than the machine's own.
         directory.chmod(0o700)
-    with (
-        work_directory(store, remove_tree) as work,
-        ProcessPoolExecutor(job.workers, multiprocessing.get_context("fork"), _start_worker, (os.getpid(),)) as pool,
-    ):
+    with work_directory(store, remove_tree) as work, _workers(job.workers, work) as pool:
         # The first task starts all workers: before this process has a second thread.
         pool.submit(os.getpid).result()
         remove_abandoned(store, remove_tree)
@@ -106,20 +104,27 @@ def _install(job: Job, channel: Channel) -> Done:
             work,
             Isolation(isolated, overlay, user_namespace),
         )
-        try:
-            return Done(installation.run())
-        except BaseException:
-            _abandon(pool, work)
-            raise
+        return Done(installation.run())
 
 
-def _abandon(pool: ProcessPoolExecutor, work: Path) -> None:
-    """Ends whatever the workers are at, and takes away what they have mounted."""
-    for worker in multiprocessing.active_children():
-        worker.kill()
-    pool.shutdown(wait=True, cancel_futures=True)
-    end_children()
-    namespaces.unmount_below(work)
+@contextlib.contextmanager
+def _workers(count: int, work: Path) -> Iterator[ProcessPoolExecutor]:
+    """The worker processes. At the end they are killed, whatever they are at, and what they have mounted is taken away.
+
+    They are not asked to end: one that somebody else has killed may have died with the lock of the queue from which the
+    others would hear of it, and then they, and who waits for them, never end. What they have done is in the store.
+    """
+    context = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(count, context, _start_worker, (os.getpid(),))
+    try:
+        yield pool
+    finally:
+        for worker in multiprocessing.active_children():
+            worker.kill()
+            worker.join()
+        pool.shutdown(wait=False, cancel_futures=True)
+        end_children()
+        namespaces.unmount_below(work)
 
 
 def _private_mounts() -> bool:
@@ -165,4 +170,7 @@ def _failure(error: BaseException) -> Failed:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    status = main()
+    sys.stderr.flush()
+    # Python would wait for the pool's thread, which may wait for a worker that is dead (CPython's issue 94777).
+    os._exit(status)
