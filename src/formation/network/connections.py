@@ -2,8 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Final, Self
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from formation.errors import UnreachableError
 from formation.network.dial import Dialler, proxy_login
@@ -26,7 +25,7 @@ Content = bytes | BinaryIO | None
 
 
 class Connections:
-    """Sends requests, following no redirect. A context manager; its methods may be called from any thread."""
+    """Sends requests, following no redirect. May be used from any thread."""
 
     def __init__(
         self,
@@ -48,14 +47,6 @@ class Connections:
         self._kept: dict[Key, list[Wire]] = {}
         self._closed = False
         self._lock = threading.Lock()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def request(self, method: str, url: str, headers: Mapping[str, str], body: Content = None) -> Response:
         """The answer, its body not yet read. A `body` that is no bytes needs a Content-Length in `headers`.

@@ -47,16 +47,16 @@ class Dialler:
             raw = self._dial(at)
             outer = secured(raw, default_context(at.netloc), at.host) if at.scheme == "https" else None
         except (FailedAttempt, TlsFailure) as error:
-            reason = error.reason
-            raise FailedAttempt(f"the proxy failed: {reason}", unconnected=True) from error
+            raise FailedAttempt(f"the proxy failed: {error.reason}", unconnected=True) from error
+        to_proxy = self._wire(outer or raw, outer or raw)
         if target.scheme == "http":
-            return self._wire(outer or raw, outer or raw)
-        self._tunnel(self._wire(outer or raw, outer or raw), target, proxy)
+            return to_proxy
+        self._tunnel(to_proxy, target, proxy)
         context = self._context(target.netloc)
         if outer is not None:
             return self._wire(InnerTls(outer, context, target.host), outer)
-        raw = secured(raw, context, target.host)
-        return self._wire(raw, raw)
+        inner = secured(raw, context, target.host)
+        return self._wire(inner, inner)
 
     def _tunnel(self, wire: Wire, target: Target, proxy: str) -> None:
         """Has the proxy behind `wire` pass on what follows. Raises FailedAttempt."""

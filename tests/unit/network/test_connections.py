@@ -4,6 +4,7 @@ import io
 import socket
 import ssl
 import threading
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
@@ -45,7 +46,8 @@ def tls(tmp_path_factory):
 
 
 def trusting(path, proxies=Proxies()):  # noqa: B008 - a frozen value
-    return Connections(proxies, timeout=600, kept=4, context=lambda host: ssl.create_default_context(cafile=path))
+    made = Connections(proxies, timeout=600, kept=4, context=lambda host: ssl.create_default_context(cafile=path))
+    return closing(made)
 
 
 def body(response):
@@ -287,7 +289,10 @@ def test_what_reading_a_body_raises_is_raised(connections):
 def test_a_server_that_says_nothing_is_not_waited_for(hasty):
     with ScriptedServer(says_and_waits()) as server, pytest.raises(FailedAttempt, match="did not answer in time"):
         get(hasty, server)
-    with ScriptedServer(says_and_waits(HELLO[:-1])) as server, Connections(Proxies(), timeout=1, kept=4) as slow:
+    with (
+        ScriptedServer(says_and_waits(HELLO[:-1])) as server,
+        closing(Connections(Proxies(), timeout=1, kept=4)) as slow,
+    ):
         with pytest.raises(FailedAttempt, match="stopped sending"):
             body(get(slow, server))
 
@@ -346,7 +351,7 @@ def test_tls_is_kept_and_checked(tls):
                 connections.request("GET", server.url.replace("127.0.0.1", "localhost"), {})
             assert caught.value.untrusted
         with (
-            Connections(Proxies(), timeout=600, kept=4) as nobody,
+            closing(Connections(Proxies(), timeout=600, kept=4)) as nobody,
             pytest.raises(TlsFailure, match="trusted") as caught,
         ):
             get(nobody, server)
@@ -420,7 +425,10 @@ def test_a_proxy_carries_tls_to_the_server(tls, proxy_tls, monkeypatch):
     ],
 )
 def test_a_proxy_that_refuses_is_told_apart(answer, reason):
-    with ScriptedServer(says(answer)) as proxy, Connections(Proxies(https=proxy.url), timeout=600, kept=1) as client:
+    with (
+        ScriptedServer(says(answer)) as proxy,
+        closing(Connections(Proxies(https=proxy.url), timeout=600, kept=1)) as client,
+    ):
         with pytest.raises(FailedAttempt, match=f"the proxy failed: .*{reason}") as caught:
             client.request("GET", "https://a.example/", {})
     assert caught.value.unconnected
@@ -432,7 +440,7 @@ def test_a_proxy_that_refuses_is_told_apart(answer, reason):
     ["socks5://me:secret@127.0.0.1:1080", "http://me:secret@[::1", "http://me:secret@a:99999", "http://me:secret@"],
 )
 def test_a_proxy_that_is_no_server_of_http_is_refused(proxy, scheme):
-    with Connections(Proxies(http=proxy, https=proxy), timeout=600, kept=1) as client:
+    with closing(Connections(Proxies(http=proxy, https=proxy), timeout=600, kept=1)) as client:
         with pytest.raises(UnreachableError, match="the proxy has no URL of http or https") as caught:
             client.request("GET", f"{scheme}://a.example/", {})
     assert "secret" not in caught.value.message
