@@ -6,33 +6,24 @@ with CuttingProxy("127.0.0.1:5000") as proxy:
 
 import socket
 import threading
-from types import TracebackType
-from typing import Literal, Self
+from typing import Literal
+
+from loopback import LoopbackServer
 
 Direction = Literal["up", "down"]
 
 
-class CuttingProxy:
+class CuttingProxy(LoopbackServer):
     """Forwards to `target`, which is `HOST:PORT`."""
 
     def __init__(self, target: str) -> None:
+        super().__init__()
         host, _, port = target.rpartition(":")
         self._target = (host, int(port))
         self._cuts: dict[Direction, list[int]] = {"up": [], "down": []}
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.address = f"127.0.0.1:{self._listener.getsockname()[1]}"
         self.done = 0
         """How many connections were cut."""
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._listener.close()
 
     def cut(self, *, up: int | None = None, down: int | None = None) -> None:
         """Closes the first connection that has carried so many bytes in a direction, once for each call."""
@@ -42,15 +33,10 @@ class CuttingProxy:
             if down is not None:
                 self._cuts["down"].append(down)
 
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            server = socket.create_connection(self._target)
-            for source, sink, direction in ((client, server, "up"), (server, client, "down")):
-                threading.Thread(target=self._pump, args=(source, sink, direction), daemon=True).start()
+    def meet(self, client: socket.socket) -> None:
+        server = socket.create_connection(self._target)
+        for source, sink, direction in ((client, server, "up"), (server, client, "down")):
+            threading.Thread(target=self._pump, args=(source, sink, direction), daemon=True).start()
 
     def _pump(self, source: socket.socket, sink: socket.socket, direction: Direction) -> None:
         carried = 0

@@ -6,12 +6,10 @@ with ScriptedServer(says(b"HTTP/1.1 204 No Content\r\n\r\n")) as server: ...    
 import re
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable
-from pathlib import Path
-from types import TracebackType
-from typing import Self
+
+from loopback import LoopbackServer
 
 Conversation = Callable[["Peer"], None]
 
@@ -74,42 +72,24 @@ def says_and_waits(*answers: bytes) -> Conversation:
     return conversation
 
 
-class ScriptedServer:
+class ScriptedServer(LoopbackServer):
     """Holds one conversation with each connection; the last of them with all that follow."""
 
     def __init__(self, *conversations: Conversation, context: ssl.SSLContext | None = None) -> None:
         """`context`: speaks TLS, from the first byte on."""
+        super().__init__()
         self._conversations = list(conversations)
         self._context = context
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._threads: list[threading.Thread] = []
-        self.host = f"127.0.0.1:{self._listener.getsockname()[1]}"
-        self.url = f"{'http' if context is None else 'https'}://{self.host}"
+        self.url = f"{'http' if context is None else 'https'}://{self.address}"
         """Without a trailing slash."""
         self.requests: list[bytes] = []
         """What clients sent, head and body."""
         self.connections = 0
 
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # Its thread waits in `accept`, which closing does not wake.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._listener.accept()
-            except OSError:
-                return
-            conversation = self._conversations[min(self.connections, len(self._conversations) - 1)]
-            self.connections += 1
-            threading.Thread(target=self._talk, args=(client, conversation), daemon=True).start()
+    def meet(self, client: socket.socket) -> None:
+        conversation = self._conversations[min(self.connections, len(self._conversations) - 1)]
+        self.connections += 1
+        threading.Thread(target=self._talk, args=(client, conversation), daemon=True).start()
 
     def _talk(self, client: socket.socket, conversation: Conversation) -> None:
         try:
@@ -120,25 +100,3 @@ class ScriptedServer:
             pass  # clients that go away are what these tests are about
         finally:
             client.close()
-
-
-def certificate(openssl: str, directory: Path) -> Path:
-    """A file with a new key and the certificate of 127.0.0.1 that it has signed itself."""
-    path = directory / "server.pem"
-    names = "subjectAltName=IP:127.0.0.1"
-    # fmt: off
-    subprocess.run(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=127.0.0.1", "-addext", names, "-keyout", path, "-out", directory / "ca.crt"],
-        check=True, capture_output=True,
-    )
-    # fmt: on
-    path.write_bytes(path.read_bytes() + (directory / "ca.crt").read_bytes())
-    return path
-
-
-def server_context(path: Path) -> ssl.SSLContext:
-    """TLS of a server with that certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(path)
-    return context

@@ -1,6 +1,5 @@
 """The minimal variant: no shell and no package manager; libraries, certificates and accounts that services need."""
 
-import ssl
 import subprocess
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -14,6 +13,7 @@ from formation.contents.filesystem import filesystem
 from formation.contents.image import scan_layers
 from formation.contents.libraries import libraries
 from formation.store.store import Store
+from loopback import certificate, server_context
 from trees import image_tree
 
 pytestmark = pytest.mark.network
@@ -65,24 +65,13 @@ class Hello(BaseHTTPRequestHandler):
 
 
 @pytest.fixture(scope="module")
-def certificate(tmp_path_factory) -> Path:
-    directory = tmp_path_factory.mktemp("certificate")
-    subprocess.run(
-        [
-            *(require_tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"),
-            *("-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", directory / "key.pem", "-out", directory / "ca.pem"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return directory
+def certificates(tmp_path_factory) -> Path:
+    return certificate(tmp_path_factory.mktemp("certificate"))
 
 
 @pytest.fixture(scope="module")
-def server(certificate: Path):
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate / "ca.pem", certificate / "key.pem")
+def server(certificates: Path):
+    context = server_context(certificates)
     with HTTPServer(("127.0.0.1", 0), Hello) as http:
         http.socket = context.wrap_socket(http.socket, server_side=True)
         thread = threading.Thread(target=http.serve_forever, daemon=True)
@@ -93,12 +82,12 @@ def server(certificate: Path):
 
 
 @pytest.fixture(scope="module")
-def service(engine, minimal_image, certificate, tmp_path_factory) -> str:
+def service(engine, minimal_image, certificates, tmp_path_factory) -> str:
     """A service on the minimal variant, made with a Dockerfile as any other."""
     context = tmp_path_factory.mktemp("context")
     (context / "probe.c").write_text(PROBE)
     subprocess.run([require_tool("cc"), "-o", context / "probe", context / "probe.c", "-ldl"], check=True)
-    (context / "ca.pem").write_bytes((certificate / "ca.pem").read_bytes())
+    (context / "ca.pem").write_bytes((certificates / "ca.crt").read_bytes())
     reference = minimal_image.load(engine)
     (context / "Dockerfile").write_text(
         f'FROM {reference}\nCOPY probe /usr/local/bin/\nCOPY ca.pem /etc/formation/\nENTRYPOINT ["probe"]\n'

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import missing, require_tool
+from conftest import missing
 from cutting_proxy import CuttingProxy
-from engines import EngineUnavailable, Registry, run_command
+from engines import EngineUnavailable, Registry
 from formation.errors import UnreachableError
 from formation.oci.layout import write_layout
 from formation.oci.name import parse_name
@@ -30,6 +30,7 @@ from formation.registry.tag_plan import version_tag
 from formation.store.blobs import add_image
 from formation.store.images import open_stored, tag_image
 from formation.store.store import Store
+from loopback import certificate
 from runnable import runnable_image
 from tiny_images import noise, tiny_image
 
@@ -57,21 +58,15 @@ class Secure:
 
 @pytest.fixture(scope="session")
 def secure(engine_directory):
-    openssl = require_tool("openssl")
     directory = engine_directory("secure-registry")
     certificates = directory / "certificates"
     certificates.mkdir(parents=True)
-    key, certificate = certificates / "registry.key.pem", certificates / "ca.crt"
-    run_command(
-        [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
-        environment={},
-    )  # fmt: skip
+    certificate(certificates)
     (directory / "htpasswd").write_text(f"{NAME}:{HASH}\n")
     try:
         server = Registry(
             directory / "server",
-            http={"tls": {"certificate": str(certificate), "key": str(key)}},
+            http={"tls": {"certificate": str(certificates / "ca.crt"), "key": str(certificates / "key.pem")}},
             auth={"htpasswd": {"realm": "test", "path": str(directory / "htpasswd")}},
         )
     except EngineUnavailable as error:

@@ -9,14 +9,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from conftest import require_tool
 from formation.errors import IntegrityError, UnreachableError
 from formation.network.answers import PIECE, FailedAttempt
 from formation.network.connections import Connections
 from formation.network.http import drop
 from formation.network.proxies import Proxies
 from formation.network.tls import InnerTls, TlsFailure
-from scripted_server import ScriptedServer, certificate, says, says_and_waits, server_context
+from loopback import certificate, server_context
+from scripted_server import ScriptedServer, says, says_and_waits
 
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
 OPEN = b"HTTP/1.1 200 OK\r\n\r\n"
@@ -41,12 +41,14 @@ def hasty():
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory):
-    """The file of a server's certificate and key."""
-    return certificate(require_tool("openssl"), tmp_path_factory.mktemp("tls"))
+    """The directory of a server's certificate and key."""
+    return certificate(tmp_path_factory.mktemp("tls"))
 
 
 def trusting(path, proxies=Proxies()):  # noqa: B008 - a frozen value
-    made = Connections(proxies, timeout=600, kept=4, context=lambda host: ssl.create_default_context(cafile=path))
+    made = Connections(
+        proxies, timeout=600, kept=4, context=lambda host: ssl.create_default_context(cafile=path / "ca.crt")
+    )
     return closing(made)
 
 
@@ -62,7 +64,7 @@ def test_a_request_is_what_was_asked_for(connections):
     with ScriptedServer(says(HELLO)) as server:
         response = connections.request("GET", f"{server.url}/a b?c", {"User-Agent": "me", "Range": "bytes=1-"})
         assert (response.status, body(response), response.headers["content-length"]) == (200, b"hello", "5")
-    asked = f"GET /a%20b?c HTTP/1.1\r\nHost: {server.host}\r\nUser-Agent: me\r\nRange: bytes=1-\r\n\r\n"
+    asked = f"GET /a%20b?c HTTP/1.1\r\nHost: {server.address}\r\nUser-Agent: me\r\nRange: bytes=1-\r\n\r\n"
     assert server.requests == [asked.encode()]
 
 
@@ -400,18 +402,20 @@ def tunnel(target):
 
 @pytest.mark.parametrize("proxy_tls", [False, True])
 def test_a_proxy_carries_tls_to_the_server(tls, proxy_tls, monkeypatch):
-    monkeypatch.setenv("SSL_CERT_FILE", str(tls))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tls / "ca.crt"))
     data = b"x" * 1_000_000
     large = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(data) + data
     server = ScriptedServer(says_and_waits(large, HELLO), context=server_context(tls))
-    proxy = ScriptedServer(tunnel(server.host), context=server_context(tls) if proxy_tls else None)
+    proxy = ScriptedServer(tunnel(server.address), context=server_context(tls) if proxy_tls else None)
     proxies = Proxies(https=proxy.url.replace("//", "//me:se%20cret@"))
     with server, proxy, trusting(tls, proxies) as connections:
         assert body(get(connections, server)) == data
         assert body(get(connections, server)) == b"hello"
         assert (proxy.connections, server.connections) == (1, 1)
     login = "Proxy-Authorization: Basic bWU6c2UgY3JldA=="
-    assert proxy.requests[0].decode() == f"CONNECT {server.host} HTTP/1.1\r\nHost: {server.host}\r\n{login}\r\n\r\n"
+    assert (
+        proxy.requests[0].decode() == f"CONNECT {server.address} HTTP/1.1\r\nHost: {server.address}\r\n{login}\r\n\r\n"
+    )
     assert b"Proxy-Authorization" not in server.requests[0]
 
 

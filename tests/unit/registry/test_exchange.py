@@ -4,14 +4,14 @@ import sys
 
 import pytest
 
-from conftest import require_tool
 from fake_registry import FakeRegistry
 from formation.errors import FormationError
 from formation.network.answers import FailedAttempt
 from formation.registry.certificates import tls_context
 from formation.registry.exchange import Exchange
 from formation.registry.settings import Settings
-from scripted_server import ScriptedServer, certificate, says, server_context
+from loopback import certificate, server_context
+from scripted_server import ScriptedServer, says
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no certificate"])
@@ -56,7 +56,7 @@ def test_loopback_is_spoken_to_as_it_answers(server):
     ],
 )
 def test_tls_on_loopback_is_found_by_what_it_answers_without(tmp_path, plain):
-    context = server_context(certificate(require_tool("openssl"), tmp_path))
+    context = server_context(certificate(tmp_path))
 
     def conversation(peer):
         if peer.socket.recv(1, socket.MSG_PEEK) == b"G":
@@ -65,22 +65,22 @@ def test_tls_on_loopback_is_found_by_what_it_answers_without(tmp_path, plain):
         return context.wrap_socket(peer.socket, server_side=True).close()
 
     with ScriptedServer(conversation) as server:
-        assert Exchange(Settings()).base(server.host, insecure=False) == f"https://{server.host}"
+        assert Exchange(Settings()).base(server.address, insecure=False) == f"https://{server.address}"
     assert b"Authorization" not in server.requests[0]
     assert len(server.requests) == 1
 
 
 def test_a_registry_on_loopback_that_leads_to_tls_is_asked_with_it(tmp_path):
-    context = server_context(certificate(require_tool("openssl"), tmp_path))
+    context = server_context(certificate(tmp_path))
 
     def conversation(peer):
         if peer.socket.recv(1, socket.MSG_PEEK) == b"G":
             peer.hear()
-            return peer.say(f"HTTP/1.1 301 Moved\r\nLocation: https://{server.host}/v2/\r\n\r\n".encode())
+            return peer.say(f"HTTP/1.1 301 Moved\r\nLocation: https://{server.address}/v2/\r\n\r\n".encode())
         return context.wrap_socket(peer.socket, server_side=True).close()
 
     with ScriptedServer(conversation) as server:
-        assert Exchange(Settings()).base(server.host, insecure=False) == f"https://{server.host}"
+        assert Exchange(Settings()).base(server.address, insecure=False) == f"https://{server.address}"
 
 
 def test_a_server_without_tls_that_answers_400_is_one_without_tls():
@@ -89,7 +89,7 @@ def test_a_server_without_tls_that_answers_400_is_one_without_tls():
         peer.say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
     with ScriptedServer(conversation) as server:
-        assert Exchange(Settings()).base(server.host, insecure=False) == f"http://{server.host}"
+        assert Exchange(Settings()).base(server.address, insecure=False) == f"http://{server.address}"
 
 
 def test_a_proxy_is_not_taken_for_a_registry_on_loopback(server):
@@ -121,7 +121,7 @@ def test_nothing_goes_plainly_to_a_name_below_localhost_before_tls_was_tried(mon
     # Not every resolver knows such names.
     monkeypatch.setattr(socket, "create_connection", lambda address, wait: dial(("127.0.0.1", address[1]), wait))
     with ScriptedServer(conversation) as server:
-        host = f"a.localhost:{server.host.rpartition(':')[2]}"
+        host = f"a.localhost:{server.address.rpartition(':')[2]}"
         assert Exchange(Settings()).base(host, insecure=False) == f"http://{host}"
     assert [data[:1] for data in heard] == [b"\x16"]
 
