@@ -16,8 +16,9 @@ from formation.digest import sha256
 from formation.errors import FormationError, IntegrityError, UnreachableError
 from formation.network import Download, Downloader, GoneError, Proxies
 from formation.network.http import redirected
-from formation.network.transfer import Patience
+from formation.network.transfer import Cancelled, Patience
 from formation.progress import Silent
+from scripted_server import Peer, ScriptedServer
 
 BODY = random.Random(1).randbytes(300_000)
 
@@ -356,6 +357,47 @@ def test_the_first_failure_ends_the_downloads_that_wait_for_a_server(server, tmp
     assert not thread.is_alive(), "it waits for servers that nobody needs"
     assert isinstance(failures[0], IntegrityError)
     assert list(tmp_path.iterdir()) == []
+
+
+def silent(peer: Peer) -> None:
+    """Hears a request and says nothing."""
+    peer.hear()
+    peer.wait_for_end()
+
+
+def test_the_first_failure_ends_the_downloads_that_no_server_has_answered(server, tmp_path):
+    wrong = job(tmp_path / "wrong", server.serve("/wrong", bytes(len(BODY))))
+    with ScriptedServer(silent) as unwilling, Downloader(progress=Silent(), timeout=600) as downloader:
+        unanswered = [job(tmp_path / f"s{n}", f"{unwilling.url}/s{n}") for n in range(3)]
+        with pytest.raises(IntegrityError, match="digest"):
+            list(downloader.fetch_all([*unanswered, wrong]))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_who_is_cancelled_waits_for_no_server_and_asks_none_again():
+    ended: list[BaseException] = []
+    asked = threading.Event()
+
+    def hear(peer: Peer) -> None:
+        asked.set()
+        silent(peer)
+
+    def get(downloader: Downloader, url: str) -> None:
+        try:
+            downloader.get(url, max_size=1)
+        except BaseException as error:
+            ended.append(error)
+
+    with ScriptedServer(hear) as unwilling, Downloader(progress=Silent(), timeout=600) as downloader:
+        thread = threading.Thread(target=get, args=(downloader, f"{unwilling.url}/InRelease"), daemon=True)
+        thread.start()
+        assert asked.wait(60)
+        downloader.cancel()
+        thread.join(60)
+        assert not thread.is_alive(), "it waits for a server that nobody needs"
+        get(downloader, f"{unwilling.url}/Release")
+    assert [type(error) for error in ended] == [Cancelled, Cancelled]
+    assert len(unwilling.requests) == 1
 
 
 def test_a_reader_that_stops_early_leaves_nothing_half_done(downloader, server, tmp_path):

@@ -58,9 +58,12 @@ def fetch_suites(
 
     progress.start("archives", len(wanted))
     with ThreadPoolExecutor(min(_AT_ONCE, len(wanted)), "archives") as threads:
-        futures = [threads.submit(fetch, archive, suite) for archive, suite in wanted]
         try:
+            futures = [threads.submit(fetch, archive, suite) for archive, suite in wanted]
             fetched = tuple(future.result() for future in futures)
+        except KeyboardInterrupt:
+            downloader.cancel()
+            raise
         finally:
             threads.shutdown(wait=True, cancel_futures=True)
     progress.finish("archives", f"{counted(len(fetched), 'suite')} verified")

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from formation.errors import UnreachableError
@@ -14,6 +15,8 @@ from formation.network.wire import Unanswered, Wire
 
 if TYPE_CHECKING:
     import ssl
+
+    from formation.network.transfer import Run
 
 _SAFE: Final = frozenset({"GET", "HEAD"})
 """What a server may be asked twice without anything happening twice (RFC 9110, 9.2.1)."""
@@ -48,10 +51,13 @@ class Connections:
         self._closed = False
         self._lock = threading.Lock()
 
-    def request(self, method: str, url: str, headers: Mapping[str, str], body: Content = None) -> Response:
+    def request(
+        self, method: str, url: str, headers: Mapping[str, str], body: Content = None, *, run: "Run | None" = None
+    ) -> Response:
         """The answer, its body not yet read. A `body` that is no bytes needs a Content-Length in `headers`.
 
-        Raises FailedAttempt when trying again may help, TlsFailure, UnreachableError, and what reading `body` raises.
+        The end of `run` ends the wait for it. Raises FailedAttempt when trying again may help, TlsFailure,
+        UnreachableError, Cancelled, and what reading `body` raises.
         """
         target = target_of(url)
         proxy = self._proxies.for_url(url)
@@ -59,13 +65,13 @@ class Connections:
         key = (target.scheme, target.netloc, proxy)
         if (wire := self._take(key)) is not None:
             try:
-                return self._ask(wire, method, head, body, key)
+                return self._ask(wire, method, head, body, key, run)
             except Unanswered:
                 # The server may have closed it at that very moment, as one that was idle for long.
                 if method not in _SAFE:
                     raise
         wire = self._dialler.direct(target) if proxy is None else self._dialler.through(proxy, target)
-        return self._ask(wire, method, head, body, key)
+        return self._ask(wire, method, head, body, key, run)
 
     def close(self) -> None:
         """Closes the connections. One that is in use is closed at the end of its answer."""
@@ -76,10 +82,11 @@ class Connections:
         for wire in wires:
             wire.close()
 
-    def _ask(self, wire: Wire, method: str, head: bytes, body: Content, key: Key) -> Response:
+    def _ask(self, wire: Wire, method: str, head: bytes, body: Content, key: Key, run: "Run | None") -> Response:
         try:
-            whole = wire.send(head, body)
-            return Response(wire, wire.head(), method, (lambda wire: self._keep(key, wire)) if whole else None)
+            with nullcontext() if run is None else run.waiting(wire.shut):
+                whole = wire.send(head, body)
+                return Response(wire, wire.head(), method, (lambda wire: self._keep(key, wire)) if whole else None)
         except BaseException:
             wire.close()
             raise

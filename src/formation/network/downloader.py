@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -77,6 +78,8 @@ class Downloader:
         self._http: HttpClient | None = None
         self._lock = threading.Lock()
         self._unconnected: set[str] = set()
+        self._runs: set[Run] = set()
+        self._cancelled = False
 
     def __enter__(self) -> Self:
         return self
@@ -89,6 +92,14 @@ class Downloader:
                 self._http.close()
                 self._http = None
 
+    def cancel(self) -> None:
+        """Ends what other threads wait for here, now and later: they get Cancelled. For who stops waiting for them."""
+        with self._lock:
+            self._cancelled = True
+            runs = tuple(self._runs)
+        for run in runs:
+            run.cancel()
+
     def get(self, url: str, *, max_size: int) -> bytes:
         """The body at `url`, unchecked: for what proves itself, such as a signed file.
 
@@ -98,7 +109,8 @@ class Downloader:
             raise UnreachableError(f"{url} is needed, and this run is offline", hint=_OFFLINE_HINT)
         sink = Memory(max_size)
         try:
-            self._transfer(url, sink, Run(self._pause))
+            with self._running() as run:
+                self._transfer(url, sink, run)
         except UnreachableError as error:
             kind = GoneError if isinstance(error, GoneError) else UnreachableError
             raise kind(f"cannot download {url}: {error.message}", hint=error.hint) from error
@@ -125,14 +137,16 @@ class Downloader:
         waiting = tuple(jobs)
         if self._offline:
             _refuse_remote(waiting)
-        run = Run(self._pause)
         gone: list[GoneError] = []
         self._progress.start(stage, sum(job.size for job in waiting), "B")
 
         def advance(amount: int) -> None:
             self._progress.advance(stage, amount)
 
-        with ThreadPoolExecutor(min(self._connections, len(waiting)) or 1, "download") as threads:
+        with (
+            self._running() as run,
+            ThreadPoolExecutor(min(self._connections, len(waiting)) or 1, "download") as threads,
+        ):
             try:
                 yield from _completed([threads.submit(self._fetch, job, run, advance) for job in waiting], gone)
             finally:
@@ -142,6 +156,20 @@ class Downloader:
         if gone:
             raise _all_gone(gone)
         self._progress.finish(stage, counted(len(waiting), "file"))
+
+    @contextmanager
+    def _running(self) -> Iterator[Run]:
+        """A run that `cancel` ends."""
+        run = Run(self._pause)
+        with self._lock:
+            self._runs.add(run)
+            if self._cancelled:
+                run.cancel()
+        try:
+            yield run
+        finally:
+            with self._lock:
+                self._runs.discard(run)
 
     def _fetch(self, job: Download, run: Run, advance: Callable[[int], None]) -> Download:
         """One file, from the first of its places that has it."""
@@ -179,13 +207,13 @@ class Downloader:
                 self._unconnected.add(server)
             raise
 
-    def _open(self, url: str, *, start: int) -> Answer:
+    def _open(self, url: str, run: Run, *, start: int) -> Answer:
         """An answer of `url`, whatever its scheme."""
         if _scheme(url) == "file":
             return LocalAnswer(url, start)
         if _scheme(url) not in ("http", "https"):
             raise UnreachableError("only http, https and file URLs can be downloaded")
-        return self._client().open(url, start=start)
+        return self._client().open(url, run, start=start)
 
     def _client(self) -> "HttpClient":
         with self._lock:

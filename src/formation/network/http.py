@@ -13,6 +13,7 @@ from formation.network.connections import Connections
 from formation.network.proxies import Proxies
 from formation.network.response import Response
 from formation.network.status import status_text
+from formation.network.transfer import Run
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 MOST_REDIRECTS: Final = 8
@@ -53,16 +54,16 @@ class HttpClient:
         # `identity`: sizes and digests are of the file, and no server should compress a .deb again.
         self._headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
 
-    def open(self, url: str, *, start: int = 0) -> HttpAnswer:
+    def open(self, url: str, run: Run, *, start: int = 0) -> HttpAnswer:
         """The file at `url` from byte `start` on, or from 0 where the server cannot.
 
-        Raises FailedAttempt, PastEnd, GoneError, UnreachableError. Messages start with what failed, without the URL
-        that the caller names.
+        Raises FailedAttempt, PastEnd, GoneError, UnreachableError, Cancelled. Messages start with what failed, without
+        the URL that the caller names.
         """
         headers = self._headers | ({"Range": f"bytes={start}-"} if start else {})
         at = url
         for _ in range(MOST_REDIRECTS):
-            response = self._connections.request("GET", at, headers)
+            response = self._connections.request("GET", at, headers, run=run)
             if response.status not in REDIRECTS:
                 return answer_of(response, start)
             drop(response)

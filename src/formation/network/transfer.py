@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Final, Protocol
 
 from formation.dataclass import dataclass
@@ -28,15 +28,15 @@ class Run:
         """`pause` waits that many seconds; None really waits, and wakes when the run is cancelled."""
         self._cancelled = threading.Event()
         self._pause = pause or self._cancelled.wait
-        self._answers: set[Answer] = set()
+        self._wake: set[Callable[[], object]] = set()
         self._lock = threading.Lock()
 
     def cancel(self) -> None:
         """Ends every transfer of this run soon, those that wait for a server too."""
         self._cancelled.set()
         with self._lock:
-            for answer in self._answers:
-                answer.abort()
+            for wake in self._wake:
+                wake()
 
     def check(self) -> None:
         """Raises Cancelled after `cancel`."""
@@ -50,23 +50,28 @@ class Run:
         self.check()
 
     @contextmanager
-    def reading(self, answer: Answer) -> Iterator[Answer]:
-        """`answer` while `cancel` can wake it; closed afterwards."""
+    def waiting(self, wake: Callable[[], object]) -> Iterator[None]:
+        """For the time that the block waits for a server: `cancel` calls `wake`, from its own thread. Raises Cancelled.
+
+        What fails in the block once the run is over fails because of that.
+        """
         with self._lock:
-            self._answers.add(answer)
+            self._wake.add(wake)
         try:
             self.check()
-            yield answer
+            yield
+        except FailedAttempt:
+            self.check()
+            raise
         finally:
             with self._lock:
-                self._answers.discard(answer)
-            answer.close()
+                self._wake.discard(wake)
 
 
 class Opener(Protocol):
     """Opens a URL at a byte. Raises FailedAttempt, PastEnd, GoneError, UnreachableError."""
 
-    def __call__(self, url: str, *, start: int) -> Answer: ...
+    def __call__(self, url: str, run: Run, *, start: int) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +138,7 @@ def was_unconnected(error: UnreachableError) -> bool:
 def _attempt(url: str, sink: Sink, opener: Opener, run: Run, patience: Patience) -> bool:
     """One request. True when it went on from bytes of an earlier one."""
     run.check()
-    with run.reading(opener(url, start=sink.position)) as answer:
+    with closing(opener(url, run, start=sink.position)) as answer, run.waiting(answer.abort):
         if answer.start != sink.position:
             sink.restart()
         if answer.length is not None and sink.promised is not None and answer.length != sink.promised:

@@ -13,6 +13,7 @@ from formation.network.http import drop
 from formation.network.proxies import Proxies
 from formation.network.response import Response
 from formation.network.tls import TlsFailure
+from formation.network.transfer import Run
 from formation.registry.repository import api_host, is_loopback, is_plain_loopback
 from formation.registry.settings import Settings
 
@@ -56,16 +57,18 @@ class Exchange:
                 self._bases[host] = known
         return known
 
-    def send(self, method: str, url: str, headers: Mapping[str, str], body: Body | None = None) -> Response:
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], body: Body | None = None, run: Run | None = None
+    ) -> Response:
         """The answer, its body not yet read. A `body` that is no bytes needs a Content-Length in `headers`.
 
-        Raises FailedAttempt and UnreachableError.
+        The end of `run` ends the wait for it. Raises FailedAttempt, UnreachableError and Cancelled.
         """
         # `identity`: digests are of the bytes, which no server should compress on the way.
         headers = {"User-Agent": f"formation/{__version__}", "Accept-Encoding": "identity", **headers}
         content = body if body is None or isinstance(body, bytes) else body()
         try:
-            return self._connections.request(method, url, headers, content)
+            return self._connections.request(method, url, headers, content, run=run)
         except TlsFailure as failure:
             raise _explained(failure, urlsplit(url).netloc) from failure
         finally:

@@ -91,7 +91,7 @@ class Session:
         sink = Memory(MAXIMUM_SIZE)
         seen: dict[str, Mapping[str, str]] = {}
 
-        def opener(url: str, *, start: int) -> HttpAnswer:
+        def opener(url: str, run: Run, *, start: int) -> HttpAnswer:
             response = self.attempt("GET", target, what, scope, headers=headers)
             seen["headers"] = response.headers
             return answer_of(response, 0)
@@ -190,11 +190,11 @@ class Session:
     ) -> Response:
         """One answer; after 401 once more, with what the registry asked for. Other hosts never see a login."""
         if _origin(url) != _origin(base):
-            return self._exchange.send(method, url, headers, body)
+            return self._exchange.send(method, url, headers, body, self.run)
         sent = authorizer.header(scope)
         for again in (True, False):
             own = {**headers, "Authorization": sent} if sent is not None else headers
-            response = self._exchange.send(method, url, own, body)
+            response = self._exchange.send(method, url, own, body, self.run)
             if response.status != 401 or not again:
                 return response
             offers = parse_challenges(", ".join(response.headers.getlist("WWW-Authenticate")))
@@ -215,7 +215,7 @@ class Session:
     def _ask_token(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> bytes:
         """See `tokens.TokenServer`. Redirects are not followed: they would carry the login along."""
         host = urlsplit(url).netloc
-        response = self._exchange.send(method, url, headers, body)
+        response = self._exchange.send(method, url, headers, body, self.run)
         if response.status >= 400:
             secrets = () if self._authorizer is None else self._authorizer.secrets
             login = "" if self._authorizer is None else self._authorizer.login

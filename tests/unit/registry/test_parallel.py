@@ -5,6 +5,10 @@ import pytest
 
 from formation.network.transfer import Cancelled, Run
 from formation.registry.parallel import in_parallel
+from formation.registry.registry import Registry
+from formation.registry.repository import Repository
+from formation.registry.settings import Settings
+from scripted_server import ScriptedServer
 
 
 @pytest.fixture
@@ -73,3 +77,26 @@ def test_ctrl_c_ends_the_run_and_is_raised(run):
     assert len(begun) <= 2
     with pytest.raises(Cancelled):
         run.check()
+
+
+def test_a_failure_waits_for_no_registry_that_has_not_answered():
+    """One blob is asked for and not answered; what else is to be done fails meanwhile."""
+    asked = threading.Event()
+
+    def silent(peer):
+        peer.hear()
+        asked.set()
+        peer.wait_for_end()
+
+    with ScriptedServer(silent) as server, Registry(Settings(plain_http=True, timeout=600)) as registry:
+        session = registry.session(Repository(server.address, "base"))
+
+        def work(job):
+            if job == "blob":
+                session.call("GET", f"/v2/base/blobs/sha256:{'0' * 64}", "the blob", session.scope("pull"))
+            assert asked.wait(60)
+            raise KeyError("first")
+
+        with pytest.raises(KeyError, match="first"):
+            in_parallel(["blob", "other"], work, registry.run, threads=2)
+    assert len(server.requests) == 1
