@@ -1,7 +1,7 @@
 """Several transfers at once, which end together."""
 
 from collections.abc import Callable, Iterable
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from typing import Generic, TypeVar
 
 from formation.network.transfer import Run
@@ -19,11 +19,12 @@ def in_parallel(jobs: Iterable[Job], work: Callable[[Job], object], run: Run, *,
     try:
         for worker in workers:
             worker.start()
-        # Not `join`: before Python 3.13, one that Ctrl-C interrupts takes its thread for ended.
-        waiting.over.wait()
+        # Not `join`: before Python 3.13, one that Ctrl-C interrupts takes its thread for ended. Nor an Event: Ctrl-C
+        # may come when its `wait`, which is Python too, has just taken a lock, and then nobody could set it any more.
+        waiting.over.acquire()
     except BaseException as error:
         waiting.fail(error)
-        waiting.over.wait()
+        waiting.over.acquire()
         raise
     for worker in workers:
         worker.join()
@@ -40,8 +41,9 @@ class _Waiting(Generic[Job]):
         self._run = run
         self._lock = Lock()
         self._working = 0
-        self.over = Event()
-        """No job is left, and none is worked on."""
+        self.over = Lock()
+        """Free when no job is left, and none is worked on; `fail` frees it again."""
+        self.over.acquire()
         self.failure: BaseException | None = None
         """The first one; None: nothing has failed."""
         self._end_if_idle()
@@ -77,5 +79,5 @@ class _Waiting(Generic[Job]):
             return (self._jobs.pop(),)
 
     def _end_if_idle(self) -> None:
-        if not self._jobs and not self._working:
-            self.over.set()
+        if not self._jobs and not self._working and self.over.locked():
+            self.over.release()
