@@ -1,12 +1,13 @@
 """What the cases of the benchmarks share: scratch files, a Docker daemon, a registry and a warm store."""
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from checks import Checks
 from contestants import (
+    LEAVES,
     DockerBuild,
     Formation,
     Mmdebstrap,
@@ -66,11 +67,11 @@ class Bench:
             found["docker build, starting image there"] = docker.build
         return found
 
-    def one_package(self, variant: str) -> Contestants:
-        """Again with a warm store, after one package changed. Docker builds everything again."""
+    def one_package(self, variant: str, packages: Sequence[str] = LEAVES) -> Contestants:
+        """Again with a warm store, after one of `packages` changed. Docker builds everything again."""
         found: Contestants = {}
         if self.ours:
-            change = one_package_changes(self.definition, self.scratch, self.warm_store)
+            change = one_package_changes(self.definition, self.scratch, self.warm_store, packages)
             Formation(change(), variant, self.scratch).build(self.warm_store)
             found["formation"] = lambda: Formation(change(), variant, self.scratch).build(self.warm_store)
         if self.peers:

@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,9 @@ LEAVE_OUT = (
 STARTING_IMAGE = "debian:trixie-slim"
 
 # Small packages that need nothing but libc6. One takes the place of another to make a lock in which one differs.
-LEAVES = ("hello", "tree", "dc", "pv", "pax", "ncompress", "cpio", "ed", "diffstat", "time", "figlet", "sharutils")
+LEAVES = ("hello", "tree", "pv", "pax", "ncompress", "diffstat", "time", "sharutils")
+SCRIPTED_LEAVES = ("dc", "cpio", "ed", "figlet")
+"""Those with maintainer scripts: with one of them, the scripts of its whole stage run again."""
 
 
 def requests(definition: Path, variant: str) -> list[str]:
@@ -157,12 +159,14 @@ def lock(definition: Path, store: Path) -> None:
         subprocess.run([FORMATION, "lock", definition, "--store", store], check=True, stdout=subprocess.DEVNULL)
 
 
-def one_package_changes(definition: Path, scratch: Path, store: Path) -> Callable[[], Path]:
-    """Gives, call by call, copies of `definition` in which exactly one small package took the place of another.
+def one_package_changes(
+    definition: Path, scratch: Path, store: Path, packages: Sequence[str] = LEAVES
+) -> Callable[[], Path]:
+    """Gives, call by call, copies of `definition` in which exactly one of `packages` took the place of another.
 
     That is the work of a patch: one .deb is new, one is gone, and the database and the effects change.
     """
-    leaves = iter(LEAVES)
+    leaves = iter(packages)
 
     def change() -> Path:
         leaf = next(leaves)

@@ -26,6 +26,7 @@ HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent / "tests")]
 
 from bench import Bench, Contestants, say  # noqa: E402 - found through the path above
+from contestants import SCRIPTED_LEAVES  # noqa: E402
 from measure import Cost  # noqa: E402
 
 MEBIBYTE = 1 << 20
@@ -38,6 +39,8 @@ CASES: dict[str, tuple[Callable[[Bench], Contestants], int]] = {
     "cold-dev": (lambda bench: bench.cold("dev"), 3),
     "rebuild-one-package-runtime": (lambda bench: bench.one_package("runtime"), 3),
     "rebuild-one-package-dev": (lambda bench: bench.one_package("dev"), 3),
+    "rebuild-scripted-package-runtime": (lambda bench: bench.one_package("runtime", SCRIPTED_LEAVES), 3),
+    "rebuild-scripted-package-dev": (lambda bench: bench.one_package("dev", SCRIPTED_LEAVES), 3),
     "rebuild-nothing": (lambda bench: bench.nothing("runtime"), 10),
     "service-rebuild": (lambda bench: bench.service("rebuild"), 9),
     "service-first": (lambda bench: bench.service("first"), 5),
