@@ -379,8 +379,9 @@ def test_who_is_cancelled_waits_for_no_server_and_asks_none_again():
     asked = threading.Event()
 
     def hear(peer: Peer) -> None:
+        peer.hear()
         asked.set()
-        silent(peer)
+        peer.wait_for_end()
 
     def get(downloader: Downloader, url: str) -> None:
         try:

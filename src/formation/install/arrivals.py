@@ -1,6 +1,6 @@
 """The packages of a job, unpacked as they arrive, while the main line of the installation waits for this or that."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -52,10 +52,16 @@ class Arrivals:
         """How the package whose .deb has `digest` is unpacked."""
         return self._specs.get(digest, self._job.spec)
 
-    def unpack_again(self, digest: str, spec: SegmentSpec) -> None:
-        """Unpacks a package in another way, and waits for that."""
-        self._specs[digest] = spec
-        self.segments[digest] = self.result(UNPACK, unpack, self._store, self.packages[digest], spec, self._job.epoch)
+    def unpack_again(self, specs: Mapping[str, SegmentSpec]) -> None:
+        """Unpacks packages in other ways, and waits for that. `specs` has the digests of their .debs."""
+        self._specs.update(specs)
+        futures = {
+            digest: self._schedule.submit(UNPACK, unpack, self._store, self.packages[digest], spec, self._job.epoch)
+            for digest, spec in specs.items()
+        }
+        for digest, future in futures.items():
+            self.wait(future)
+            self.segments[digest] = future.result()
 
     def wait_for(self, packages: Iterable[PackageJob]) -> None:
         """Until all of `packages` are unpacked. Raises what unpacking one raises, FormationError when told to stop."""

@@ -233,12 +233,14 @@ class Installation:
         for each in shipped:
             if found := privileged(each.entries, variant.job.additions.hardening):
                 variant.privileged[each.digest] = found
+        again = {}
         for digest, paths in self._standing.ownership.add(shipped).items():
             if digest in own:
                 spec = self._arrivals.spec(digest)
-                self._arrivals.unpack_again(digest, replace(spec, omit=spec.omit | paths))
+                again[digest] = replace(spec, omit=spec.omit | paths)
             else:
                 variant.lost[digest] = variant.lost.get(digest, frozenset()) | paths
+        self._arrivals.unpack_again(again)
 
     def _settle(self, variant: Variant) -> None:
         """Puts files that scripts diverted, or that lie beyond symlinks, where they belong: into layers made once more.
@@ -249,7 +251,7 @@ class Installation:
         diversions = parse_diversions(view.read(DIVERSIONS))
         self._standing.ownership.check_contested(diversions)
         overrides = parse_statoverrides(view.read(STATOVERRIDES))
-        moved = set()
+        again = {}
         for package in variant.packages:
             before = self._arrivals.spec(package.digest)
             segment, landings = self._arrivals.segments[package.digest], self._landings[package.digest]
@@ -257,11 +259,11 @@ class Installation:
             spec = overridden(spec, self._standing.staged[package.digest].listed, overrides)
             spec = without_privileges(spec, variant.privileged.get(package.digest, ()))
             if spec != before:
-                moved.add(package.digest)
-                self._arrivals.unpack_again(package.digest, spec)
+                again[package.digest] = spec
                 self._standing.ownership.move(package.digest, spec.renames, away)
+        self._arrivals.unpack_again(again)
         for number, group in enumerate(variant.groups):
-            waits = variant.package_layers[number] is None or not moved.isdisjoint(group)
+            waits = variant.package_layers[number] is None or not again.keys().isdisjoint(group)
             if waits and not self._is_minimal:
                 variant.package_layers[number] = self._start_package_layer(group)
 
