@@ -124,8 +124,8 @@ class Pull:
         images.formation("publish", f"{REPOSITORY}:{tag}", f"docker://{registry.address}/{REPOSITORY}")
         images.forget(self._name)
         if docker is not None:
-            # The daemon must not have the layers from elsewhere.
-            docker.run("rmi", "--force", f"{REPOSITORY}:{tag}", check=False)
+            # The daemon must not have the layers from elsewhere, as from the other variant.
+            docker.run("image", "prune", "--all", "--force")
 
     def formation(self) -> Cost:
         """`formation pull` into an empty store."""
