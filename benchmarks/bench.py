@@ -1,5 +1,6 @@
 """What the cases of the benchmarks share: scratch files, a Docker daemon, a registry and a warm store."""
 
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -71,9 +72,12 @@ class Bench:
         """Again with a warm store, after one of `packages` changed. Docker builds everything again."""
         found: Contestants = {}
         if self.ours:
-            change = one_package_changes(self.definition, self.scratch, self.warm_store, packages)
-            Formation(change(), variant, self.scratch).build(self.warm_store)
-            found["formation"] = lambda: Formation(change(), variant, self.scratch).build(self.warm_store)
+            # A store of its own: the other variant may have been built with the same packages.
+            store = self.scratch / "one-package-store"
+            shutil.rmtree(store, ignore_errors=True)
+            change = one_package_changes(self.definition, self.scratch, store, packages)
+            Formation(change(), variant, self.scratch).build(store)
+            found["formation"] = lambda: Formation(change(), variant, self.scratch).build(store)
         if self.peers:
             found["docker build"] = self.docker_build(variant).build
         return found
