@@ -123,9 +123,9 @@ class Pull:
         self._name = f"{registry.address}/{REPOSITORY}:{tag}"
         images.formation("publish", f"{REPOSITORY}:{tag}", f"docker://{registry.address}/{REPOSITORY}")
         images.forget(self._name)
-        if docker is not None:
-            # The daemon must not have the layers from elsewhere, as from the other variant.
-            docker.run("image", "prune", "--all", "--force")
+        # The daemon must not have the layers from elsewhere, as from the other variant.
+        if docker is not None and (loaded := docker.run("images", "--quiet", REPOSITORY).stdout.split()):
+            docker.run("rmi", "--force", *loaded)
 
     def formation(self) -> Cost:
         """`formation pull` into an empty store."""

@@ -18,7 +18,7 @@ from formation.network import Download, Downloader, GoneError, Proxies
 from formation.network.http import redirected
 from formation.network.transfer import Cancelled, Patience
 from formation.progress import Silent
-from scripted_server import Peer, ScriptedServer
+from scripted_server import Peer, ScriptedServer, says_and_waits
 
 BODY = random.Random(1).randbytes(300_000)
 
@@ -359,15 +359,9 @@ def test_the_first_failure_ends_the_downloads_that_wait_for_a_server(server, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-def silent(peer: Peer) -> None:
-    """Hears a request and says nothing."""
-    peer.hear()
-    peer.wait_for_end()
-
-
 def test_the_first_failure_ends_the_downloads_that_no_server_has_answered(server, tmp_path):
     wrong = job(tmp_path / "wrong", server.serve("/wrong", bytes(len(BODY))))
-    with ScriptedServer(silent) as unwilling, Downloader(progress=Silent(), timeout=600) as downloader:
+    with ScriptedServer(says_and_waits()) as unwilling, Downloader(progress=Silent(), timeout=600) as downloader:
         unanswered = [job(tmp_path / f"s{n}", f"{unwilling.url}/s{n}") for n in range(3)]
         with pytest.raises(IntegrityError, match="digest"):
             list(downloader.fetch_all([*unanswered, wrong]))

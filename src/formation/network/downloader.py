@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
@@ -201,13 +202,13 @@ class Downloader:
         if server in self._unconnected:
             raise UnreachableError("the server took no connection before")
         try:
-            return transfer(url, sink, self._open, run, self._patience)
+            return transfer(url, sink, partial(self._open, run=run), run, self._patience)
         except UnreachableError as error:
             if was_unconnected(error):
                 self._unconnected.add(server)
             raise
 
-    def _open(self, url: str, run: Run, *, start: int) -> Answer:
+    def _open(self, url: str, *, start: int, run: Run) -> Answer:
         """An answer of `url`, whatever its scheme."""
         if _scheme(url) == "file":
             return LocalAnswer(url, start)

@@ -71,7 +71,7 @@ class Run:
 class Opener(Protocol):
     """Opens a URL at a byte. Raises FailedAttempt, PastEnd, GoneError, UnreachableError."""
 
-    def __call__(self, url: str, run: Run, *, start: int) -> Answer: ...
+    def __call__(self, url: str, *, start: int) -> Answer: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def was_unconnected(error: UnreachableError) -> bool:
 def _attempt(url: str, sink: Sink, opener: Opener, run: Run, patience: Patience) -> bool:
     """One request. True when it went on from bytes of an earlier one."""
     run.check()
-    with closing(opener(url, run, start=sink.position)) as answer, run.waiting(answer.abort):
+    with closing(opener(url, start=sink.position)) as answer, run.waiting(answer.abort):
         if answer.start != sink.position:
             sink.restart()
         if answer.length is not None and sink.promised is not None and answer.length != sink.promised:

@@ -6,7 +6,7 @@ from pathlib import Path
 from formation.errors import FormationError, IntegrityError
 from formation.network.answers import Answer
 from formation.network.partial import PartialFile
-from formation.network.transfer import Run, transfer
+from formation.network.transfer import transfer
 from formation.oci.descriptor import Descriptor
 from formation.registry.session import Session
 
@@ -37,7 +37,7 @@ def _fill(session: Session, descriptor: Descriptor, file: PartialFile) -> None:
     what = f"blob {descriptor.digest} of {session.repository}"
     target = f"{session.repository.path}/blobs/{descriptor.digest}"
 
-    def opener(url: str, run: Run, *, start: int) -> Answer:
+    def opener(url: str, *, start: int) -> Answer:
         return session.open(target, what, session.scope("pull"), start=start)
 
     resumed = transfer(what, file, opener, session.run, session.settings.patience)

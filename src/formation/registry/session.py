@@ -91,7 +91,7 @@ class Session:
         sink = Memory(MAXIMUM_SIZE)
         seen: dict[str, Mapping[str, str]] = {}
 
-        def opener(url: str, run: Run, *, start: int) -> HttpAnswer:
+        def opener(url: str, *, start: int) -> HttpAnswer:
             response = self.attempt("GET", target, what, scope, headers=headers)
             seen["headers"] = response.headers
             return answer_of(response, 0)
