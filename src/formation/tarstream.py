@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Final, NoReturn
+from zlib import adler32
 
 from formation.entry import Entry, EntryType, decode_path
 from formation.errors import MalformedError
@@ -47,6 +48,15 @@ Judge = Callable[[str], None]
 def padding(size: int) -> int:
     """How many zero bytes follow a content of `size` bytes."""
     return -size % BLOCK
+
+
+def sum_of_bytes(block: bytes) -> int:
+    """What a header's checksum is made of: its bytes, added up.
+
+    The low half of Adler-32 counts them, from 1 and modulo 65521, which 256 bytes cannot reach. `sum` takes six times
+    as long, and a build has a hundred thousand headers.
+    """
+    return (adler32(block[:256]) & 0xFFFF) + (adler32(block[256:]) & 0xFFFF) - 2
 
 
 class _Input:
@@ -156,7 +166,7 @@ def read_tar(chunks: Iterable[bytes], what: str, judge: Judge = refuse) -> Itera
 def _checked(block: bytes, what: str) -> bytes:
     """The type flag of a header whose checksum is right."""
     expected = _number(block[148:156], "checksum", what)
-    if sum(block[:148]) + 8 * ord(" ") + sum(block[156:]) != expected:
+    if sum_of_bytes(block) - sum(block[148:156]) + 8 * ord(" ") != expected:
         raise MalformedError(f"{what}: a tar header has a wrong checksum")
     return block[156:157]
 

@@ -4,13 +4,13 @@ import io
 import tarfile
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from formation.entry import Entry, decode_path, encode_path
 from formation.errors import MalformedError
 from formation.oci.tar import END_OF_ARCHIVE, header
-from formation.tarstream import BLOCK, padding, read_tar
+from formation.tarstream import BLOCK, padding, read_tar, sum_of_bytes
 from hostile import hostile
 
 _names = st.binary(min_size=1, max_size=120).filter(lambda name: name.strip(b".") and not {0, ord("/")} & set(name))
@@ -117,6 +117,13 @@ def test_one_changed_byte_gives_entries_or_a_refusal(entries: list[tuple[Entry, 
             assert sum(map(len, content)) == entry.size
     except MalformedError:
         pass
+
+
+@given(st.binary(min_size=512, max_size=512))
+@example(b"\xff" * 512)
+@example(bytes(512))
+def test_the_bytes_of_a_header_are_added_up(block: bytes) -> None:
+    assert sum_of_bytes(block) == sum(block)
 
 
 def test_a_plain_entry_takes_one_block_of_ustar() -> None:

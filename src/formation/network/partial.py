@@ -53,24 +53,27 @@ class Memory(Sink):
 
 
 class PartialFile(Sink):
-    """A file that grows beside `path` and takes its name in `keep`; leaving the block without `keep` removes it.
+    """A file that grows under another name and takes its own in `keep`; leaving the block without `keep` removes it.
 
-    It is summed up as it comes, and whoever fills it compares its digest before `keep`. It is not synced: 300 syncs
-    cost more than 300 downloads, and the store finds those that a power cut damaged (store/unsynced.py).
+    It is summed up as it comes, and whoever fills it compares its digest before `keep`.
     """
 
-    def __init__(self, path: Path, size: int, advance: Callable[[int], object]) -> None:
-        """`advance` hears of every byte; a restart takes the bytes back with a negative number."""
+    def __init__(self, path: Path, size: int, advance: Callable[[int], object], *, work: Path | None = None) -> None:
+        """`advance` hears of every byte; a restart takes the bytes back with a negative number.
+
+        It grows in the directory `work`, on the file system of `path`; None: beside `path`.
+        """
         self.promised = size
         self.most = size
         self._path = path
+        self._growing = path if work is None else work / path.name
         self._advance = advance
         self._digest = hashlib.sha256()
 
     def __enter__(self) -> Self:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary, descriptor = temporary_beside(self._path)
+            temporary, descriptor = temporary_beside(self._growing)
         except OSError as error:
             raise _cannot_write(self._path, error) from error
         self._temporary: Path | None = temporary
@@ -111,11 +114,16 @@ class PartialFile(Sink):
         """Digest of what was written so far, `sha256:…`."""
         return "sha256:" + self._digest.hexdigest()
 
-    def keep(self) -> None:
-        """Gives the file its name, in one step. Raises FormationError."""
+    def keep(self, *, synced: bool) -> None:
+        """Gives the file its name, in one step. Raises FormationError.
+
+        `synced`: after a power cut, the name must not stand for a file of zeros. That is for who would not see it.
+        """
         assert self._temporary is not None
         try:
             os.fchmod(self._file.fileno(), 0o644)
+            if synced:
+                os.fsync(self._file.fileno())
             self._temporary.replace(self._path)
         except OSError as error:
             raise _cannot_write(self._path, error) from error

@@ -13,7 +13,7 @@ from typing import Final
 
 from formation.entry import Entry, EntryType, decode_path, encode_path
 from formation.errors import MalformedError
-from formation.tarstream import BLOCK, padding
+from formation.tarstream import BLOCK, padding, sum_of_bytes
 
 END_OF_ARCHIVE: Final = bytes(2 * BLOCK)
 
@@ -80,7 +80,7 @@ def _ustar(entry: Entry, name: bytes, prefix: bytes, target: bytes) -> bytes:
         _octal(entry.device[1], 7),
         prefix,
     )
-    return b"%b%06o\0 %b" % (block[:148], sum(block), block[156:])
+    return b"%b%06o\0 %b" % (block[:148], sum_of_bytes(block), block[156:])
 
 
 def _octal(value: int, digits: int) -> bytes:

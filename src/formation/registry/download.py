@@ -1,7 +1,6 @@
 """One blob from a registry: resumed where it was cut, from the next place when one fails, verified as it comes."""
 
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from formation.errors import FormationError, IntegrityError
 from formation.network.answers import Answer
@@ -11,25 +10,19 @@ from formation.oci.descriptor import Descriptor
 from formation.registry.session import Session
 
 
-def download_blob(
-    sessions: Sequence[Session], descriptor: Descriptor, path: Path, advance: Callable[[int], object]
-) -> None:
-    """Brings the blob to the new file `path`, which is there only when it is complete and right.
+def download_blob(sessions: Sequence[Session], descriptor: Descriptor, file: PartialFile) -> None:
+    """Brings the blob, complete and right, into `file`, which is empty.
 
-    `sessions` are asked in order. `advance` hears of every byte; a restart takes bytes back with a negative number.
-    Raises the last place's RegistryError, UnreachableError or IntegrityError.
+    `sessions` are asked in order. Raises the last place's RegistryError, UnreachableError or IntegrityError.
     """
-    with PartialFile(path, descriptor.size, advance) as file:
-        for session in sessions:
-            try:
-                _fill(session, descriptor, file)
-            except FormationError:
-                if session is sessions[-1]:
-                    raise
-                file.restart()
-            else:
-                file.keep()
-                return
+    for session in sessions:
+        try:
+            _fill(session, descriptor, file)
+            return
+        except FormationError:
+            if session is sessions[-1]:
+                raise
+            file.restart()
 
 
 def _fill(session: Session, descriptor: Descriptor, file: PartialFile) -> None:

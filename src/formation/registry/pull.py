@@ -5,6 +5,7 @@ from pathlib import Path
 from threading import BoundedSemaphore
 
 from formation.errors import FormationError, MalformedError, UsageError
+from formation.network.partial import PartialFile
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.image import Image, choose_manifest, image_of, read_image
 from formation.oci.manifest import parse_index
@@ -21,7 +22,7 @@ from formation.registry.registry import Registry, manifest
 from formation.registry.session import Session
 from formation.registry.source import RegistryBlobs
 from formation.registry.tree import DEEPEST, Found, Tree, read_tree
-from formation.store.blobs import StoreBlobs, add_bytes, add_file, has_blob
+from formation.store.blobs import StoreBlobs, add_bytes, has_blob
 from formation.store.images import tag_image
 from formation.store.locking import work_directory
 from formation.store.store import Store
@@ -119,12 +120,15 @@ def _fetch_blobs(
     connections = registry.settings.connections
     free = BoundedSemaphore(connections)
 
+    def advance(amount: int) -> None:
+        progress.advance("pull", amount)
+
     def fetch(blob: Descriptor) -> None:
-        path = work / blob.digest.removeprefix("sha256:")
-        with free:
-            download_blob(sessions, blob, path, lambda amount: progress.advance("pull", amount))
-        # The disk takes its time to have it for good; the next blob comes meanwhile.
-        add_file(store, path, blob.digest, trusted=True)
+        with PartialFile(store.blob(blob.digest), blob.size, advance, work=work) as file:
+            with free:
+                download_blob(sessions, blob, file)
+            # The disk takes its time to have it for good; the next blob comes meanwhile.
+            file.keep(synced=True)
 
     # The largest first: the disk works on them while the small ones come, and none is left to come alone.
     largest_first = sorted(missing, key=lambda blob: blob.size, reverse=True)

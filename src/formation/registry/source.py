@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from formation.errors import FormationError
+from formation.network.partial import PartialFile
 from formation.oci.descriptor import Descriptor
 from formation.oci.regular_file import open_regular
 from formation.registry.download import download_blob
@@ -34,5 +35,7 @@ class RegistryBlobs:
         path = self._directory / digest.removeprefix("sha256:")
         with self._locks[digest]:
             if not path.exists():
-                download_blob(self._sessions, self._blobs[digest], path, lambda amount: None)
+                with PartialFile(path, self._blobs[digest].size, lambda amount: None) as file:
+                    download_blob(self._sessions, self._blobs[digest], file)
+                    file.keep(synced=False)
         return open_regular(path, f"blob {digest}")

@@ -1,12 +1,9 @@
 """The store's blobs: layers, configs, manifests and locks, named by their digest."""
 
-import os
-from pathlib import Path
 from typing import BinaryIO
 
 from formation.dataclass import dataclass
-from formation.digest import hexadecimal, sha256, sha256_file
-from formation.errors import IntegrityError
+from formation.digest import hexadecimal, sha256
 from formation.files import atomic_file, write_bytes
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import Image, open_verified
@@ -47,23 +44,6 @@ def add_bytes(store: Store, data: bytes) -> str:
     if not kept:
         write_bytes(store.blob(digest), data)
     return digest
-
-
-def add_file(store: Store, path: Path, digest: str, *, trusted: bool = False) -> None:
-    """Moves the file `path`, on the store's file system, into the store. Idempotent; `path` is gone afterwards.
-
-    The caller has not changed it since computing `digest`; `trusted` says that it did so while writing, and saves
-    reading the file again. Raises IntegrityError when the digest is another.
-    """
-    if not trusted and sha256_file(path) != digest:
-        raise IntegrityError(f"{path} does not have the digest {digest}")
-    target = store.blob(digest)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Synced before it gets its name: after a power cut, a name must not stand for a file of zeros.
-    with path.open("rb") as file:
-        os.fchmod(file.fileno(), 0o644)
-        os.fsync(file.fileno())
-    path.replace(target)
 
 
 def add_image(store: Store, image: Image) -> Descriptor:

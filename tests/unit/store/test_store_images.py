@@ -11,7 +11,7 @@ from formation.oci.layout import write_layout
 from formation.oci.name import parse_name
 from formation.oci.reference import parse_reference
 from formation.oci.validate import validate
-from formation.store.blobs import StoreBlobs, add_bytes, add_file, add_image, has_blob
+from formation.store.blobs import StoreBlobs, add_bytes, add_image, has_blob
 from formation.store.images import find_image, list_images, open_stored, remove_image, tag_image
 from formation.store.open_image import open_image
 from formation.store.store import Store
@@ -114,16 +114,6 @@ def test_a_cut_layer_in_the_store_is_replaced_when_the_image_is_added_again(stor
     store.blob(digest).write_bytes(b"cut")
     keep(store, tiny_image(), "a:1")
     assert validate(open_stored(store, parse_reference("a:1"))) == ()
-
-
-def test_a_file_is_moved_into_the_store_when_its_digest_is_right(store, tmp_path):
-    file = tmp_path / "layer"
-    file.write_bytes(b"layer")
-    with pytest.raises(IntegrityError):
-        add_file(store, file, sha256(b"other"))
-    add_file(store, file, sha256(b"layer"))
-    assert not file.exists()
-    assert StoreBlobs(store).open_blob(sha256(b"layer")).read() == b"layer"
 
 
 def test_bytes_are_kept_under_their_digest(store):

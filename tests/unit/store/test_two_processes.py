@@ -14,8 +14,9 @@ WRITER = """
 import sys
 from pathlib import Path
 from formation.oci.reference import parse_reference
-from formation.store.blobs import add_file, add_image
 from formation.digest import sha256
+from formation.network.partial import PartialFile
+from formation.store.blobs import add_image
 from formation.store.images import tag_image
 from formation.store.locking import work_directory
 from formation.store.store import Store
@@ -26,8 +27,9 @@ print("begun", flush=True)
 for round in range(int(sys.argv[3])):
     with work_directory(store) as work:
         data = noise(200_000) + bytes([round % 50])
-        (work / "layer").write_bytes(data)
-        add_file(store, work / "layer", sha256(data))
+        with PartialFile(store.blob(sha256(data)), len(data), lambda amount: None, work=work) as file:
+            file.write(data)
+            file.keep(synced=True)
         image = tiny_image([{"a": noise(300_000)}, {"b": bytes([round % 50])}])
         descriptor = add_image(store, image)
         tag_image(store, parse_reference(f"shared:{round % 3}"), descriptor)
