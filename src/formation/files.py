@@ -2,6 +2,7 @@
 
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,20 @@ def atomic_file(path: Path, *, mode: int = 0o644, synced: bool = True) -> Iterat
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def output_file(path: Path) -> Iterator[IO[bytes]]:
+    """As `atomic_file`, for a place that a person has named: what is there and no file itself stays.
+
+    A device or a pipe is written to, and so is what a link leads to: root's rename would take /dev/null away.
+    """
+    try:
+        regular = stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        regular = True
+    with atomic_file(path) if regular else path.open("wb") as file:
+        yield file
 
 
 def temporary_beside(path: Path) -> tuple[Path, int]:

@@ -1,8 +1,11 @@
 """Files that are written in one step."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
-from formation.files import write_bytes
+from formation.files import output_file, write_bytes
 
 
 def test_an_error_names_the_file_that_was_asked_for_and_leaves_nothing(tmp_path):
@@ -19,3 +22,42 @@ def test_an_error_of_a_file_that_cannot_be_made_names_it_too(tmp_path):
     with pytest.raises(OSError, match="File name too long") as caught:
         write_bytes(path, b"x")
     assert caught.value.filename == str(path)
+
+
+def write(path, data):
+    with output_file(path) as file:
+        file.write(data)
+
+
+def test_a_pipe_that_a_person_has_named_is_written_to_and_stays(tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as other:
+        reading = other.submit(pipe.read_bytes)
+        write(pipe, b"x" * 100_000)
+        assert reading.result() == b"x" * 100_000
+    assert pipe.is_fifo()
+    assert [each.name for each in tmp_path.iterdir()] == ["pipe"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_what_a_link_leads_to_is_written_to_and_the_link_stays(tmp_path, there):
+    file, link = tmp_path / "file", tmp_path / "link"
+    if there:
+        file.write_bytes(b"longer than what comes")
+    link.symlink_to(file)
+    write(link, b"x")
+    assert link.is_symlink()
+    assert file.read_bytes() == b"x"
+
+
+def test_a_file_that_a_person_has_named_is_replaced_in_one_step(tmp_path):
+    file = tmp_path / "file"
+    file.write_bytes(b"before")
+    with pytest.raises(RuntimeError), output_file(file) as opened:
+        opened.write(b"after")
+        raise RuntimeError
+    assert file.read_bytes() == b"before"
+    write(file, b"after")
+    assert file.read_bytes() == b"after"
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]

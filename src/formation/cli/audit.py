@@ -182,9 +182,10 @@ def _write(file: str, context: Context, text: str) -> None:
     if file == "-":
         context.write(text)
         return
-    from formation.files import write_bytes
+    from formation.files import output_file
 
-    write_bytes(context.path(file), text.encode())
+    with output_file(context.path(file)) as written:
+        written.write(text.encode())
 
 
 def _print(context: Context, name: str, report: "Report", limit: Any) -> None:

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from formation.digest import hexadecimal
 from formation.errors import FormationError
-from formation.files import atomic_file, json_bytes
+from formation.files import json_bytes, output_file
 from formation.oci.descriptor import REFERENCE_NAME, descriptor_json
 from formation.oci.image import Image, Layer, open_verified
 from formation.oci.layout import LAYOUT_MARKER
@@ -28,10 +28,10 @@ CONTAINERD_NAME = "io.containerd.image.name"
 
 
 def save_archive(path: Path, image: Image, references: Sequence[Reference]) -> None:
-    """Replaces `path` by an archive of `image` under `references`, in one step. Raises as `write_archive`."""
+    """Makes `path` an archive of `image` under `references`: see `output_file`. Raises as `write_archive`."""
     if path.is_dir():
         raise FormationError(f"{path} is a directory, not a file for an archive")
-    with atomic_file(path) as file:
+    with output_file(path) as file:
         write_archive(file, image, references)
 
 
