@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from formation.errors import UnreachableError
-from formation.network.dial import Dialler, proxy_login
+from formation.network.dial import Dialler, Opening, proxy_login
 from formation.network.proxies import Proxies
 from formation.network.response import Response
 from formation.network.tls import default_context
@@ -70,7 +70,12 @@ class Connections:
                 # The server may have closed it at that very moment, as one that was idle for long.
                 if method not in _SAFE:
                     raise
-        wire = self._dialler.direct(target) if proxy is None else self._dialler.through(proxy, target)
+        opening = Opening()
+        with _waiting(run, opening.shut):
+            if proxy is None:
+                wire = self._dialler.direct(target, opening)
+            else:
+                wire = self._dialler.through(proxy, target, opening)
         return self._ask(wire, method, head, body, key, run)
 
     def close(self) -> None:
@@ -84,7 +89,7 @@ class Connections:
 
     def _ask(self, wire: Wire, method: str, head: bytes, body: Content, key: Key, run: "Run | None") -> Response:
         try:
-            with nullcontext() if run is None else run.waiting(wire.shut):
+            with _waiting(run, wire.shut):
                 whole = wire.send(head, body)
                 return Response(wire, wire.head(), method, (lambda wire: self._keep(key, wire)) if whole else None)
         except BaseException:
@@ -119,6 +124,10 @@ class Connections:
             with self._lock:
                 context = self._contexts.setdefault(netloc, context)
         return context
+
+
+def _waiting(run: "Run | None", wake: Callable[[], object]) -> AbstractContextManager[None]:
+    return nullcontext() if run is None else run.waiting(wake)
 
 
 def _head(method: str, target: Target, proxy: str | None, headers: Mapping[str, str], body: Content) -> bytes:

@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from formation.errors import UnreachableError
@@ -10,12 +10,36 @@ from formation.network.answers import FailedAttempt
 from formation.network.status import status_text
 from formation.network.tls import InnerTls, TlsFailure, default_context, secured
 from formation.network.url import Target, target_of
-from formation.network.wire import Stream, Wire
+from formation.network.wire import Stream, Wire, cut
 
 if TYPE_CHECKING:
     import ssl
 
 _LONGEST_CONNECT: Final = 10.0
+
+Socket = TypeVar("Socket", bound=socket.socket)
+
+
+class Opening:
+    """A connection that is being made, and that another thread may give up."""
+
+    def __init__(self) -> None:
+        self._raw: socket.socket | None = None
+        self._over = False
+
+    def follow(self, raw: Socket) -> Socket:
+        """`raw` is what the connection is now: whoever waits for it can be woken. Raises FailedAttempt after `shut`."""
+        self._raw = raw
+        if self._over:
+            raw.close()
+            raise FailedAttempt("it was given up")
+        return raw
+
+    def shut(self) -> None:
+        """Wakes whoever makes the connection, who finds it cut. May be called from any thread."""
+        self._over = True
+        if self._raw is not None:
+            cut(self._raw)
 
 
 class Dialler:
@@ -30,22 +54,24 @@ class Dialler:
         self._connect_timeout = min(timeout, _LONGEST_CONNECT)
         self._context = context
 
-    def direct(self, target: Target) -> Wire:
+    def direct(self, target: Target, opening: Opening) -> Wire:
         """A connection to `target`. Raises FailedAttempt, TlsFailure."""
-        raw = self._dial(target)
+        raw = self._dial(target, opening)
         if target.scheme == "https":
-            raw = secured(raw, self._context(target.netloc), target.host)
+            raw = secured(raw, self._context(target.netloc), target.host, opening.follow)
         return self._wire(raw, raw)
 
-    def through(self, proxy: str, target: Target) -> Wire:
+    def through(self, proxy: str, target: Target, opening: Opening) -> Wire:
         """A connection by way of `proxy`: to `target` where that is https, else to the proxy, which passes it on.
 
         Raises FailedAttempt, TlsFailure, and UnreachableError for a proxy that is no URL of http or https.
         """
         at = _proxy_target(proxy)
         try:
-            raw = self._dial(at)
-            outer = secured(raw, default_context(at.netloc), at.host) if at.scheme == "https" else None
+            raw = self._dial(at, opening)
+            outer = None
+            if at.scheme == "https":
+                outer = secured(raw, default_context(at.netloc), at.host, opening.follow)
         except (FailedAttempt, TlsFailure) as error:
             raise FailedAttempt(f"the proxy failed: {error.reason}", unconnected=True) from error
         to_proxy = self._wire(outer or raw, outer or raw)
@@ -55,7 +81,7 @@ class Dialler:
         context = self._context(target.netloc)
         if outer is not None:
             return self._wire(InnerTls(outer, context, target.host), outer)
-        inner = secured(raw, context, target.host)
+        inner = secured(raw, context, target.host, opening.follow)
         return self._wire(inner, inner)
 
     def _tunnel(self, wire: Wire, target: Target, proxy: str) -> None:
@@ -76,19 +102,31 @@ class Dialler:
             wire.close()
             raise
 
-    def _dial(self, target: Target) -> socket.socket:
+    def _dial(self, target: Target, opening: Opening) -> socket.socket:
         """A connection to the first address of a server that takes one. Raises FailedAttempt."""
         try:
-            # Bytes, of which typeshed does not know: for text, Python imports its tables of international names.
-            address = (target.host.encode("ascii"), target.port)
-            raw = socket.create_connection(address, self._connect_timeout)  # type: ignore[arg-type]
-        except socket.gaierror as error:
-            raise FailedAttempt("the host name cannot be resolved", unconnected=True) from error
-        except TimeoutError as error:
-            raise FailedAttempt("the server does not accept connections", unconnected=True) from error
+            # Bytes: for text, Python imports its tables of international names.
+            found = socket.getaddrinfo(target.host.encode("ascii"), target.port, type=socket.SOCK_STREAM)
         except OSError as error:
-            raise FailedAttempt("the connection was refused", unconnected=True) from error
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            raise FailedAttempt("the host name cannot be resolved", unconnected=True) from error
+        reason = "the host name has no address"
+        for family, kind, protocol, _, address in found:
+            try:
+                return self._connect(socket.socket(family, kind, protocol), address, opening)
+            except TimeoutError:
+                reason = "the server does not accept connections"
+            except OSError:
+                reason = "the connection was refused"
+        raise FailedAttempt(reason, unconnected=True)
+
+    def _connect(self, raw: socket.socket, address: Any, opening: Opening) -> socket.socket:
+        try:
+            raw.settimeout(self._connect_timeout)
+            opening.follow(raw).connect(address)
+            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except BaseException:
+            raw.close()
+            raise
         return raw
 
     def _wire(self, stream: Stream, raw: socket.socket) -> Wire:

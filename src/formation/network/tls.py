@@ -46,9 +46,20 @@ def default_context(netloc: str) -> "ssl.SSLContext":
     return ssl.create_default_context()
 
 
-def secured(raw: socket.socket, context: "ssl.SSLContext", host: str) -> "ssl.SSLSocket":
-    """TLS with `host` over a connection, which is closed when that fails. Raises FailedAttempt and TlsFailure."""
-    return _shaken(raw, lambda: context.wrap_socket(raw, server_hostname=host.rstrip(".")))
+def secured(
+    raw: socket.socket,
+    context: "ssl.SSLContext",
+    host: str,
+    follow: "Callable[[ssl.SSLSocket], ssl.SSLSocket]",
+) -> "ssl.SSLSocket":
+    """TLS with `host` over a connection, which is closed when that fails. Raises FailedAttempt and TlsFailure.
+
+    `follow` hears of the socket that takes the place of `raw`, before the handshake.
+    """
+    name = host.rstrip(".")
+    made = _shaken(raw, lambda: context.wrap_socket(raw, server_hostname=name, do_handshake_on_connect=False))
+    _shaken(follow(made), made.do_handshake)
+    return made
 
 
 class InnerTls:

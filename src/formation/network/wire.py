@@ -31,6 +31,13 @@ class Stream(Protocol):
     def recv_into(self, buffer: memoryview, size: int = 0, /) -> int: ...
 
 
+def cut(raw: socket.socket) -> None:
+    """Ends both directions, with or without TLS, and wakes whoever waits for it. May be called from any thread."""
+    # It may have ended at this very moment. Not TLS's own `shutdown`, which takes the keys away from a reader.
+    with suppress(OSError):
+        socket.socket.shutdown(raw, socket.SHUT_RDWR)
+
+
 class Wire:
     """One connection. One thread uses it at a time, but for `shut`."""
 
@@ -122,9 +129,7 @@ class Wire:
 
     def shut(self) -> None:
         """Wakes whoever waits for the server, who finds the connection cut. May be called from any thread."""
-        # It may have ended at this very moment. Not TLS's own `shutdown`, which takes the keys away from a reader.
-        with suppress(OSError):
-            socket.socket.shutdown(self._raw, socket.SHUT_RDWR)
+        cut(self._raw)
 
     def _sent(self, data: bytes) -> bool:
         try:

@@ -4,17 +4,20 @@ import io
 import socket
 import ssl
 import threading
-from contextlib import closing
+import time
+from contextlib import ExitStack, closing
 from types import SimpleNamespace
 
 import pytest
 
 from formation.errors import IntegrityError, UnreachableError
+from formation.network import dial
 from formation.network.answers import PIECE, FailedAttempt
 from formation.network.connections import Connections
 from formation.network.http import drop
 from formation.network.proxies import Proxies
 from formation.network.tls import InnerTls, TlsFailure
+from formation.network.transfer import Cancelled, Run
 from loopback import certificate, server_context
 from scripted_server import ScriptedServer, says, says_and_waits
 
@@ -373,6 +376,63 @@ def test_a_server_without_tls_is_no_matter_of_trust(connections):
 def test_an_end_below_tls_is_a_cut_that_may_be_tried_again(connections):
     with ScriptedServer(lambda peer: peer.socket.recv(1)) as server, pytest.raises(FailedAttempt, match="cut"):
         connections.request("GET", server.url.replace("http:", "https:"), {})
+
+
+@pytest.fixture
+def full():
+    """The URL of a server whose queue is full: it takes no connection, and refuses none."""
+    with socket.socket() as server, ExitStack() as queue:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(server.getsockname())
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+@pytest.fixture
+def silent():
+    with ScriptedServer(says_and_waits()) as server:
+        yield server.url
+
+
+@pytest.mark.parametrize(
+    ("place", "secure", "through"),
+    [
+        ("full", False, False),
+        ("full", True, False),
+        ("full", False, True),
+        ("silent", True, False),
+        ("silent", True, True),
+    ],
+)
+def test_who_is_cancelled_waits_for_no_connection(place, secure, through, request, monkeypatch):
+    monkeypatch.setattr(dial, "_LONGEST_CONNECT", 600)
+    url = request.getfixturevalue(place)
+    server = "http://a.example" if through else url
+    waits, ended = threading.Event(), []
+
+    class Watched(Run):
+        def waiting(self, wake):
+            waits.set()
+            return super().waiting(wake)
+
+    def ask(connections, run):
+        try:
+            connections.request("GET", server.replace("http:", "https:") if secure else server, {}, run=run)
+        except BaseException as error:
+            ended.append(error)
+
+    with closing(Connections(Proxies(http=url, https=url) if through else Proxies(), timeout=600, kept=0)) as made:
+        run = Watched(None)
+        thread = threading.Thread(target=ask, args=(made, run), daemon=True)
+        thread.start()
+        assert waits.wait(60)
+        time.sleep(0.2)
+        run.cancel()
+        thread.join(60)
+    assert [type(error) for error in ended] == [Cancelled]
 
 
 def tunnel(target):

@@ -117,9 +117,9 @@ def test_nothing_goes_plainly_to_a_name_below_localhost_before_tls_was_tried(mon
         heard.append(peer.socket.recv(65_536))
         peer.say(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
 
-    dial = socket.create_connection
+    resolve = socket.getaddrinfo
     # Not every resolver knows such names.
-    monkeypatch.setattr(socket, "create_connection", lambda address, wait: dial(("127.0.0.1", address[1]), wait))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda host, port, **kind: resolve("127.0.0.1", port, **kind))
     with ScriptedServer(conversation) as server:
         host = f"a.localhost:{server.address.rpartition(':')[2]}"
         assert Exchange(Settings()).base(host, insecure=False) == f"http://{host}"
