@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from formation.oci.image import Image
     from formation.oci.name import ImageName
-    from formation.registry.publish import Publication, Published
+    from formation.registry.publish import Publication, Published, Step
     from formation.registry.registry import Registry
     from formation.registry.tag_plan import VersionTag
 
-_DONE = {"write": "written", "move": "moved", "there": "was there", "stays": "stays: a newer version has it"}
-_WOULD = {"write": "would write", "move": "would move", "there": "is there", "stays": "stays: a newer version has it"}
+_DONE = {"write": "written", "move": "moved", "there": "was there"}
+_WOULD = {"write": "would write", "move": "would move", "there": "is there"}
 
 
 def register(subparsers: Subparsers) -> None:
@@ -60,6 +60,7 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
+    from formation.cli.signals import ended_as_by_ctrl_c
     from formation.errors import UsageError
     from formation.oci.name import Transport, parse_name
     from formation.oci.reference import parse_reference
@@ -77,7 +78,8 @@ def run(arguments: Namespace, context: Context) -> int:
         wanted = publications(images)
         if not arguments.incomplete:
             _refuse_incomplete(wanted, context)
-        published = publish(wanted, repository, registry, store=context.store, dry_run=arguments.dry_run)
+        with ended_as_by_ctrl_c():
+            published = publish(wanted, repository, registry, store=context.store, dry_run=arguments.dry_run)
     if arguments.json:
         context.write_json(_as_data(str(repository), published, arguments.dry_run))
     else:
@@ -115,6 +117,11 @@ def _open(
         tag = name.tag or (name.reference.tag if name.reference else None)
         version = image_version(image, tag, variant)
         if version is None:
+            if variant is not None and (said := image_version(image, tag, None)) is not None:
+                raise UsageError(
+                    f"{name} is {said.text}, which is no version of the variant {arguments.variant}",
+                    hint=f"the variant's own image is {said.version}-{variant}",
+                )
             hint = "give its definition a version, or name it by one: formation/base:1.0.1"
             raise UsageError(f"{name} carries no version", hint=hint)
         found.append((version, image))
@@ -122,8 +129,7 @@ def _open(
 
 
 def _text(repository: str, published: "Published", dry_run: bool) -> str:
-    words = _WOULD if dry_run else _DONE
-    rows = [(step.tag, words[step.action], (step.after or "")[7:19]) for step in published.steps]
+    rows = [(step.tag, _word(step, dry_run), (step.after or "")[7:19]) for step in published.steps]
     lines = table(("TAG", "", "DIGEST"), rows)
     if published.unchanged:
         lines += f"nothing to publish: {repository} has all of it\n"
@@ -132,6 +138,12 @@ def _text(repository: str, published: "Published", dry_run: bool) -> str:
         mounted = sum(each.mounted for each in published.pushed)
         lines += f"sent {size_text(sent)}; {counted(mounted, 'blob')} mounted\n"
     return lines
+
+
+def _word(step: "Step", dry_run: bool) -> str:
+    if step.action == "stays":
+        return "stays: a newer version has it" if step.after else "not there: for a newer version to write"
+    return (_WOULD if dry_run else _DONE)[step.action]
 
 
 def _as_data(repository: str, published: "Published", dry_run: bool) -> dict[str, Any]:

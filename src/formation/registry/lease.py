@@ -12,7 +12,7 @@ whose lease is about to end writes nothing more. docs/publishing.md says what th
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -22,6 +22,7 @@ from formation.digest import sha256
 from formation.errors import FormationError
 from formation.oci.media_types import OCI_MANIFEST
 from formation.registry.artifact import artifact, upload_content
+from formation.registry.refusal import NotThere
 from formation.registry.registry import delete_manifest, put_manifest, tag_digest, tags
 from formation.registry.session import Session
 
@@ -32,6 +33,12 @@ MARGIN = 45
 PATIENCE = 180
 """Seconds that a publisher waits for others."""
 
+_PAUSE = 0.5
+"""Seconds between two looks at the tags."""
+_LISTS = 20
+"""How often a list of tags without the own lease is asked for anew."""
+_MOST_REMOVED = 20
+"""Leases of killed publishers that one publication removes."""
 _PREFIX = "formation-lease-"
 _NAME = re.compile(r"formation-lease-([0-9]{8}T[0-9]{6}Z)-[0-9a-f]{16}")
 _TIME = "%Y%m%dT%H%M%SZ"
@@ -52,6 +59,22 @@ class Lease:
     def now(self) -> datetime:
         """The registry's time."""
         return self.until - timedelta(seconds=self.ends - self.session.settings.clock())
+
+    def tags(self) -> tuple[str, ...]:
+        """The repository's tags, this lease among them. Raises FormationError where the registry's list lacks it.
+
+        Such a list may lack versions as well: one that lags behind, or is empty because the login may not see it.
+        """
+        for _ in range(_LISTS):
+            found = tags(self.session)
+            if self.tag in found:
+                return found
+            self.session.run.pause(_PAUSE)
+        raise FormationError(
+            f"the list of the tags of {self.session.repository} lacks {self.tag}, which was just written: what is "
+            "published there cannot be known, and nothing was",
+            hint="the login must be allowed to list the repository's tags, and no cache may stand before the registry",
+        )
 
     def check(self) -> None:
         """Raises FormationError when it is too late to write anything."""
@@ -79,6 +102,7 @@ def lease(session: Session, note: Callable[[str], None] = lambda message: None) 
         yield held
     finally:
         _release(session, held.tag)
+    _remove_ended(held)
 
 
 def _acquire(session: Session, note: Callable[[str], None]) -> Lease:
@@ -87,7 +111,7 @@ def _acquire(session: Session, note: Callable[[str], None]) -> Lease:
     while True:
         own = _announce(session)
         try:
-            while rivals := _rivals(session, own.tag):
+            while rivals := _rivals(own):
                 if not waits:
                     note(f"another publisher is at work in {session.repository}: waiting for it")
                     waits = True
@@ -98,15 +122,15 @@ def _acquire(session: Session, note: Callable[[str], None]) -> Lease:
                     )
                 if min(rivals) < own.tag or clock() > own.ends - MARGIN:
                     break
-                session.run.pause(0.5)
+                session.run.pause(_PAUSE)
             else:
                 return own
         except BaseException:
             _release(session, own.tag)
             raise
         _release(session, own.tag)
-        while any(rival < own.tag for rival in _rivals(session, own.tag)) and clock() - began <= PATIENCE:
-            session.run.pause(0.5)
+        while any(rival < own.tag for rival in _held(session, tags(session))) and clock() - began <= PATIENCE:
+            session.run.pause(_PAUSE)
 
 
 def _announce(session: Session) -> Lease:
@@ -117,12 +141,28 @@ def _announce(session: Session) -> Lease:
     return Lease(tag, session, begun + SECONDS, until)
 
 
-def _rivals(session: Session, own: str) -> list[str]:
-    """The leases of others that hold now."""
+def _rivals(own: Lease) -> list[str]:
+    """The leases of others that hold now. Raises as `Lease.tags`."""
+    return [tag for tag in _held(own.session, own.tags()) if tag != own.tag]
+
+
+def _held(session: Session, listed: Iterable[str]) -> list[str]:
+    """The leases that hold now, of the tags `listed`."""
     now = datetime.fromtimestamp(_server_time(session), UTC).strftime(_TIME)
     released = sha256(_manifest("released"))
-    found = [tag for tag in tags(session) if tag != own and (match := _NAME.fullmatch(tag)) and match[1] > now]
+    found = [tag for tag in listed if (match := _NAME.fullmatch(tag)) and match[1] > now]
     return [tag for tag in found if tag_digest(session, tag) not in (None, released)]
+
+
+def _remove_ended(held: Lease) -> None:
+    """Removes the leases that killed publishers left behind, where the registry deletes: nobody else would."""
+    now = held.now().strftime(_TIME)
+    with suppress(FormationError):
+        ended = [tag for tag in tags(held.session) if (match := _NAME.fullmatch(tag)) and match[1] < now]
+        for tag in ended[:_MOST_REMOVED]:
+            # One that was marked as released has no manifest of its own.
+            with suppress(NotThere):
+                delete_manifest(held.session, sha256(_manifest(tag)))
 
 
 def _release(session: Session, tag: str) -> None:
@@ -130,6 +170,8 @@ def _release(session: Session, tag: str) -> None:
     with suppress(FormationError):
         try:
             delete_manifest(session, sha256(_manifest(tag)))
+        except NotThere:
+            return  # another publisher has, after its end
         except FormationError:
             put_manifest(session, _manifest("released"), OCI_MANIFEST, tag)
 

@@ -113,7 +113,7 @@ def publish(
         push_manifests(tree, session)
     with lease(session, registry.progress.note) as held:
         # Planned anew: somebody may have published since.
-        plan = _plan(wanted, session, meanwhile=True)
+        plan = _plan(wanted, session, held)
         _note_moves(plan, held, registry.progress.note)
         _write(plan, wanted, held)
         for publication in wanted:
@@ -124,20 +124,21 @@ def publish(
     return Published(tuple(plan), tuple(pushed))
 
 
-def _plan(wanted: Sequence[Publication], session: Session, *, meanwhile: bool = False) -> list[Step]:
+def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = None) -> list[Step]:
     """Version tags first, then moving tags, the narrowest of each version first.
 
-    `meanwhile`: a plan was made before, in which nothing was in the way.
+    With the lease `held` a plan was made before, in which nothing was in the way. A tag is asked for even where the
+    list lacks it: no list that lies, or lags behind, has a version overwritten.
     """
-    published = set(tags(session))
+    published = set(tags(session) if held is None else held.tags())
     steps, digests = [], {publication.tag.text: publication.tree.root.descriptor.digest for publication in wanted}
     for publication in wanted:
         tag, digest = publication.tag, digests[publication.tag.text]
-        before = tag_digest(session, tag.text) if tag.text in published else None
+        before = tag_digest(session, tag.text)
         if before not in (None, digest):
             raise FormationError(
                 f"{session.repository}:{tag.text} is published already, "
-                f"{'by another publisher at the same time, ' if meanwhile else ''}with other content: {before} there, "
+                f"{'by another publisher at the same time, ' if held else ''}with other content: {before} there, "
                 f"{digest} here",
                 hint="a version is written once: give this content the next one (formation release)",
             )
@@ -148,15 +149,15 @@ def _plan(wanted: Sequence[Publication], session: Session, *, meanwhile: bool = 
         tag = publication.tag
         mine = moves(tag, everything)
         for name in tag.moving:
-            moving.append(_moving_step(name, tag, name in mine, digests[tag.text], name in published, session))
+            moving.append(_moving_step(name, tag, name in mine, digests[tag.text], session))
     # Where two versions of one run share a line, only the greater one speaks of its tags.
     chosen = {step.tag: step for step in moving}
     chosen |= {step.tag: step for step in moving if step.action != "stays"}
     return [*steps, *chosen.values()]
 
 
-def _moving_step(name: str, tag: VersionTag, mine: bool, digest: str, known: bool, session: Session) -> Step:
-    before = tag_digest(session, name) if known else None
+def _moving_step(name: str, tag: VersionTag, mine: bool, digest: str, session: Session) -> Step:
+    before = tag_digest(session, name)
     if before == digest:
         return Step(name, "there", before, digest)
     if not mine or (before is not None and _is_above(tag, before, session)):

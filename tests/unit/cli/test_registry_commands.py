@@ -1,7 +1,9 @@
 """`formation pull`, `copy`, `tags` and `publish` against a registry in this process."""
 
 import json
+import os
 import re
+import signal
 
 import pytest
 
@@ -11,6 +13,7 @@ from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock
 from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.reference import parse_reference
+from formation.registry.lease import is_lease
 from formation.store.blobs import add_bytes, add_image
 from formation.store.images import open_stored, tag_image
 from tiny_images import tiny_image
@@ -46,6 +49,30 @@ def test_publish_says_what_happened_to_each_tag(formation, server):
     assert again.stdout.endswith(f"nothing to publish: {server.host}/team/base has all of it\n")
 
 
+def test_a_moving_tag_that_is_not_there_is_not_said_to_stay(formation, server):
+    keep(formation, "1.0.0")
+    server.add_image("team/base", tiny_image(), "1.1.0")
+    ended = formation("publish", "formation/base:1.0.0", f"docker://{server.host}/team/base", "--plain-http")
+    lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in ended.stdout.splitlines()}
+    assert lines["latest"] == lines["1"] == "not there: for a newer version to write"
+    assert lines["1.0"].startswith("written")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_a_publication_has_it_give_back_the_lease(formation, server, number):
+    keep(formation, "1.0.0")
+
+    def end(seen):
+        if seen.method == "PUT" and seen.path.endswith("/manifests/1.0.0"):
+            os.kill(os.getpid(), number)
+
+    server.before = end
+    ended = formation("publish", "formation/base:1.0.0", f"docker://{server.host}/team/base", "--plain-http")
+    assert (ended.code, ended.stderr.splitlines()[-1]) == (130, "error: interrupted")
+    assert not any(is_lease(tag) for tag in server.repository("team/base").tags)
+    assert signal.getsignal(number) is signal.SIG_DFL
+
+
 def test_publish_refuses_other_content_for_a_version(formation, server):
     repository = f"docker://{server.host}/team/base"
     keep(formation, "1.0.0")
@@ -62,6 +89,10 @@ def test_publish_refuses_other_content_for_a_version(formation, server):
         (["formation/base:1.0.0", "registry.example.com/a/b"], "is no repository of a registry"),
         (["formation/base:1.0.0", "docker://registry.example.com/a/b:1"], "has a tag, and versions decide those"),
         (["formation/base:nightly", "docker://registry.example.com/a/b"], "carries no version"),
+        (
+            ["formation/base:1.0.0", "docker://registry.example.com/a/b", "--variant", "dev"],
+            "formation/base:1.0.0 is 1.0.0, which is no version of the variant dev\nhint: the variant",
+        ),
     ],
 )
 def test_publish_explains_a_wrong_command_line(formation, arguments, message):

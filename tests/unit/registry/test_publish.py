@@ -2,6 +2,7 @@ import itertools
 import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -154,17 +155,21 @@ def test_what_is_cut_anywhere_leaves_nothing_wrong_and_is_finished_by_the_next_r
             # Every tag stands for a version whose own tag is there, and the narrower ones moved first.
             assert set(found.values()) <= found.keys()
             server.before = lambda seen: None
-            with Registry(Settings(plain_http=True, pause=lambda seconds: expire_leases(server))) as again:
+            left = leases(server)
+            with Registry(Settings(plain_http=True, pause=partial(expire, server, left))) as again:
                 publish(wanted("1.0.1"), name, again)
             assert standing(server) == complete
     assert cut > 8
 
 
-def expire_leases(server):
-    """As if the time of all leases were over."""
-    tags = server.repository("team/base").tags
-    for tag in [tag for tag in tags if is_lease(tag)]:
-        del tags[tag]
+def leases(server):
+    return [tag for tag in server.repository("team/base").tags if is_lease(tag)]
+
+
+def expire(server, ended, seconds):
+    """As if the time of the leases `ended` were over."""
+    for tag in ended:
+        server.repository("team/base").tags.pop(tag, None)
 
 
 @pytest.mark.parametrize("deletes", [True, False])
@@ -175,6 +180,46 @@ def test_a_lease_is_given_back(server, publishing, deletes):
     # What cannot be removed holds nobody up.
     publishing("1.0.1")
     assert standing(server)["latest"] == "1.0.1"
+
+
+def test_the_lease_of_a_killed_publisher_is_removed_by_the_next_after_its_end(server, publishing):
+    publishing("1.0.0")
+    name = f"formation-lease-20200101T000000Z-{'0' * 16}"
+    data = artifact("application/vnd.formation.lease.v1", {"dev.formation.lease": name})
+    server.add_manifest("team/base", OCI_MANIFEST, data, name)
+    publishing("1.0.1")
+    assert leases(server) == []
+    assert standing(server)["latest"] == "1.0.1"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Fault(404, body=b'{"errors": [{"code": "NAME_UNKNOWN"}]}'),
+        Fault(200, body=b'{"tags": null}'),
+        Fault(200, body=b'{"tags": []}'),
+        Fault(200, body=b"{}"),
+        Fault(200, body=b'{"tags": ["0.9.0", "latest"]}'),
+    ],
+)
+def test_a_list_of_tags_that_lacks_some_has_nothing_overwritten(server, publishing, answer):
+    publishing("1.1.0")
+    before = standing(server)
+    server.fail("GET", *[answer] * 1000, where="/tags/list")
+    with pytest.raises(FormationError, match="published already, with other content"):
+        publishing("1.1.0", content=b"other")
+    for version in ("1.0.2", "1.2.0"):
+        with pytest.raises(FormationError, match=r"the list of the tags of .* lacks formation-lease-"):
+            publishing(version)
+    assert standing(server) == before
+    assert leases(server) == []
+
+
+def test_a_list_of_tags_that_lags_behind_is_waited_for(server, publishing):
+    publishing("1.1.0")
+    server.fail("GET", *[Fault(200, body=b'{"tags": ["1.0.0"]}')] * 10, where="/tags/list")
+    publishing("1.0.2")
+    assert standing(server)["latest"] == "1.1.0"
 
 
 def test_the_lease_has_one_holder_at_a_time(server, reference):
