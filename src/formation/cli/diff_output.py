@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from formation.cli.diff_sections import Item, sections, signed_size
 from formation.cli.text import counted, printable, size_text
+from formation.oci.media_types import LAYERS
 from formation.release.changelogs import PackageNews
 from formation.release.difference import Difference
 from formation.release.packages import PackageState
 from formation.release.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from formation.oci.image import Image
 
 _COLOURS = {"+": "\x1b[32m", "-": "\x1b[31m", "~": "\x1b[33m", " ": ""}
 _BOLD, _FAINT, _RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -78,11 +82,16 @@ def _sizes(difference: Difference) -> str:
         grown = sum(change.grown for change in difference.packages)
         return f"size installed {signed_size(grown)}"
     new_layers = [layer.size for layer in difference.layers if layer.kind == "added"]
-    before, after = old.image.size, new.image.size
     return (
-        f"size {size_text(before)} → {size_text(after)}; "
+        f"size {_size(old.image)} → {_size(new.image)}; "
         f"who has the old one pulls {size_text(sum(new_layers))} in {counted(len(new_layers), 'layer')}"
     )
+
+
+def _size(image: "Image") -> str:
+    """An engine's image, whose layers are not compressed, must not look grown beside a registry's."""
+    plain = any(LAYERS.get(layer.media_type) == "none" for layer in image.manifest.layers)
+    return size_text(image.size) + (" uncompressed" if plain else "")
 
 
 def as_data(difference: Difference) -> dict[str, Any]:

@@ -167,6 +167,8 @@ def _synthesised(members: _Members, entry: JsonObject) -> Image:
     config = Descriptor(OCI_CONFIG, sha256(config_bytes), len(config_bytes))
     manifest = Manifest(config, tuple(layers), media_type=OCI_MANIFEST)
     data = manifest_bytes(manifest)
+    # Whoever copies the image reads its manifest from there, as that of any other.
+    extra[sha256(data)] = data
     return Image(_ArchiveBlobs(members, extra), data, config_bytes, manifest, parse_config(config_bytes))
 
 

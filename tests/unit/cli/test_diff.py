@@ -1,6 +1,7 @@
 """`formation diff` as a person types it."""
 
 import json
+import re
 
 import pytest
 
@@ -9,6 +10,7 @@ from formation.cli.main import run
 from formation.oci.layout import write_layout
 from layer_tars import directory, file
 from sound_image import STATUS, sound_image
+from tiny_images import tiny_image
 
 
 @pytest.fixture
@@ -50,6 +52,13 @@ def test_layers_that_stay_are_counted_of_those_of_the_new_image(with_layouts):
 def test_an_image_has_no_difference_from_itself(with_layouts):
     assert with_layouts("diff", "oci:old", "oci:old").stdout.splitlines()[-1] == "no difference"
     assert "No difference." in with_layouts("diff", "oci:old", "oci:old", "--markdown").stdout
+
+
+def test_a_size_that_is_not_compressed_is_said_to_be_so(with_layouts):
+    for name, compression in (("plain", "none"), ("small", "gzip")):
+        write_layout(with_layouts.directory / name, tiny_image(compression=compression), None)
+    (line,) = (line for line in with_layouts("diff", "oci:small", "oci:plain").stdout.splitlines() if "size " in line)
+    assert re.match(r"size [0-9.]+ k?B → [0-9.]+ k?B uncompressed; ", line)
 
 
 def test_colours_are_for_terminals(with_layouts):

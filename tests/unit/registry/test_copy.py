@@ -3,11 +3,13 @@ import itertools
 import pytest
 
 from formation.errors import UsageError
+from formation.oci.archive import write_archive
 from formation.oci.descriptor import Platform
 from formation.oci.layout import open_layout
 from formation.oci.manifest import Index, index_bytes, parse_index
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.name import parse_name
+from formation.oci.reference import parse_reference
 from formation.oci.validate import validate
 from formation.registry.copy import Place, copy
 from formation.registry.open_image import open_image
@@ -43,6 +45,16 @@ def test_an_image_keeps_its_digest_on_its_way_through_every_place(server, place,
         assert copy(source, target, place) == image.digest
     assert way[-1].reference is not None
     assert validate(open_stored(store, way[-1].reference)) == ()
+
+
+def test_an_image_without_a_manifest_of_its_own_is_copied_everywhere(place, tmp_path):
+    # As `docker save` writes it before Docker 25.
+    with (tmp_path / "classic.tar").open("wb") as file:
+        write_archive(file, tiny_image(), [parse_reference("f/b:1")], layout=False)
+    way = [parse_name(text) for text in ("docker-archive:classic.tar", "docker-archive:a.tar:f/b:1", "oci:layout:x")]
+    digests = {copy(way[0], target, place) for target in way[1:]} | {copy(*way[1:], place)}
+    assert len(digests) == 1
+    assert validate(open_layout(tmp_path / "layout").image("x")) == ()
 
 
 def test_an_index_is_copied_whole(place, store, name, index, tmp_path):
