@@ -1,5 +1,6 @@
 """What `formation build` gives: the image where it is wanted, and what it tells about it."""
 
+import os
 import shlex
 from argparse import Namespace
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ def check_output(arguments: Namespace, context: Context) -> None:
                 f"--output: images cannot be written to {output!r}", hint="write oci:DIR[:TAG] or docker-archive:FILE"
             )
         place = _place(context, output)
+        context.store.refuse_as_output(place)
         if not place.parent.is_dir():
             hint = f"mkdir -p {shlex.quote(str(place.parent))}"
             raise UsageError(f"--output: there is no directory {place.parent}", hint=hint)
@@ -34,6 +36,12 @@ def check_output(arguments: Namespace, context: Context) -> None:
         if place.exists() and place.is_dir() != is_layout:
             wanted = "a directory, as oci: wants" if is_layout else "a file, as docker-archive: wants"
             raise UsageError(f"--output: {place} is not {wanted}", hint="name another one, or remove it")
+        if is_layout and place.exists() and any(place.iterdir()) and not (place / "oci-layout").exists():
+            raise UsageError(f"--output: {place} is not empty, and no OCI layout", hint="name a new directory")
+        # An archive takes the place of a file in one step, which its directory must permit.
+        written = place if place.exists() and (is_layout or not place.is_file()) else place.parent
+        if not os.access(written, os.W_OK):
+            raise UsageError(f"--output: {written} cannot be written to", hint="name another place")
 
 
 def deliver(arguments: Namespace, context: Context, built: "BuiltImage", progress: "Progress") -> list[str]:

@@ -110,13 +110,14 @@ def _composed(directory: Path, beside: Path) -> "Composed":
 
 def _write(directory: Path, wanted: Mapping[str, str], arguments: Namespace, context: Context) -> int:
     """Brings the files of `directory` to the texts that are `wanted`, or tells what that would change."""
-    from formation.files import write_bytes
+    from formation.files import output_file
 
     found = {name: _read(directory / name) for name in wanted}
     stale = [name for name in wanted if found[name] != wanted[name]]
     write = not (arguments.check or arguments.dry_run)
     for name in stale if write else ():
-        write_bytes(directory / name, wanted[name].encode())
+        with output_file(directory / name) as file:
+            file.write(wanted[name].encode())
     if arguments.json:
         context.write_json({"directory": str(directory), "stale": stale, "written": stale if write else []})
     elif arguments.check:

@@ -65,6 +65,8 @@ def copy(
         raise UsageError(f"{target} cannot be written", hint="write docker-archive:FILE, which is a layout as well")
     if target.reference is not None and target.reference.digest is not None:
         raise UsageError(f"{target} has a digest, and content decides that", hint="name the target by a tag")
+    if target.path is not None:
+        place.store.refuse_as_output(place.directory / target.path)
     asked = platform
     if platform is None and target.transport in _ONE_IMAGE and source.transport is not Transport.DOCKER_DAEMON:
         platform = place.machine if source.transport not in _ONE_IMAGE else None

@@ -58,6 +58,11 @@ class Store:
             return cls(Path(home) / ".cache" / "formation")
         raise UsageError("no place for the store: HOME is not set", hint="name one: --store DIR or FORMATION_STORE=DIR")
 
+    def refuse_as_output(self, path: Path) -> None:
+        """Raises UsageError when `path`, where a person wants something written, is in the store: prunes remove it."""
+        if path.resolve().is_relative_to(self.root.resolve()):
+            raise UsageError(f"{path} is in the store, which keeps nothing but its own", hint="name another place")
+
     @property
     def downloads(self) -> Path:
         return self.root / "downloads"

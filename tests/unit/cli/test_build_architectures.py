@@ -3,6 +3,7 @@
 import json
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -106,6 +107,9 @@ def test_an_index_is_written_to_a_layout_whole(formation, workshop, built, tmp_p
         (("--all-architectures", "--output", "oci:missing/below"), "--output: there is no directory "),
         (("--output", "oci:base/formation.yaml"), "formation.yaml is not a directory, as oci: wants"),
         (("--output", "docker-archive:base"), "base is not a file, as docker-archive: wants"),
+        (("--output", "oci:base"), "base is not empty, and no OCI layout"),
+        (("--output", "oci:store/mine"), "mine is in the store, which keeps nothing but its own"),
+        (("--output", "docker-archive:store/lock"), "lock is in the store"),
         (("--output", "oci:out", "--output", "tar:x"), "images cannot be written to 'tar:x'"),
         (("--all-architectures", "--arch", "amd64"), "not allowed with argument"),
     ],
@@ -114,6 +118,19 @@ def test_what_cannot_be_built_is_refused_before_anything_is(formation, workshop,
     result = formation("build", "base", *words)
     assert (result.code, built) == (2, [])
     assert message in result.stderr
+
+
+@pytest.mark.parametrize("output", ["oci:closed/out", "docker-archive:closed/a.tar", "oci:closed"])
+def test_an_output_that_cannot_be_written_is_refused_before_anything_is_built(
+    formation, workshop, built, tmp_path, monkeypatch, output
+):
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    # Root may write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    result = formation("build", "base", "--output", output)
+    assert (result.code, built) == (2, [])
+    assert f"--output: {closed} cannot be written to" in result.stderr
 
 
 @pytest.mark.parametrize("words", [(), ("--all-architectures",)])

@@ -57,6 +57,12 @@ def test_an_image_without_a_manifest_of_its_own_is_copied_everywhere(place, tmp_
     assert validate(open_layout(tmp_path / "layout").image("x")) == ()
 
 
+@pytest.mark.parametrize("target", ["oci:store/blobs/mine", "docker-archive:store/lock"])
+def test_nothing_is_copied_into_the_directory_of_the_store(place, target):
+    with pytest.raises(UsageError, match="is in the store"):
+        copy(parse_name("oci:layout"), parse_name(target), place)
+
+
 def test_an_index_is_copied_whole(place, store, name, index, tmp_path):
     assert copy(name("a/b:1"), parse_name("oci:layout:1"), place) == index
     assert copy(parse_name("oci:layout:1"), parse_name("c/d:1"), place) == index
