@@ -9,6 +9,7 @@ import json
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -44,12 +45,16 @@ def find(store: Store, layer: Layer, detectors: Sequence[Detector]) -> LayerCont
 
 
 def keep(store: Store, layer: Layer, detectors: Sequence[Detector], encoded: bytes, contents: LayerContents) -> None:
-    """Keeps `contents`, in its `encoded` form, unless it is about a blob that is not what it should be. Idempotent."""
+    """Keeps `contents`, in its `encoded` form, unless it is about a blob that is not what it should be. Idempotent.
+
+    A store that takes nothing, since it may only be read or is full, has it read again the next time.
+    """
     if any(problem.kind in _HASH_AGAIN for problem in contents.problems) or len(encoded) > _LARGEST:
         return
     record = _record(store, layer, detectors)
-    write_bytes(record, encoded, mode=0o600)
-    _mark(record, identity(layer))
+    with suppress(OSError):
+        write_bytes(record, encoded, mode=0o600)
+        _mark(record, identity(layer))
 
 
 def identity(layer: Layer) -> Identity | None:
@@ -75,7 +80,8 @@ def _is_right(record: Path, layer: Layer) -> bool:
                 pass
     except FormationError:
         return False
-    _mark(record, file)
+    with suppress(OSError):
+        _mark(record, file)
     return True
 
 

@@ -1,5 +1,6 @@
 """Who may use the store now. The locks are flock(2)'s: the kernel drops them when their owner dies, however it dies."""
 
+import errno
 import fcntl
 import os
 import stat
@@ -16,8 +17,16 @@ RemoveTree = Callable[[Path], None]
 
 @contextmanager
 def in_use(store: Store) -> Iterator[None]:
-    """While the block runs nobody prunes the store. Any number of processes may be in it; they wait for a prune."""
-    descriptor = _open_lock(store.lock)
+    """While the block runs nobody prunes the store. Any number of processes may be in it; they wait for a prune.
+
+    One that may only be read can be looked into all the same.
+    """
+    try:
+        descriptor = _open_lock(store.lock)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        descriptor = os.open(store.lock, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield

@@ -1,5 +1,6 @@
 """All layers of an image: scanned in parallel, remembered, and checked again when their file changed."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from elves import elf_bytes
+from formation.contents import cache
 from formation.contents import image as module
 from formation.contents.detectors import DETECTORS
 from formation.contents.image import problems, scan_image
@@ -44,6 +46,15 @@ def test_layers_that_were_scanned_before_are_not_read_again(store, stored, monke
     first = scan_image(stored, store, workers=1)
     monkeypatch.setattr(module, "scan_layer", None)
     assert scan_image(stored, store, workers=1).layers == first.layers
+
+
+def test_a_store_that_takes_nothing_is_read_each_time(store, stored, monkeypatch):
+    def refuse(path, data, **options):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(cache, "write_bytes", refuse)
+    assert scan_image(stored, store, workers=1) == scan_image(stored, store, workers=1)
+    assert not (store.root / "contents").exists()
 
 
 def test_worker_processes_and_threads_find_the_same(store, stored, monkeypatch):

@@ -1,3 +1,5 @@
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -6,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from formation.errors import FormationError
+from formation.store import locking
 from formation.store.locking import alone, in_use, remove_tree, work_directory
 from formation.store.store import Store
 
@@ -114,3 +117,20 @@ def test_a_tree_with_directories_that_may_not_be_written_to_is_removed(tmp_path)
     inner.chmod(0o555)
     remove_tree(tmp_path / "tree")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_store_that_may_only_be_read_can_be_looked_into(store, monkeypatch, number):
+    with in_use(store):
+        pass
+
+    def refuse(path):
+        raise OSError(number, os.strerror(number), str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(locking, "_open_lock", refuse)
+        reading = in_use(store)
+        reading.__enter__()
+    with pytest.raises(FormationError, match="is in use"), alone(store):
+        pass
+    reading.__exit__(None, None, None)
