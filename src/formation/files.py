@@ -10,22 +10,25 @@ from typing import IO, Any
 
 
 @contextmanager
-def atomic_file(path: Path, *, mode: int = 0o644, synced: bool = True) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, mode: int | None = 0o644, synced: bool = True) -> Iterator[IO[bytes]]:
     """A binary file that becomes `path` when the block ends without an exception, and disappears otherwise.
+
+    Its `mode` is as given, whatever the umask; None: as the umask says, for what a person asked for.
 
     The data is synced before the rename; `synced` False is for what is seen to be damaged, and then made again, by
     whoever reads it. Parent directories are created. An OSError names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        temporary, descriptor = temporary_beside(path)
+        temporary, descriptor = temporary_beside(path, 0o600 if mode is not None else 0o666)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
-            os.fchmod(file.fileno(), mode)
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
             if synced:
                 os.fsync(file.fileno())
         try:
@@ -47,18 +50,21 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
         regular = stat.S_ISREG(path.lstat().st_mode)
     except FileNotFoundError:
         regular = True
-    with atomic_file(path) if regular else path.open("wb") as file:
+    with atomic_file(path, mode=None) if regular else path.open("wb") as file:
         yield file
 
 
-def temporary_beside(path: Path) -> tuple[Path, int]:
-    """A new hidden file in the directory of `path`, mode 0600, and a descriptor that reads and writes it."""
+def temporary_beside(path: Path, mode: int = 0o600) -> tuple[Path, int]:
+    """A new hidden file in the directory of `path`, and a descriptor that reads and writes it.
+
+    Its `mode` is less what the umask takes.
+    """
     # tempfile would do; importing it and its random numbers takes longer than writing most files.
     temporary = path.with_name(f".{path.name[:100]}.{os.urandom(8).hex()}")
-    return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    return temporary, os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
 
 
-def write_bytes(path: Path, data: bytes, *, mode: int = 0o644, synced: bool = True) -> None:
+def write_bytes(path: Path, data: bytes, *, mode: int | None = 0o644, synced: bool = True) -> None:
     """Replaces `path` by `data` in one step. See `atomic_file`."""
     with atomic_file(path, mode=mode, synced=synced) as file:
         file.write(data)

@@ -61,3 +61,15 @@ def test_a_file_that_a_person_has_named_is_replaced_in_one_step(tmp_path):
     write(file, b"after")
     assert file.read_bytes() == b"after"
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("umask", "expected"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_what_a_person_asked_for_is_as_open_as_the_umask_says(tmp_path, umask, expected):
+    before = os.umask(umask)
+    try:
+        write(tmp_path / "asked", b"x")
+        write_bytes(tmp_path / "ours", b"x")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "asked").stat().st_mode & 0o777 == expected
+    assert (tmp_path / "ours").stat().st_mode & 0o777 == 0o644

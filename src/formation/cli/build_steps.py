@@ -85,6 +85,6 @@ def lock_or_new(
         raise UsageError(f"there is no lock {path}", hint=f"formation lock {arguments.directory}")
     lock = make()
     if not arguments.dry_run:
-        write_bytes(path, file_text(lock).encode())
+        write_bytes(path, file_text(lock).encode(), mode=None)
         progress.note(f"wrote {path}, since there was none; commit it")
     return lock, lock_text(lock)

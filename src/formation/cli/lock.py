@@ -101,7 +101,7 @@ def _lock(arguments: Namespace, context: Context, definition: "Definition | Serv
         lock = _made(arguments, context, definition, previous, progress)
     keep = previous is not None and is_same(previous, lock) and not arguments.refresh
     if not keep and not arguments.dry_run:
-        write_bytes(path, file_text(lock).encode())
+        write_bytes(path, file_text(lock).encode(), mode=None)
     shown = previous if keep and previous is not None else lock
     if arguments.json:
         context.write_json(_as_data(shown))

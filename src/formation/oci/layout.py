@@ -101,9 +101,10 @@ def add_to_layout(
             with open_verified(source, descriptor, "layer") as stream:
                 _write_blob(path, descriptor, stream)
         for digest, data in documents.items():
-            write_bytes(_blob(path, digest), data)
+            write_bytes(_blob(path, digest), data, mode=None)
         entries = [entry for entry in manifests if not _replaces(root, tag, entry)] + [_entry(root, tag)]
-        write_bytes(path / "index.json", json_bytes({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}))
+        document = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": entries}
+        write_bytes(path / "index.json", json_bytes(document), mode=None)
 
 
 @contextmanager
@@ -117,7 +118,7 @@ def _for_writing(path: Path) -> Iterator[list[dict[str, Any]]]:
         if not os.path.lexists(marker):
             if any(path.iterdir()):
                 raise FormationError(f"{path} is not empty and not an OCI layout", hint="name a new directory")
-            write_bytes(marker, LAYOUT_MARKER)
+            write_bytes(marker, LAYOUT_MARKER, mode=None)
         check_marker(read_regular(marker, "the layout's marker", MAXIMUM_SIZE), str(path))
         for name in (path / "blobs", path / "blobs" / "sha256"):
             if name.is_symlink():
@@ -136,7 +137,7 @@ def _write_blob(path: Path, descriptor: Descriptor, stream: BinaryIO) -> None:
     # A blob only gets its name when it is complete and verified, so one of the right size is the right one.
     if blob.is_file() and not blob.is_symlink() and blob.stat().st_size == descriptor.size:
         return
-    with atomic_file(blob) as file:
+    with atomic_file(blob, mode=None) as file:
         shutil.copyfileobj(stream, file, CHUNK)
 
 
