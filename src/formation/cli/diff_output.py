@@ -9,6 +9,7 @@ from formation.cli.text import counted, printable, size_text
 from formation.oci.media_types import LAYERS
 from formation.release.changelogs import PackageNews
 from formation.release.difference import Difference
+from formation.release.markdown import escaped
 from formation.release.packages import PackageState
 from formation.release.snapshot import Snapshot
 
@@ -42,30 +43,25 @@ def as_text(difference: Difference, *, full: bool, colour: bool) -> str:
 
 def as_markdown(difference: Difference, *, full: bool) -> str:
     """For a pull request or release notes."""
-    old, new = (_escaped(side.name) for side in (difference.old, difference.new))
-    lines = [f"## {old} → {new}", "", _escaped(_sizes(difference))]
+    old, new = (escaped(side.name) for side in (difference.old, difference.new))
+    lines = [f"## {old} → {new}", "", escaped(_sizes(difference))]
     found = sections(difference, full=full)
     for section in found:
-        lines += ["", f"### {_escaped(section.title[:1].upper() + section.title[1:])}", ""]
+        lines += ["", f"### {escaped(section.title[:1].upper() + section.title[1:])}", ""]
         for item in section.items:
             lines += _markdown_item(item)
     if not found:
         lines += ["", "No difference."]
-    lines += [line for note in difference.notes for line in ("", f"> {_escaped(note)}")]
+    lines += [line for note in difference.notes for line in ("", f"> {escaped(note)}")]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _markdown_item(item: Item) -> list[str]:
-    lines = [f"- {_WORDS[item.mark]}{_escaped(item.text)}"]
+    lines = [f"- {_WORDS[item.mark]}{escaped(item.text)}"]
     if item.details:
         # A changelog is text in columns: a block of code keeps it, and nothing in it can end the block.
         lines += ["", "  ```text", *(f"  {_fenced(line)}".rstrip() for line in item.details), "  ```", ""]
     return lines
-
-
-def _escaped(text: str) -> str:
-    """`text` as Markdown that means nothing but itself."""
-    return "".join(f"\\{character}" if character in "\\`*_[]<>|#" else character for character in printable(text))
 
 
 def _fenced(line: str) -> str:

@@ -156,8 +156,10 @@ def _write(
 ) -> int:
     """Writes version and entry, or refuses. Running it again changes nothing more."""
     from formation.errors import AnswerIsNo
+    from formation.release.definition_edit import with_version
     from formation.release.levels import Level
-    from formation.release.notes import NAME, entry, read_notes, with_entry, write_notes
+    from formation.release.notes import entry
+    from formation.release.notes_file import NAME, read_notes, with_entry, write_notes
     from formation.release.versions import judge_version
 
     verdict = found.verdict
@@ -174,16 +176,33 @@ def _write(
     verdict = judge_version(verdict.previous, verdict.level, version)
     text = entry(verdict, version, found.differences, found.reasons, context.now)
     notes = definition.path.resolve().parent / NAME
-    whole = with_entry(read_notes(notes), version, text)
-    if not arguments.dry_run:
+    before = read_notes(notes)
+    placed = with_entry(before, version, text)
+    # A definition that cannot be changed is refused before anything is.
+    with_version(definition.path, version)
+    if placed.text != before and not arguments.dry_run:
         # The version last: a run that was cut between the two is finished by the next.
-        write_notes(notes, whole)
+        write_notes(notes, placed.text)
     if arguments.json:
-        context.write_json({**_as_data(found), "written": not arguments.dry_run, "release": version, "entry": text})
+        changelog = "kept" if placed.kept else "unchanged" if placed.text == before else "written"
+        more = {"written": not arguments.dry_run, "release": version, "changelog": changelog, "entry": text}
+        context.write_json({**_as_data(found), **more})
     else:
-        context.write(text if arguments.dry_run else f"{notes}: wrote the entry of {version}\n")
+        context.write(text if arguments.dry_run else "")
+        context.write(_on_entry(arguments, notes, version, placed.kept, changed=placed.text != before))
     _write_version(arguments, context, definition, version)
     return 0
+
+
+def _on_entry(arguments: Namespace, notes: Path, version: str, kept: int | None, *, changed: bool) -> str:
+    """What became of the entry."""
+    if kept is not None:
+        command = f"`formation release {_shown(arguments)}--dry-run`"
+        new = "the one above would be new" if arguments.dry_run else f"{command} shows a new one"
+        return f"note: {notes}:{kept}: the entry of {version} is not as formation wrote it, and stays; {new}\n"
+    if arguments.dry_run:
+        return ""
+    return f"{notes}: {'wrote' if changed else 'has'} the entry of {version}\n"
 
 
 def _shown(arguments: Namespace) -> str:

@@ -94,12 +94,39 @@ def test_a_release_writes_one_line_and_an_entry_and_twice_is_as_once(release):
     notes = (release.directory / "CHANGELOG.md").read_text()
     assert notes == (
         "# Changelog\n\n## 1.0.1 - 2033-05-18\n\nKeeps the contract of 1.0.0.\n\n### Packages\n- tool 1.0-1 → 1.0-2\n"
+        "\n<!-- formation release bee39851e4e1d35f -->\n"
     )
     again = release("release", *NO_NEWS)
     assert again.code == 0
+    assert "CHANGELOG.md: has the entry of 1.0.1\n" in again.stdout
     assert "version is 1.0.1" in again.stdout
     assert definition.read_text() == DEFINITION.replace("1.0.0", "1.0.1")
     assert (release.directory / "CHANGELOG.md").read_text() == notes
+
+
+def test_an_entry_that_somebody_wrote_stays_and_is_told(release):
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    notes = release.directory / "CHANGELOG.md"
+    text = b"# Changelog\r\n\r\n## [1.0.1] - planned\r\n- Hand-written migration note\r\n"
+    notes.write_bytes(text)
+    shown = release("release", "--dry-run", *NO_NEWS).stdout
+    assert shown.startswith("## 1.0.1 - 2033-05-18\n")
+    stays = f"note: {notes}:3: the entry of 1.0.1 is not as formation wrote it, and stays; "
+    assert f"{stays}the one above would be new\n" in shown
+    found = json.loads(release("release", "--dry-run", "--json", *NO_NEWS).stdout)
+    assert (found["changelog"], found["entry"]) == ("kept", shown[: shown.index("note: ")])
+    result = release("release", *NO_NEWS)
+    assert (result.code, f"{stays}`formation release --dry-run` shows a new one\n" in result.stdout) == (0, True)
+    assert notes.read_bytes() == text
+    assert "version: 1.0.1" in (release.directory / "formation.yaml").read_text()
+
+
+def test_nothing_is_written_beside_a_definition_whose_version_cannot_be(release):
+    path = release.directory / "formation.yaml"
+    path.write_text(DEFINITION.replace("version: 1.0.0", "version: &tag 1.0.0"))
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    assert release("release", *NO_NEWS).code == 2
+    assert not (release.directory / "CHANGELOG.md").exists()
 
 
 def test_a_dry_run_writes_nothing(release):

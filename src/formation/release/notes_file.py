@@ -1,0 +1,124 @@
+"""CHANGELOG.md beside a definition: an entry for each release, the newest first, among what people write there.
+
+What formation wrote ends in a comment with the digest of it. An entry without one, or with another text than the digest
+is of, is somebody's own: it is never replaced.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from formation.dataclass import dataclass
+from formation.digest import sha256
+from formation.errors import FormationError, system_error
+from formation.files import rewrite
+from formation.oci.regular_file import read_regular
+from formation.release.markdown import Heading, before_link_references, headings
+
+NAME: Final = "CHANGELOG.md"
+_TITLE = "# Changelog"
+_LARGEST: Final = 8 << 20
+_PREFIX = r"(?:(?:version|release)\s+)?[\[*_]*v?"
+_VERSION = re.compile(_PREFIX + r"[0-9]+\.[0-9]+\.[0-9]", re.IGNORECASE)
+_UNRELEASED = re.compile(r"[\[*_]*unreleased", re.IGNORECASE)
+_MARK = re.compile(r"^<!-- formation release ([0-9a-f]{16}) -->(?=\r?$)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A changelog with an entry in its place."""
+
+    text: str
+    """All of it."""
+    kept: int | None
+    """The line of the entry that somebody wrote or changed: it stays, and `text` is as it was. None: there is none."""
+
+
+def with_entry(text: str, version: str, new: str) -> Placed:
+    """The changelog `text` with the entry `new` for `version`: in the place of the one that it has, or as the newest.
+
+    Only what formation wrote, and nobody changed since, is replaced. What is not released yet stays above. The lines
+    end as most lines of `text` do.
+    """
+    ending = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
+    marked = f"{new.rstrip()}\n\n<!-- formation release {_digest(new)} -->".replace("\n", ending)
+    if not text.strip():
+        return Placed(f"{_TITLE}\n\n{marked}\n", None)
+    found, end = _entries(text)
+    own = next((number for number, heading in enumerate(found) if _is_of(heading, version)), None)
+    if own is None:
+        return Placed(_inserted(text, _newest(text, found, end), marked, ending), None)
+    heading = found[own]
+    written = _written(text[heading.start : found[own + 1].start if own + 1 < len(found) else end])
+    if written is None:
+        return Placed(text, heading.line)
+    return Placed(text[: heading.start] + marked + text[heading.start + written :], None)
+
+
+def read_notes(path: Path) -> str:
+    """The changelog at `path`; empty when there is none. Raises FormationError when it cannot be read."""
+    if not path.exists():
+        return ""
+    data = read_regular(path, "the changelog", _LARGEST)
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise FormationError(f"{path} is not UTF-8 text") from None
+
+
+def write_notes(path: Path, text: str) -> None:
+    """Replaces the changelog in one step. Raises FormationError when it cannot be written."""
+    try:
+        rewrite(path, text.encode())
+    except OSError as error:
+        raise system_error(f"cannot write {path}", error) from error
+
+
+def _entries(text: str) -> tuple[Sequence[Heading], int]:
+    """The headings below the title, and where what they head ends: another title begins something else."""
+    found = headings(text)
+    if found and _is_title(found[0]):
+        found = found[1:]
+    after = next((number for number, heading in enumerate(found) if _is_title(heading)), None)
+    return (found, len(text)) if after is None else (found[:after], found[after].start)
+
+
+def _is_title(heading: Heading) -> bool:
+    return heading.level == 1 and not _VERSION.match(heading.title) and not _UNRELEASED.match(heading.title)
+
+
+def _is_of(heading: Heading, version: str) -> bool:
+    """Whether `heading` is that of `version`: `1.0.1 - planned`, `[v1.0.1]`, but not 1.0.1-rc.1 or 1.0.10."""
+    exact = rf"{_PREFIX}{re.escape(version)}(?![0-9A-Za-z+-]|\.[0-9A-Za-z])"
+    return re.match(exact, heading.title, re.IGNORECASE) is not None
+
+
+def _newest(text: str, entries: Sequence[Heading], end: int) -> int:
+    """Where the newest release begins, or would."""
+    unreleased = next((heading for heading in entries if _UNRELEASED.match(heading.title)), None)
+    if unreleased is not None:
+        later = (each for each in entries if each.start > unreleased.start and each.level <= unreleased.level)
+        first = next(later, None)
+    else:
+        first = next((each for each in entries if _VERSION.match(each.title)), entries[0] if entries else None)
+    return before_link_references(text[:end]) if first is None else first.start
+
+
+def _inserted(text: str, position: int, marked: str, ending: str) -> str:
+    before, after = text[:position], text[position:]
+    if before not in ("", "\ufeff") and not before.endswith(ending * 2):
+        before = before.rstrip("\r\n") + ending * 2
+    return f"{before}{marked}{ending}{ending if after else ''}{after}"
+
+
+def _written(section: str) -> int | None:
+    """How much of `section` is what formation wrote, its mark included; None when that is not what it wrote."""
+    mark = _MARK.search(section)
+    return mark.end() if mark is not None and mark[1] == _digest(section[: mark.start()]) else None
+
+
+def _digest(entry: str) -> str:
+    """Of an entry's text: how its lines end does not matter, for Git and editors change that."""
+    lines = (line.rstrip() for line in entry.rstrip().split("\n"))
+    return sha256("\n".join(lines).encode())[7:23]
