@@ -1,7 +1,7 @@
 """What `formation release` compares: the release before, and the images that the definition makes now."""
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
@@ -71,7 +71,16 @@ def review_definition(
             version,
             new_variants=[variant for variant in made if variant not in names],
             lost_variants=sorted(previous.variants - set(made)),
+            notes=_older(previous, names),
         )
+
+
+def _older(previous: "PreviousRelease", variants: Iterable[str]) -> Iterator[str]:
+    """A note for each variant that the release before lacks, and an older one has."""
+    for variant in variants:
+        version = previous.version_of(variant)
+        if version != previous.version:
+            yield f"{variant} is compared with {version}, the last release that has it: {previous.version} lacks it"
 
 
 def _refuse_stale(definition: "Definition | ServiceDefinition") -> None:

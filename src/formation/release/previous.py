@@ -13,7 +13,7 @@ from formation.oci.name import Transport
 from formation.oci.reference import Reference
 from formation.registry.registry import Registry, tags
 from formation.registry.tag_plan import VersionTag, parse_version_tag
-from formation.release.versions import highest, parse_version
+from formation.release.versions import highest, parse_version, same_line
 from formation.store.blobs import StoreBlobs
 from formation.store.images import list_images
 from formation.store.store import Store
@@ -28,12 +28,23 @@ class PreviousRelease:
     repository: str
     version: str
     tags: frozenset[str]
-    """All tags of the repository."""
+    """All tags of the repository, without those of what the definition makes now."""
 
     def image(self, variant: str) -> str | None:
-        """The name of the image of a variant, `runtime` or another; None when it has none."""
-        tag = variant_tag(self.version, variant)
-        return f"{self.transport.value}{self.repository}:{tag}" if tag in self.tags else None
+        """The name of the image that a variant, `runtime` or another, follows; None when the variant is new."""
+        version = self.version_of(variant)
+        return None if version is None else f"{self.transport.value}{self.repository}:{variant_tag(version, variant)}"
+
+    def version_of(self, variant: str) -> str | None:
+        """The release that a variant follows: this one, or the newest before it that has the variant.
+
+        None when there is none since the last version that was allowed to drop it: 2.0.0 owes nothing to 1.x.
+        """
+        if variant_tag(self.version, variant) in self.tags:
+            return self.version
+        suffix = "" if variant == RUNTIME else variant
+        older = highest(self.tags, self.version, suffix, below=True)
+        return older if older is not None and same_line(older, self.version) else None
 
     @property
     def variants(self) -> frozenset[str]:
@@ -53,8 +64,9 @@ def previous_in_store(
     unwanted = frozenset(not_digests)
     found = _stored(store, repository)
     built = {tag for tag, digests in found.items() if tag_version(tag) == version and digests & unwanted}
-    chosen = highest_before(found.keys() - built, version, repository, known=found)
-    return None if chosen is None else PreviousRelease(Transport.STORE, repository, chosen, frozenset(found))
+    tags = found.keys() - built
+    chosen = highest_before(tags, version, repository, known=found)
+    return None if chosen is None else PreviousRelease(Transport.STORE, repository, chosen, frozenset(tags))
 
 
 def highest_before(tags: Iterable[str], version: str, repository: str, *, known: Iterable[str]) -> str | None:

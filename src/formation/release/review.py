@@ -41,11 +41,12 @@ def review(
     *,
     new_variants: Iterable[str] = (),
     lost_variants: Iterable[str] = (),
+    notes: Iterable[str] = (),
 ) -> Review:
     """The review of `parts` as the release `version` after `previous`.
 
-    `new_variants` have no image in the previous release, `lost_variants` none in this one. Raises UsageError for what
-    is no version.
+    `new_variants` follow no image of a release before, `lost_variants` have none in this one. `notes` are told before
+    those of the comparisons. Raises UsageError for what is no version.
     """
     found: dict[tuple[Level, str, str], Reason] = {}
     for name in new_variants:
@@ -60,8 +61,8 @@ def review(
     reasons = tuple(sorted(found.values(), key=lambda reason: -reason.level))
     level = level_of(reasons)
     verdict = None if previous is None else judge_version(previous, level, version)
-    notes = dict.fromkeys(note for part in parts for note in part.difference.notes)
-    return Review(tuple(parts), reasons, level, verdict, tuple(notes))
+    told = dict.fromkeys([*notes, *(note for part in parts for note in part.difference.notes)])
+    return Review(tuple(parts), reasons, level, verdict, tuple(told))
 
 
 def _add(found: dict[tuple[Level, str, str], Reason], reason: Reason) -> None:

@@ -72,15 +72,22 @@ def judge_version(previous: str, level: Level, version: str | None) -> Verdict:
     return Verdict(previous, level, deserved(previous, level), version)
 
 
-def highest(tags: Iterable[str], at_most: str, variant: str = "") -> str | None:
+def highest(tags: Iterable[str], at_most: str, variant: str = "", *, below: bool = False) -> str | None:
     """The greatest final version among `tags` that is not above `at_most`, without the variant's suffix.
 
-    A release of an older line follows the last of its own line. None when there is none.
+    A release of an older line follows the last of its own line. `below`: nor `at_most` itself, or its release. None
+    when there is none.
     """
-    limit = parse_version(at_most)
+    limit = parse_version(at_most).release
     found = [tag for text in tags if (tag := parse_version_tag(text, variant)) is not None and not tag.prerelease]
-    line = [tag.release for tag in found if tag.release <= limit.release]
+    line = [tag.release for tag in found if tag.release < limit or (tag.release == limit and not below)]
     return _text(max(line)) if line else None
+
+
+def same_line(older: str, newer: str) -> bool:
+    """Whether `newer` has to keep what `older` promised, whatever it adds: it is no major version, or 0.x, later."""
+    before, after = parse_version(older).release, parse_version(newer).release
+    return before.major == after.major and (before.major > 0 or before.minor == after.minor)
 
 
 def _order(tag: VersionTag) -> tuple[Release, bool, tuple[tuple[int, int, str], ...]]:

@@ -185,6 +185,44 @@ def test_the_previous_release_is_the_highest_of_the_line(release):
     ]
 
 
+def with_jq(version: str):
+    """The image of a variant dev that has the package jq."""
+    status = f"{STATUS}\nPackage: jq\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.7\n"
+    labels = {"org.opencontainers.image.version": version}
+    return sound_image([file("var/lib/dpkg/status", status.encode())], execution=replace(EXECUTION, labels=labels))
+
+
+def test_a_variant_follows_the_newest_release_that_has_it(release):
+    (release.directory / "formation.yaml").write_text(
+        DEFINITION.replace("1.0.0", "1.0.3") + "variants: {dev: {packages: [hello]}}\n"
+    )
+    lock(release, libc6="2.41-12", tool="1.0-1", hello="2.10")
+    for version, image in (("1.0.1-dev", with_jq("1.0.1-dev")), ("1.0.2", other_image("1.0-1", "1.0.2"))):
+        tag_image(release.store, parse_reference(f"formation/base:{version}"), add_image(release.store, image))
+    with FakeRegistry() as server:
+        repository = f"docker://{server.host}/team/base"
+        names = [f"formation/base:{version}" for version in ("1.0.0", "1.0.1-dev", "1.0.2")]
+        assert release("publish", *names, repository, "--plain-http").code == 0
+        for since in ((), ("--since", repository, "--plain-http"), ("--since", "formation/base:1.0.2")):
+            result = release("release", "check", *since, *NO_NEWS)
+            lines = result.stdout.splitlines()
+            assert (result.code, lines[0]) == (1, "major  the package jq is gone [dev]")
+            assert "note: dev is compared with 1.0.1, the last release that has it: 1.0.2 lacks it" in lines
+            assert lines[-1] == "a major change since 1.0.2: it deserves 2.0.0; 1.0.3 is too small"
+
+
+def test_a_variant_that_a_major_version_dropped_is_new(release):
+    (release.directory / "formation.yaml").write_text(
+        DEFINITION.replace("1.0.0", "2.1.0") + "variants: {dev: {packages: [hello]}}\n"
+    )
+    lock(release, libc6="2.41-12", tool="1.0-1", hello="2.10")
+    for version, image in (("1.0.0-dev", with_jq("1.0.0-dev")), ("2.0.0", other_image("1.0-1", "2.0.0"))):
+        tag_image(release.store, parse_reference(f"formation/base:{version}"), add_image(release.store, image))
+    lines = release("release", "check", *NO_NEWS).stdout.splitlines()
+    assert lines[0] == "minor  the variant dev is new"
+    assert lines[-1] == "a minor change since 2.0.0: it deserves 2.1.0; 2.1.0 is enough"
+
+
 def test_an_image_from_anywhere_is_compared_with_its_own_variant(release):
     (release.directory / "formation.yaml").write_text(DEFINITION + "variants: {dev: {packages: [more]}}\n")
     lock(release, libc6="2.41-12", tool="1.0-2", more="1")

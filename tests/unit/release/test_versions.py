@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from formation.errors import UsageError
 from formation.release.levels import Level
-from formation.release.versions import check_version, deserved, highest, judge_version
+from formation.release.versions import check_version, deserved, highest, judge_version, same_line
 
 numbers = st.integers(0, 30)
 versions = st.tuples(numbers, numbers, numbers).map(lambda parts: "{}.{}.{}".format(*parts))
@@ -70,6 +70,21 @@ def test_the_previous_release_is_that_of_the_line():
     assert highest(tags, "11.0.0") == "10.0.0"
     assert highest(tags, "0.9.0") is None
     assert highest(tags, "3.0.0", "dev") == "1.0.1"
+    assert highest(tags, "1.1.0", below=True) == highest(tags, "1.1.0-rc.1", below=True) == "1.0.1"
+
+
+@pytest.mark.parametrize(
+    ("older", "newer", "same"),
+    [
+        ("1.0.0", "1.9.0", True),
+        ("1.9.0", "2.0.0", False),
+        ("0.1.0", "0.1.9", True),
+        ("0.1.0", "0.2.0", False),
+        ("0.1.0", "1.1.0", False),
+    ],
+)
+def test_a_line_is_what_may_break_nothing(older: str, newer: str, same: bool):
+    assert same_line(older, newer) is same
 
 
 def test_a_version_that_ends_in_a_variant_is_refused():
