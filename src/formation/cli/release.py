@@ -3,23 +3,17 @@
 import difflib
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from formation.cli.compared import add_comparison_options
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
-from formation.cli.text import printable
 
 if TYPE_CHECKING:
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
-    from formation.progress import Progress
-    from formation.release.levels import Reason
     from formation.release.review import Review
-
-_COLOURS = {"major": "\x1b[31m", "minor": "\x1b[33m", "patch": "\x1b[32m"}
-_MOST_PATCHES = 10
-"""Reasons for a patch that are shown: newer packages, of which `diff` tells more."""
+    from formation.release.taken import Taken
 
 
 def register(subparsers: Subparsers) -> None:
@@ -97,7 +91,7 @@ def _check_named(arguments: Namespace, context: Context) -> int:
     with context.progress() as progress:
         found = review_named(arguments, context, progress, arguments.version)
     _print(arguments, context, found)
-    return 0 if found.verdict is None or found.verdict.enough else 1
+    return 0 if found.enough else 1
 
 
 def _of_definition(arguments: Namespace, context: Context, path: Path, check: bool) -> int:
@@ -111,11 +105,11 @@ def _of_definition(arguments: Namespace, context: Context, path: Path, check: bo
         if arguments.version is not None and isinstance(definition, Definition):
             check_version(arguments.version, [variant.name for variant in definition.variants])
         found = review_definition(definition, arguments, context, progress, arguments.version)
-        if found is None or found.verdict is None:
-            return _first(arguments, context, definition, check, progress)
+        if found.verdict is None:
+            return _first(arguments, context, definition, found, check)
         if check:
             _print(arguments, context, found)
-            return 0 if found.verdict.enough else 1
+            return 0 if found.enough else 1
         return _write(arguments, context, definition, found)
 
 
@@ -123,38 +117,55 @@ def _first(
     arguments: Namespace,
     context: Context,
     definition: "Definition | ServiceDefinition",
+    found: "Review",
     check: bool,
-    progress: "Progress",
 ) -> int:
-    """There is nothing before: any version will do, and it is the definition's, or the one that was asked for."""
+    """There is nothing before: any version will do, and it is the definition's, or the one that was asked for.
+
+    But for one that is `found` to be taken: then it is the next.
+    """
+    from formation.cli.release_output import no_release_data, no_release_text
     from formation.oci.reference import parse_reference
     from formation.release.previous import release_in_store
 
     version = arguments.version or definition.version
+    if found.taken is not None and not check:
+        _refuse_taken(arguments, found.taken)
+        version = found.taken.following
     notes = []
     built = f"{definition.name}:{version}"
-    if arguments.old is None and release_in_store(context.store, parse_reference(built)) is not None:
+    in_store = arguments.old is None and release_in_store(context.store, parse_reference(built)) is not None
+    if in_store and found.taken is None:
         notes.append(
             f"{built} in the store is what the definition makes now; if it was released with other content, a build "
             "has taken its tag since, and nothing is left to compare with: name where it is published, "
             "--since docker://REPO"
         )
+    taken = found.taken if check else None
     if arguments.json:
-        found = {"previous": None, "level": None, "deserved": None, "version": version, "enough": True, "notes": notes}
-        context.write_json(found)
-        return 0
-    where = arguments.old or "the store"
-    context.write("".join(f"note: {note}\n" for note in notes))
-    context.write(f"{where} has no release of {definition.name} before {version}: any version will do\n")
+        context.write_json(no_release_data(version, taken, notes))
+    else:
+        where = f"{arguments.old or 'the store'} has no release of {definition.name}"
+        context.write(no_release_text(where, version, taken, notes))
     if not check and version != definition.version:
         _write_version(arguments, context, definition, version)
-    return 0
+    return 0 if taken is None else 1
+
+
+def _refuse_taken(arguments: Namespace, taken: "Taken") -> None:
+    """Raises AnswerIsNo when the version that is `taken` was asked for; the definition's gives way to the next."""
+    from formation.errors import AnswerIsNo
+
+    if arguments.version is not None:
+        hint = f"formation release {_shown(arguments)}--version {taken.following}"
+        raise AnswerIsNo(f"{taken.name} is there already, with other content", hint=hint)
 
 
 def _write(
     arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", found: "Review"
 ) -> int:
     """Writes version and entry, or refuses. Running it again changes nothing more."""
+    from formation.cli.release_output import as_data
     from formation.errors import AnswerIsNo
     from formation.release.definition_edit import with_version
     from formation.release.levels import Level
@@ -169,10 +180,14 @@ def _write(
         why = f": {gravest.text}" if gravest is not None else ""
         message = f"{arguments.version} is too small after {verdict.previous} for a {verdict.level} change{why}"
         raise AnswerIsNo(message, hint=f"formation release {_shown(arguments)}--version {verdict.deserved}")
-    if verdict.level is Level.NONE and arguments.version is None:
+    taken = found.taken if verdict.enough else None
+    if taken is not None:
+        _refuse_taken(arguments, taken)
+    elif verdict.level is Level.NONE and arguments.version is None:
         _print(arguments, context, found)
         return 0
     version = verdict.version if verdict.enough and verdict.version is not None else verdict.deserved
+    version = version if taken is None else taken.following
     verdict = judge_version(verdict.previous, verdict.level, version)
     text = entry(verdict, version, found.differences, found.reasons, context.now)
     notes = definition.path.resolve().parent / NAME
@@ -186,7 +201,7 @@ def _write(
     if arguments.json:
         changelog = "kept" if placed.kept else "unchanged" if placed.text == before else "written"
         more = {"written": not arguments.dry_run, "release": version, "changelog": changelog, "entry": text}
-        context.write_json({**_as_data(found), **more})
+        context.write_json({**as_data(found), **more})
     else:
         context.write(text if arguments.dry_run else "")
         context.write(_on_entry(arguments, notes, version, placed.kept, changed=placed.text != before))
@@ -224,59 +239,9 @@ def _write_version(
 
 
 def _print(arguments: Namespace, context: Context, found: "Review") -> None:
+    from formation.cli.release_output import as_data, as_text
+
     if arguments.json:
-        context.write_json(_as_data(found))
+        context.write_json(as_data(found))
     else:
-        context.write(_text(found, colour=context.colour and context.stdout_is_terminal))
-
-
-def _text(found: "Review", *, colour: bool) -> str:
-    lines = []
-    shown_patches = 0
-    for reason in found.reasons:
-        if reason.level.name == "PATCH":
-            shown_patches += 1
-            if shown_patches > _MOST_PATCHES:
-                continue
-        lines.append(_line(reason, colour))
-    if shown_patches > _MOST_PATCHES:
-        lines.append(f"       … {shown_patches - _MOST_PATCHES} more of the level patch")
-    lines += [f"note: {printable(note)}" for note in found.notes]
-    return "".join(f"{line}\n" for line in (*lines, _conclusion(found)))
-
-
-def _line(reason: "Reason", colour: bool) -> str:
-    level = str(reason.level)
-    style, reset = (_COLOURS[level], "\x1b[0m") if colour else ("", "")
-    variant = f" [{reason.variant}]" if reason.variant else ""
-    return f"{style}{level}{reset}  {printable(reason.text)}{printable(variant)}"
-
-
-def _conclusion(found: "Review") -> str:
-    verdict = found.verdict
-    if verdict is None:
-        return f"the change is {found.level}; nothing says which version came before"
-    if not verdict.level:
-        said = f"nothing changed since {verdict.previous}"
-    else:
-        said = f"a {verdict.level} change since {verdict.previous}: it deserves {verdict.deserved}"
-    if verdict.version is None:
-        return said
-    return f"{said}; {verdict.version} is {'enough' if verdict.enough else 'too small'}"
-
-
-def _as_data(found: "Review") -> dict[str, Any]:
-    verdict = found.verdict
-    return {
-        "level": str(found.level),
-        "previous": verdict.previous if verdict else None,
-        "deserved": verdict.deserved if verdict else None,
-        "version": verdict.version if verdict else None,
-        "enough": verdict.enough if verdict else None,
-        "cves": sorted({cve for difference in found.differences for cve in difference.cves}),
-        "reasons": [
-            {"level": str(each.level), "rule": each.rule, "text": each.text, "variant": each.variant or "runtime"}
-            for each in found.reasons
-        ],
-        "notes": list(found.notes),
-    }
+        context.write(as_text(found, colour=context.colour and context.stdout_is_terminal))

@@ -9,13 +9,14 @@ from formation.cli.compared import image_snapshot, lock_file, snapshots, with_ne
 from formation.cli.context import Context
 from formation.cli.image_source import opened_name
 from formation.cli.registry_options import open_registry
+from formation.cli.release_taken import taken_version
 
 if TYPE_CHECKING:
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
     from formation.progress import Progress
     from formation.registry.tag_plan import VersionTag
-    from formation.release.previous import PreviousRelease
+    from formation.release.previous import Releases
     from formation.release.review import Review, VariantDifference
     from formation.release.snapshot import Snapshot
 
@@ -38,8 +39,11 @@ def review_definition(
     context: Context,
     progress: "Progress",
     version: str | None,
-) -> "Review | None":
-    """The review of what `definition` makes now, as `version` or as its own; None when there is no release before."""
+) -> "Review":
+    """The review of what `definition` makes now, as `version` or as its own; without a verdict when nothing was before.
+
+    Raises as a build, and as `opened_name`.
+    """
     from formation.release.review import review
 
     version = version or definition.version
@@ -49,16 +53,18 @@ def review_definition(
         return review_named(arguments, context, progress, version)
     with ExitStack() as stack:
         made = stack.enter_context(_made(definition, arguments, context, progress))
-        previous = _previous(definition, arguments, context, progress, version, made)
-        if previous is None:
-            return None
-        if isinstance(previous, str):
+        releases = _releases(definition, arguments, context, progress, version, made)
+        if isinstance(releases, str):
             # One image of anywhere: the variant that it says to be, and nothing is known of the others.
-            old = _opened(previous, arguments, context, progress, stack)
+            old = _opened(releases, arguments, context, progress, stack)
             variant = stated_variant(old) if stated_variant(old) in made else "runtime"
             part = _part(variant, old, made[variant], arguments, context, progress)
             return review([part, *_elsewhere([part])], stated_version(old), version)
-        names = {variant: name for variant in made if (name := previous.image(variant)) is not None}
+        same = version == definition.version
+        taken = taken_version(releases, version, made, arguments, context, progress, same_version=same)
+        if releases.previous is None:
+            return review([], None, version, taken=taken)
+        names = {variant: name for variant in made if (name := releases.image(variant)) is not None}
         parts = [
             _part(
                 variant, _opened(name, arguments, context, progress, stack), made[variant], arguments, context, progress
@@ -67,20 +73,21 @@ def review_definition(
         ]
         return review(
             [*parts, *_elsewhere(parts)],
-            previous.version,
+            releases.previous,
             version,
             new_variants=[variant for variant in made if variant not in names],
-            lost_variants=sorted(previous.variants - set(made)),
-            notes=_older(previous, names),
+            lost_variants=sorted(releases.variants - set(made)),
+            notes=_older(releases, names),
+            taken=taken,
         )
 
 
-def _older(previous: "PreviousRelease", variants: Iterable[str]) -> Iterator[str]:
+def _older(releases: "Releases", variants: Iterable[str]) -> Iterator[str]:
     """A note for each variant that the release before lacks, and an older one has."""
     for variant in variants:
-        version = previous.version_of(variant)
-        if version != previous.version:
-            yield f"{variant} is compared with {version}, the last release that has it: {previous.version} lacks it"
+        version = releases.version_of(variant)
+        if version != releases.previous:
+            yield f"{variant} is compared with {version}, the last release that has it: {releases.previous} lacks it"
 
 
 def _refuse_stale(definition: "Definition | ServiceDefinition") -> None:
@@ -145,21 +152,21 @@ def _elsewhere(parts: "list[VariantDifference]") -> "Iterator[VariantDifference]
             yield VariantDifference(", ".join(names), difference)
 
 
-def _previous(
+def _releases(
     definition: "Definition | ServiceDefinition",
     arguments: Namespace,
     context: Context,
     progress: "Progress",
     version: str,
     made: "dict[str, Snapshot]",
-) -> "PreviousRelease | str | None":
-    """The release before, or the name of the one image that `--since` says."""
+) -> "Releases | str":
+    """The releases of the definition's name, or the name of the one image that `--since` says."""
     from formation.oci.name import Transport, parse_name
     from formation.oci.reference import parse_reference
-    from formation.release.previous import previous_in_registry, previous_in_store, release_in_store
+    from formation.release.previous import release_in_store, releases_in_registry, releases_in_store
 
     if arguments.old is None:
-        return previous_in_store(context.store, definition.name, version, [each.digest for each in made.values()])
+        return releases_in_store(context.store, definition.name, version, [each.digest for each in made.values()])
     name = parse_name(arguments.old)
     reference = name.reference
     if reference is None or reference.digest is not None:
@@ -170,7 +177,7 @@ def _previous(
         return str(arguments.old)
     repository = parse_reference(arguments.old.removeprefix(Transport.REGISTRY.value), default_tag=None)
     with open_registry(arguments, context, progress) as registry:
-        return previous_in_registry(registry, repository, version)
+        return releases_in_registry(registry, repository, version)
 
 
 @contextmanager

@@ -140,7 +140,8 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
                 f"{session.repository}:{tag.text} is published already, "
                 f"{'by another publisher at the same time, ' if held else ''}with other content: {before} there, "
                 f"{digest} here",
-                hint="a version is written once: give this content the next one (formation release)",
+                hint="a version is written once; give this content the next one: "
+                f"formation release --since docker://{session.repository}",
             )
         steps.append(Step(tag.text, "write" if before is None else "there", before, digest))
     everything = published.union(digests)

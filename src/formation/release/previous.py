@@ -20,43 +20,46 @@ from formation.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class PreviousRelease:
-    """Where the images of a release are, one for each variant."""
+class Releases:
+    """The releases of one repository, and which of them a new one follows."""
 
     transport: Transport
     """The store or a registry."""
     repository: str
-    version: str
+    previous: str | None
+    """The version that the new one follows; None: it is the first."""
     tags: frozenset[str]
-    """All tags of the repository, without those of what the definition makes now."""
+    """All tags, without those of what the definition makes now."""
+
+    def named(self, version: str, variant: str) -> str | None:
+        """The name of the image of `version` for a variant, `runtime` or another; None when there is none."""
+        tag = variant_tag(version, variant)
+        return f"{self.transport.value}{self.repository}:{tag}" if tag in self.tags else None
 
     def image(self, variant: str) -> str | None:
-        """The name of the image that a variant, `runtime` or another, follows; None when the variant is new."""
+        """The name of the image that a variant follows; None when the variant is new."""
         version = self.version_of(variant)
-        return None if version is None else f"{self.transport.value}{self.repository}:{variant_tag(version, variant)}"
+        return None if version is None else self.named(version, variant)
 
     def version_of(self, variant: str) -> str | None:
-        """The release that a variant follows: this one, or the newest before it that has the variant.
+        """The version that a variant follows: the previous one, or the newest before it that has the variant.
 
         None when there is none since the last version that was allowed to drop it: 2.0.0 owes nothing to 1.x.
         """
-        if variant_tag(self.version, variant) in self.tags:
-            return self.version
-        suffix = "" if variant == RUNTIME else variant
-        older = highest(self.tags, self.version, suffix, below=True)
-        return older if older is not None and same_line(older, self.version) else None
+        if self.previous is None or self.named(self.previous, variant) is not None:
+            return self.previous
+        older = highest(self.tags, self.previous, "" if variant == RUNTIME else variant, below=True)
+        return older if older is not None and same_line(older, self.previous) else None
 
     @property
     def variants(self) -> frozenset[str]:
-        """All variants of the release."""
+        """All variants of the previous release."""
         found = (parse_version_tag(tag) for tag in self.tags)
-        return frozenset(tag.variant or RUNTIME for tag in found if tag is not None and tag.version == self.version)
+        return frozenset(tag.variant or RUNTIME for tag in found if tag is not None and tag.version == self.previous)
 
 
-def previous_in_store(
-    store: Store, repository: str, version: str, not_digests: Iterable[str]
-) -> PreviousRelease | None:
-    """The highest version of `repository` in the store that is not above `version`; None when there is none.
+def releases_in_store(store: Store, repository: str, version: str, not_digests: Iterable[str]) -> Releases:
+    """Those of `repository` in the store; the previous one is the highest version that is not above `version`.
 
     Images of `version` itself with one of `not_digests` are no earlier release: they are the new one, built already.
     Raises AnswerIsNo as `highest_before`.
@@ -65,8 +68,9 @@ def previous_in_store(
     found = _stored(store, repository)
     built = {tag for tag, digests in found.items() if tag_version(tag) == version and digests & unwanted}
     tags = found.keys() - built
-    chosen = highest_before(tags, version, repository, known=found)
-    return None if chosen is None else PreviousRelease(Transport.STORE, repository, chosen, frozenset(tags))
+    return Releases(
+        Transport.STORE, repository, highest_before(tags, version, repository, known=found), frozenset(tags)
+    )
 
 
 def highest_before(tags: Iterable[str], version: str, repository: str, *, known: Iterable[str]) -> str | None:
@@ -98,17 +102,20 @@ def _final(text: str) -> VersionTag | None:
     return None if found is None or found.prerelease else found
 
 
-def release_in_store(store: Store, reference: Reference) -> PreviousRelease | None:
-    """The release of which `reference` is one image; None when its tag is no version, or the store lacks it."""
+def release_in_store(store: Store, reference: Reference) -> Releases | None:
+    """The releases, the previous one being that of the image `reference`.
+
+    None when its tag is no version, or the store lacks it.
+    """
     tag = None if reference.tag is None or reference.digest is not None else parse_version_tag(reference.tag)
     found = _stored(store, reference.repository)
     if tag is None or reference.tag not in found:
         return None
-    return PreviousRelease(Transport.STORE, reference.repository, tag.version, frozenset(found))
+    return Releases(Transport.STORE, reference.repository, tag.version, frozenset(found))
 
 
-def previous_in_registry(registry: Registry, reference: Reference, version: str) -> PreviousRelease | None:
-    """The highest version in the registry's repository that is not above `version`; None when there is none.
+def releases_in_registry(registry: Registry, reference: Reference, version: str) -> Releases:
+    """Those of the registry's repository; the previous one is the highest version that is not above `version`.
 
     `reference` may name one version, which is then taken whatever there is besides. Raises UsageError for a tag that
     is no version, AnswerIsNo as `highest_before`, and as the registry's `tags` does.
@@ -124,7 +131,7 @@ def previous_in_registry(registry: Registry, reference: Reference, version: str)
         chosen = highest_before(found, version, reference.repository, known=found)
     else:
         chosen = parse_version(reference.tag).text
-    return None if chosen is None else PreviousRelease(Transport.REGISTRY, reference.repository, chosen, found)
+    return Releases(Transport.REGISTRY, reference.repository, chosen, found)
 
 
 def _stored(store: Store, repository: str) -> dict[str, frozenset[str]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from formation.dataclass import dataclass
 from formation.release.difference import Difference
 from formation.release.levels import Level, Reason, judge, level_of
+from formation.release.taken import Taken
 from formation.release.versions import Verdict, judge_version
 
 
@@ -28,6 +29,13 @@ class Review:
     verdict: Verdict | None
     """None when nothing says which version came before."""
     notes: tuple[str, ...]
+    taken: Taken | None = None
+    """What is in the way of the version that is judged; None: nothing."""
+
+    @property
+    def enough(self) -> bool:
+        """Whether the version that is judged may be given to the change."""
+        return self.taken is None and (self.verdict is None or self.verdict.enough)
 
     @property
     def differences(self) -> tuple[Difference, ...]:
@@ -42,11 +50,12 @@ def review(
     new_variants: Iterable[str] = (),
     lost_variants: Iterable[str] = (),
     notes: Iterable[str] = (),
+    taken: Taken | None = None,
 ) -> Review:
     """The review of `parts` as the release `version` after `previous`.
 
     `new_variants` follow no image of a release before, `lost_variants` have none in this one. `notes` are told before
-    those of the comparisons. Raises UsageError for what is no version.
+    those of the comparisons; `taken` is in the way of `version`. Raises UsageError for what is no version.
     """
     found: dict[tuple[Level, str, str], Reason] = {}
     for name in new_variants:
@@ -62,7 +71,7 @@ def review(
     level = level_of(reasons)
     verdict = None if previous is None else judge_version(previous, level, version)
     told = dict.fromkeys([*notes, *(note for part in parts for note in part.difference.notes)])
-    return Review(tuple(parts), reasons, level, verdict, tuple(told))
+    return Review(tuple(parts), reasons, level, verdict, tuple(told), taken)
 
 
 def _add(found: dict[tuple[Level, str, str], Reason], reason: Reason) -> None:

@@ -1,5 +1,6 @@
 """Which version a level asks for. Source: Semantic Versioning 2.0.0; clause 4: before 1.0.0 anything may change."""
 
+import re
 from collections.abc import Iterable
 
 from formation.dataclass import dataclass
@@ -88,6 +89,29 @@ def same_line(older: str, newer: str) -> bool:
     """Whether `newer` has to keep what `older` promised, whatever it adds: it is no major version, or 0.x, later."""
     before, after = parse_version(older).release, parse_version(newer).release
     return before.major == after.major and (before.major > 0 or before.minor == after.minor)
+
+
+def following(version: str, tags: Iterable[str]) -> str:
+    """The version after `version` for the same change: 1.0.2 after 1.0.1, 2.0.0-rc.2 after 2.0.0-rc.1.
+
+    It is above those among `tags`, of any variant, that differ from it in the last number only. A pre-release without
+    a number that can be counted up (beta; rc9, for rc10 is below it) gets one: beta.1.
+    """
+    tag = parse_version(version)
+    release = tag.release
+    others = [tag, *(found for text in tags if (found := parse_version_tag(text)) is not None)]
+    if not tag.prerelease:
+        final = [each.release for each in others if not each.prerelease]
+        patches = [each.patch for each in final if (each.major, each.minor) == (release.major, release.minor)]
+        return _text(Release(release.major, release.minor, max(patches) + 1))
+    known = [each.prerelease for each in others if each.release == release]
+    for stem in (tag.prerelease.rstrip("0123456789"), f"{tag.prerelease}."):
+        pattern = re.compile(rf"{re.escape(stem)}([0-9]+)")
+        numbers = [int(match[1]) for text in known if (match := pattern.fullmatch(text)) is not None]
+        answer = f"{_text(release)}-{stem}{max(numbers, default=0) + 1}"
+        if stem != tag.prerelease and _order(parse_version(answer)) > _order(tag):
+            break
+    return answer
 
 
 def _order(tag: VersionTag) -> tuple[Release, bool, tuple[tuple[int, int, str], ...]]:

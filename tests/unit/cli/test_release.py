@@ -8,6 +8,7 @@ import pytest
 from fake_registry import FakeRegistry
 from formation.cli.release_build import looked_at
 from formation.definition.load import load_definition
+from formation.digest import sha256
 from formation.errors import UsageError
 from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock, LockedPackage, LockedSuite
@@ -16,7 +17,7 @@ from formation.oci.layout import write_layout
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.platform_index import platform_index
 from formation.oci.reference import parse_reference
-from formation.release.previous import previous_in_store
+from formation.release.previous import releases_in_store
 from formation.store.blobs import add_bytes, add_image
 from formation.store.images import remove_image, tag_image
 from layer_tars import file
@@ -327,9 +328,77 @@ def test_a_version_below_all_others_is_refused(release):
         assert f"note: there is no repository {server.host}/team/bases" in elsewhere.stderr
 
 
+RC = "2.0.0-rc.1"
+
+
+def candidate(release, image) -> None:
+    """The definition at RC, and `image` under it in the store."""
+    (release.directory / "formation.yaml").write_text(DEFINITION.replace("1.0.0", RC))
+    tag_image(release.store, parse_reference(f"formation/base:{RC}"), add_image(release.store, image))
+
+
+def test_a_prerelease_that_is_there_with_other_content_is_too_small(release):
+    candidate(release, other_image("1.0-2", RC))
+    lock(release, libc6="2.41-12", tool="1.0-3")
+    with FakeRegistry() as server:
+        repository = f"docker://{server.host}/team/base"
+        assert release("publish", "formation/base:1.0.0", f"formation/base:{RC}", repository, "--plain-http").code == 0
+        for since, name in (
+            ((), f"formation/base:{RC}"),
+            (("--since", repository, "--plain-http"), f"{repository}:{RC}"),
+        ):
+            result = release("release", "check", *since, *NO_NEWS)
+            assert (result.code, result.stdout.splitlines()[-1]) == (
+                1,
+                f"a patch change since 1.0.0: it deserves 1.0.1; {RC} is too small: {name} is there already, with "
+                "other content; the next is 2.0.0-rc.2",
+            )
+            data = json.loads(release("release", "check", *since, "--json", *NO_NEWS).stdout)
+            assert (data["enough"], data["taken"], data["next"]) == (False, name, "2.0.0-rc.2")
+            asked = release("release", *since, "--version", RC, *NO_NEWS)
+            assert (asked.code, f"{name} is there already, with other content" in asked.stderr) == (1, True)
+            assert "hint: formation release --version 2.0.0-rc.2" in asked.stderr
+    assert release("release", *NO_NEWS).code == 0
+    assert "version: 2.0.0-rc.2  # the tag" in (release.directory / "formation.yaml").read_text()
+    assert "## 2.0.0-rc.2 - " in (release.directory / "CHANGELOG.md").read_text()
+    assert release("release", "check", *NO_NEWS).code == 0
+
+
+def test_a_prerelease_that_is_taken_gives_way_although_nothing_changed_since_the_release(release):
+    candidate(release, other_image("1.0-2", RC))
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    assert release("release", "check", *NO_NEWS).code == 1
+    assert release("release", *NO_NEWS).stdout.endswith("version is now 2.0.0-rc.2\n")
+
+
+def test_a_first_prerelease_that_is_taken_gives_way_to_the_next(formation):
+    candidate(formation, other_image("1.0-2", RC))
+    lock(formation, libc6="2.41-12", tool="1.0-3")
+    checked = formation("release", "check", *NO_NEWS)
+    assert (checked.code, checked.stdout) == (
+        1,
+        f"the store has no release of formation/base before {RC}: {RC} is too small: formation/base:{RC} is there "
+        "already, with other content; the next is 2.0.0-rc.2\n",
+    )
+    assert formation("release", "--version", RC, *NO_NEWS).code == 1
+    written = formation("release", "--json", *NO_NEWS)
+    assert (written.code, json.loads(written.stdout)["version"]) == (0, "2.0.0-rc.2")
+    assert "version: 2.0.0-rc.2  # the tag" in (formation.directory / "formation.yaml").read_text()
+
+
+def test_a_prerelease_of_the_same_lock_is_not_taken(release):
+    lock(release, libc6="2.41-12", tool="1.0-3")
+    text = (release.directory / "formation.lock").read_bytes()
+    candidate(release, sound_image(annotations={"dev.formation.lock.digest": sha256(text)}))
+    result = release("release", "check", *NO_NEWS)
+    assert (result.code, result.stdout.splitlines()[-1]) == (
+        0,
+        f"a patch change since 1.0.0: it deserves 1.0.1; {RC} is enough",
+    )
+
+
 def previous(release, version: str, *built: str) -> str | None:
-    found = previous_in_store(release.store, "formation/base", version, built)
-    return None if found is None else found.version
+    return releases_in_store(release.store, "formation/base", version, built).previous
 
 
 def test_what_was_built_is_left_out_under_its_own_version_only(release):
@@ -376,6 +445,35 @@ def test_a_service_is_released_from_the_images_that_were_built(formation):
     write("1.0.2", "0.9-1")
     broken = formation("release", "check", "--no-changelogs")
     assert (broken.code, "it deserves 2.0.0; 1.0.2 is too small" in broken.stdout) == (1, True)
+
+
+def test_what_publish_refuses_release_gives_the_next_version(formation):
+    def build(version: str, tool: str) -> None:
+        (formation.directory / "formation.yaml").write_text(SERVICE.format(version=version))
+        image = other_image(tool, version)
+        tag_image(formation.store, parse_reference(f"team/dns:{version}"), add_image(formation.store, image))
+
+    with FakeRegistry() as server:
+        repository = f"docker://{server.host}/team/dns"
+
+        def published(version: str):
+            return formation("publish", f"team/dns:{version}", repository, "--plain-http")
+
+        for version, tool in (("1.0.0", "1.0-1"), (RC, "1.0-2")):
+            build(version, tool)
+            assert published(version).code == 0
+        since = ("--since", repository, "--plain-http", "--no-changelogs")
+        assert formation("release", "check", *since).code == 0
+        build(RC, "1.0-3")
+        refused = published(RC)
+        assert (refused.code, f"formation release --since {repository}\n" in refused.stderr) == (3, True)
+        checked = formation("release", "check", *since)
+        assert (checked.code, f"{RC} is too small: {repository}:{RC} is there already" in checked.stdout) == (1, True)
+        assert formation("release", *since).code == 0
+        assert "version: 2.0.0-rc.2\n" in (formation.directory / "formation.yaml").read_text()
+        build("2.0.0-rc.2", "1.0-3")
+        assert formation("release", "check", *since).code == 0
+        assert published("2.0.0-rc.2").code == 0
 
 
 def test_a_build_that_took_the_tag_of_the_release_before_is_told(formation):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from formation.errors import UsageError
 from formation.release.levels import Level
-from formation.release.versions import check_version, deserved, highest, judge_version, same_line
+from formation.release.versions import check_version, deserved, following, highest, judge_version, same_line
 
 numbers = st.integers(0, 30)
 versions = st.tuples(numbers, numbers, numbers).map(lambda parts: "{}.{}.{}".format(*parts))
@@ -71,6 +71,26 @@ def test_the_previous_release_is_that_of_the_line():
     assert highest(tags, "0.9.0") is None
     assert highest(tags, "3.0.0", "dev") == "1.0.1"
     assert highest(tags, "1.1.0", below=True) == highest(tags, "1.1.0-rc.1", below=True) == "1.0.1"
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [
+        ("1.0.1", "1.0.4"),
+        ("1.4.0", "1.4.1"),
+        ("2.0.0-rc.1", "2.0.0-rc.12"),
+        ("2.0.0-rc.20", "2.0.0-rc.21"),
+        ("2.1.0-rc.1", "2.1.0-rc.2"),
+        ("2.0.0-rc1", "2.0.0-rc2"),
+        # rc10 would be below rc9, for these are words.
+        ("2.0.0-rc9", "2.0.0-rc9.1"),
+        ("2.0.0-beta", "2.0.0-beta.3"),
+        ("2.0.0-1", "2.0.0-2"),
+    ],
+)
+def test_the_version_that_follows_one_that_is_taken(version: str, expected: str):
+    tags = ["1.0.3-dev", "1.0.9-rc.1", "1.1.7", "2.0.0-rc.2", "2.0.0-rc.11-dev", "2.0.0-beta.2", "latest"]
+    assert following(version, tags) == expected
 
 
 @pytest.mark.parametrize(
