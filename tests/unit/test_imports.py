@@ -22,6 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = (
             "network",
             "entry",
             "garbage",
+            "logins",
             "sarif",
             "tarstream",
         }

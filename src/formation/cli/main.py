@@ -12,6 +12,7 @@ from formation.cli.text import as_typed, printable
 from formation.dataclass import replace
 from formation.errors import FormationError, UsageError, remedy
 from formation.garbage import collect_seldom, end_at_once, keep_all
+from formation.logins import blotted
 
 EXIT_FAILED = 3
 EXIT_INTERRUPTED = 130
@@ -107,9 +108,9 @@ def _print_bug(context: Context, error: Exception) -> None:
 
 def _print_error(context: Context, message: str, hint: str | None) -> None:
     red, blue, end = ("\x1b[1;31m", "\x1b[1;34m", "\x1b[0m") if context.colour else ("", "", "")
-    lines = f"{red}error:{end} {_lines(_with_typed_hints(message, context.program))}\n"
+    lines = f"{red}error:{end} {_lines(_with_typed_hints(blotted(message), context.program))}\n"
     if hint is not None:
-        lines += f"{blue}hint:{end} {_lines(as_typed(hint, context.program))}\n"
+        lines += f"{blue}hint:{end} {_lines(as_typed(blotted(hint), context.program))}\n"
     try:
         context.stderr.write(lines)
         context.stderr.flush()

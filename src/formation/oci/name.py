@@ -5,6 +5,7 @@ from pathlib import Path
 
 from formation.dataclass import dataclass
 from formation.errors import UsageError
+from formation.logins import blotted
 from formation.oci.reference import Reference, parse_reference
 
 
@@ -50,7 +51,7 @@ class ImageName:
 def parse_name(text: str) -> ImageName:
     """The image that `text` names. Raises UsageError, which lists what is accepted."""
     if not text or any(ord(character) < 32 for character in text):
-        raise UsageError(f"{text[:300]!r} is not an image name", hint=f"accepted: {ACCEPTED}")
+        raise UsageError(f"{_shown(text)} is not an image name", hint=f"accepted: {ACCEPTED}")
     if text.startswith(Transport.REGISTRY.value):
         reference = parse_reference(text.removeprefix(Transport.REGISTRY.value))
         return ImageName(Transport.REGISTRY, None, None, reference)
@@ -59,9 +60,9 @@ def parse_name(text: str) -> ImageName:
         if transport is not Transport.STORE and prefix + colon == transport.value:
             return _parse_rest(transport, rest, text)
     if prefix in _FOREIGN and (prefix not in ("podman", "registry", "dir") or rest.startswith("/")):
-        raise UsageError(f"{text[:300]!r}: images cannot be read from {prefix}:", hint=f"accepted: {ACCEPTED}")
+        raise UsageError(f"{_shown(text)}: images cannot be read from {prefix}:", hint=f"accepted: {ACCEPTED}")
     if text.startswith((".", "/")):
-        raise UsageError(f"{text[:300]!r} is a path, not an image name", hint=f"a layout is oci:{text[:300]}")
+        raise UsageError(f"{_shown(text)} is a path, not an image name", hint=f"a layout is oci:{blotted(text)[:300]}")
     try:
         return ImageName(Transport.STORE, None, None, parse_reference(text))
     except UsageError as error:
@@ -75,7 +76,7 @@ def mistyped(text: str) -> str | None:
     prefix, colon, _ = text.partition(":")
     known = {each.value.partition(":")[0]: each.value for each in Transport if each is not Transport.STORE}
     near = difflib.get_close_matches(prefix, known, n=1, cutoff=0.8) if colon else []
-    return f"did you mean {known[near[0]]}{text[len(prefix) + 1 :][:200]}?" if near else None
+    return f"did you mean {known[near[0]]}{blotted(text)[len(prefix) + 1 :][:200]}?" if near else None
 
 
 def _parse_rest(transport: Transport, rest: str, text: str) -> ImageName:
@@ -85,7 +86,11 @@ def _parse_rest(transport: Transport, rest: str, text: str) -> ImageName:
     path, colon, name = rest.partition(":")
     if not path or (colon and not name):
         missing = "FILE or DIR" if not path else "what follows the last colon"
-        raise UsageError(f"{text[:300]!r}: {missing} is empty", hint=f"accepted: {ACCEPTED}")
+        raise UsageError(f"{_shown(text)}: {missing} is empty", hint=f"accepted: {ACCEPTED}")
     if transport is Transport.DOCKER_ARCHIVE:
         return ImageName(transport, Path(path), None, parse_reference(name) if colon else None)
     return ImageName(transport, Path(path), name if colon else None, None)
+
+
+def _shown(text: str) -> str:
+    return repr(blotted(text)[:300])

@@ -127,6 +127,11 @@ def _text(table: dict[str, Any], key: str, path: Path) -> str:
     value = table.get(key, "")
     if not isinstance(value, str):
         raise UsageError(f"{path}: {key} is not a string")
+    if "@" in value:
+        # Not shown: there may be a password in it.
+        raise UsageError(
+            f"{path}: {key} holds a login, which would not be used", hint="keep logins where `podman login` puts them"
+        )
     return value.rstrip("/")
 
 

@@ -268,3 +268,20 @@ def test_audit_asks_the_registry_who_vouches_for_an_image(formation, server):
     assert len(server.asked("GET", "/token")) == 1
     here = json.loads(formation("audit", "formation/base:1.0.0", "--json").stdout)
     assert not any(each["check"] == "attestation" for each in here["findings"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("pull", "docker://robot:s3cret@localhost:1/acme/v:1.0.2"),
+        ("tags", "https://robot:s3cret@localhost:1/acme/v"),
+        ("publish", "a:1.0.0", "docker://robot:s3cret@localhost:1/acme/v"),
+        ("publish", "a:1.0.0", "robot:s3cret@localhost:1/acme/v"),
+        ("pull", "a", "robot:s3cret@localhost:1/acme/v"),
+        ("robot:s3cret@localhost:1/acme/v",),
+    ],
+)
+def test_a_password_on_the_command_line_is_not_repeated(formation, arguments):
+    result = formation(*arguments)
+    assert result.code == 2
+    assert "s3cret" not in result.stderr and "robot:…@localhost:1" in result.stderr

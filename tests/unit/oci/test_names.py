@@ -127,3 +127,29 @@ def test_a_name_of_no_transport_gets_its_own_hint():
     with pytest.raises(UsageError) as caught:
         parse_name("docker-damon:formation/base:1")
     assert caught.value.hint == "did you mean docker-daemon:formation/base:1?"
+
+
+@pytest.mark.parametrize(
+    ("text", "host"),
+    [
+        ("docker://robot:s3cret@localhost:5611/acme/v:1.0.2", "localhost:5611"),
+        ("docker://https://robot:s3cret@registry.example.com/v", "registry.example.com"),
+        ("docker://robot:s3/cr@et@registry.example.com/v", "HOST"),
+        ("robot@registry.example.com/v", "registry.example.com"),
+    ],
+)
+def test_a_login_in_a_reference_is_refused_and_not_shown(text, host):
+    with pytest.raises(UsageError, match="a login does not belong into it") as caught:
+        parse_name(text)
+    assert "s3" not in caught.value.message
+    assert f"podman login {host} (or docker login {host})" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://me:s3cret@a.b/c", "dcoker:me:s3cret@a.b/c", "/me:s3cret@a.b/c", "me:s3cret@a\n"],
+)
+def test_no_message_about_a_name_shows_a_password(text):
+    with pytest.raises(UsageError) as caught:
+        parse_name(text)
+    assert "s3cret" not in f"{caught.value.message} {caught.value.hint}"

@@ -166,3 +166,12 @@ def test_a_reference_is_in_a_repository_of_a_host(text, host, name):
 def test_only_loopback_may_be_spoken_to_without_tls(host, expected):
     assert is_loopback(host) is expected
     assert is_plain_loopback(host) is (expected and host != "a.localhost:1")
+
+
+@pytest.mark.parametrize("key", ["location", "prefix"])
+def test_a_login_in_registries_conf_is_refused_and_not_shown(tmp_path, key):
+    path = tmp_path / "registries.conf"
+    path.write_text(f'[[registry]]\n{key} = "me:s3cret@registry.example.com"\n')
+    with pytest.raises(UsageError, match=f"{key} holds a login") as caught:
+        read_registries({"CONTAINERS_REGISTRIES_CONF": str(path)})
+    assert "s3cret" not in caught.value.message
