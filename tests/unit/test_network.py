@@ -452,3 +452,14 @@ def test_a_password_of_a_proxy_is_sent_to_it(server):
 )
 def test_the_environment_chooses_the_proxy_as_curl_does(environment, url, proxy):
     assert Proxies.of(environment).for_url(url) == proxy
+
+
+def test_the_server_that_a_redirect_leads_to_is_named_and_not_held_against_the_first(downloader, server, tmp_path):
+    with FaultyServer() as gone:
+        nowhere = gone.url
+    to = Answer(status=302, headers={"Location": f"{nowhere}/x"})
+    url = server.serve("/x", to)
+    at = nowhere.removeprefix("http://")
+    with pytest.raises(UnreachableError, match=f"refused, 3 times in a row, at {at}, to which it is redirected"):
+        downloader.fetch(job(tmp_path / "x", url))
+    downloader.fetch(job(tmp_path / "y", server.serve("/y", BODY)))

@@ -31,13 +31,17 @@ class GoneError(UnreachableError):
 class FailedAttempt(Exception):
     """One attempt failed in a way that another attempt may not: a cut, a stall, a busy server."""
 
-    def __init__(self, reason: str, *, retry_after: float | None = None, unconnected: bool = False) -> None:
+    def __init__(
+        self, reason: str, *, retry_after: float | None = None, unconnected: bool = False, at: str = ""
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.retry_after = retry_after
         """Seconds that the server asks to wait; None when it does not."""
         self.unconnected = unconnected
         """No connection to the server was made at all."""
+        self.at = at
+        """The server, with its port where one is written: a redirect may have led to it. Empty: it is not known."""
 
 
 class PastEnd(Exception):
@@ -56,6 +60,8 @@ class Answer(ABC):
     """Offset in the file of the body's first byte: 0 when the server ignored the request to resume."""
     length: int | None
     """Size in bytes of the whole file as the server says it; None when it does not."""
+    at: str = ""
+    """The server, as `FailedAttempt` has it; empty: a file of this machine."""
 
     @abstractmethod
     def read(self) -> bytes | memoryview:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from formation.errors import UnreachableError
+from formation.network.answers import FailedAttempt
 from formation.network.dial import Dialler, Opening, proxy_login
 from formation.network.proxies import Proxies
 from formation.network.response import Response
@@ -60,6 +61,15 @@ class Connections:
         UnreachableError, Cancelled, and what reading `body` raises.
         """
         target = target_of(url)
+        try:
+            return self._request(method, url, target, headers, body, run)
+        except FailedAttempt as failure:
+            failure.at = target.netloc
+            raise
+
+    def _request(
+        self, method: str, url: str, target: Target, headers: Mapping[str, str], body: Content, run: "Run | None"
+    ) -> Response:
         proxy = self._proxies.for_url(url)
         head = _head(method, target, proxy, headers, body)
         key = (target.scheme, target.netloc, proxy)
@@ -91,7 +101,8 @@ class Connections:
         try:
             with _waiting(run, wire.shut):
                 whole = wire.send(head, body)
-                return Response(wire, wire.head(), method, (lambda wire: self._keep(key, wire)) if whole else None)
+                keep = (lambda wire: self._keep(key, wire)) if whole else None
+                return Response(wire, wire.head(), method, keep, at=key[1])
         except BaseException:
             wire.close()
             raise

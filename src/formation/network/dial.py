@@ -73,7 +73,7 @@ class Dialler:
             if at.scheme == "https":
                 outer = secured(raw, default_context(at.netloc), at.host, opening.follow)
         except (FailedAttempt, TlsFailure) as error:
-            raise FailedAttempt(f"the proxy failed: {error.reason}", unconnected=True) from error
+            raise FailedAttempt(f"the proxy {at.netloc} failed: {error.reason}", unconnected=True) from error
         to_proxy = self._wire(outer or raw, outer or raw)
         if target.scheme == "http":
             return to_proxy
@@ -97,7 +97,8 @@ class Dialler:
                 raise FailedAttempt("it speaks before the server")
         except (FailedAttempt, TlsFailure) as error:
             wire.close()
-            raise FailedAttempt(f"the proxy failed: {error.reason}", unconnected=True) from error
+            at = _proxy_target(proxy).netloc
+            raise FailedAttempt(f"the proxy {at} failed: {error.reason}", unconnected=True) from error
         except BaseException:
             wire.close()
             raise

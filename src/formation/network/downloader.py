@@ -16,7 +16,7 @@ from formation.errors import IntegrityError, UnreachableError
 from formation.network.answers import Answer, GoneError, LocalAnswer
 from formation.network.partial import Memory, PartialFile, Sink
 from formation.network.proxies import Proxies
-from formation.network.transfer import Patience, Run, transfer, was_unconnected
+from formation.network.transfer import FailedTransfer, Patience, Run, transfer
 from formation.progress import Progress, counted
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class Downloader:
                 self._transfer(url, sink, run)
         except UnreachableError as error:
             kind = GoneError if isinstance(error, GoneError) else UnreachableError
-            raise kind(f"cannot download {url}: {error.message}", hint=error.hint) from error
+            raise kind(f"cannot download {url}: {_reason(url, error)}", hint=error.hint) from error
         return sink.bytes()
 
     def fetch(self, job: Download, *, stage: str = "download") -> None:
@@ -199,13 +199,14 @@ class Downloader:
 
     def _transfer(self, url: str, sink: Sink, run: Run) -> bool:
         """As `transfer`; a server that took no connection once is not waited for again."""
-        server = urlsplit(url).netloc if _scheme(url) else ""
+        server = _server(url)
         if server in self._unconnected:
             raise UnreachableError("the server took no connection before")
         try:
             return transfer(url, sink, partial(self._open, run=run), run, self._patience)
-        except UnreachableError as error:
-            if was_unconnected(error):
+        except FailedTransfer as error:
+            # Where the server redirects to, others of its files may not be.
+            if error.unconnected and error.at == server:
                 self._unconnected.add(server)
             raise
 
@@ -240,6 +241,17 @@ def _scheme(url: str) -> str:
         return ""
 
 
+def _server(url: str) -> str:
+    """The server that a URL names, with its port; empty for what is not a URL."""
+    return urlsplit(url).netloc.rpartition("@")[2] if _scheme(url) else ""
+
+
+def _reason(url: str, error: UnreachableError) -> str:
+    """Why `url` could not be had, with the server that failed where it is another one."""
+    at = error.at if isinstance(error, FailedTransfer) else ""
+    return error.message if at in ("", _server(url)) else f"{error.message}, at {at}, to which it is redirected"
+
+
 def _completed(futures: "list[Future[Download]]", gone: list[GoneError]) -> Iterator[Download]:
     """The downloads as they complete; those that are gone are added to `gone` instead. Raises any other failure."""
     from concurrent.futures import as_completed
@@ -255,7 +267,7 @@ def _completed(futures: "list[Future[Download]]", gone: list[GoneError]) -> Iter
 
 def _not_had(job: Download, failures: list[tuple[str, UnreachableError]]) -> UnreachableError:
     """Why no place gave a file. The first place decides the kind: the others stand in for it."""
-    reasons = "; ".join(f"{error.message} ({url})" for url, error in failures)
+    reasons = "; ".join(f"{_reason(url, error)} ({url})" for url, error in failures)
     message = f"cannot download {job.name}: {reasons}"
     if isinstance(failures[0][1], GoneError):
         return GoneError(message, missing=(job,))

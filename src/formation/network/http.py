@@ -33,6 +33,7 @@ class HttpAnswer(Answer):
         self._response = response
         self.start = start
         self.length = length
+        self.at = response.at
 
     def read(self) -> bytes | memoryview:
         return self._response.piece()
@@ -102,7 +103,7 @@ def answer_of(response: Response, start: int) -> HttpAnswer:
     if response.status in (404, 410):
         raise GoneError(reason)
     if response.status in BUSY:
-        raise FailedAttempt(reason, retry_after=_number(response.headers.get("Retry-After")))
+        raise FailedAttempt(reason, retry_after=_number(response.headers.get("Retry-After")), at=response.at)
     raise UnreachableError(reason)
 
 

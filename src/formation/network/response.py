@@ -15,8 +15,12 @@ _LONGEST_SILENCE: Final = 64 * 1024
 class Response:
     """An answer. One thread reads it. Its connection ends, or carries the next request, once it is read or closed."""
 
-    def __init__(self, wire: Wire, head: Head, method: str, keep: Callable[[Wire], None] | None) -> None:
-        """`keep` takes the connection when it can carry another request; None: it cannot. Raises FailedAttempt."""
+    def __init__(self, wire: Wire, head: Head, method: str, keep: Callable[[Wire], None] | None, at: str = "") -> None:
+        """`keep` takes the connection when it can carry another request; None: it cannot. Raises FailedAttempt.
+
+        `at` is the server, for messages.
+        """
+        self.at = at
         self.status = head.status
         self.headers = head.headers
         self._wire: Wire | None = wire
@@ -34,7 +38,8 @@ class Response:
         try:
             for piece in self._pieces:
                 return piece
-        except FailedAttempt:
+        except FailedAttempt as failure:
+            failure.at = self.at
             self.close()
             raise
         self._end()

@@ -119,20 +119,22 @@ def transfer(url: str, sink: Sink, opener: Opener, run: Run, patience: Patience)
         failures = 1 if sink.position > furthest + _GOOD_PROGRESS else failures + 1
         furthest = max(furthest, sink.position)
         if failures >= patience.tries:
-            kind = _Unconnected if failure.unconnected else UnreachableError
-            raise kind(f"{failure.reason}, {failures} times in a row") from failure
+            raise FailedTransfer(f"{failure.reason}, {failures} times in a row", failure) from failure
         run.pause(patience.delay(failures, failure.retry_after))
         if sink.promised is None:
             sink.restart()
 
 
-class _Unconnected(UnreachableError):
-    """No connection to the server could be made in any attempt."""
+class FailedTransfer(UnreachableError):
+    """No attempt succeeded. The message is the reason only."""
 
-
-def was_unconnected(error: UnreachableError) -> bool:
-    """Whether the server behind `error` never took a connection, so that its other files need not be tried."""
-    return isinstance(error, _Unconnected)
+    def __init__(self, message: str, last: FailedAttempt, *, hint: str | None = None) -> None:
+        """`last` is the attempt after which there was no other."""
+        super().__init__(message, hint=hint)
+        self.at = last.at
+        """See FailedAttempt."""
+        self.unconnected = last.unconnected
+        """The server took no connection, so that its other files need not be tried."""
 
 
 def _attempt(url: str, sink: Sink, opener: Opener, run: Run, patience: Patience) -> bool:
@@ -152,11 +154,11 @@ def _attempt(url: str, sink: Sink, opener: Opener, run: Run, patience: Patience)
             received += len(data)
             if (now := patience.clock()) - begun > patience.stall:
                 if received < SLOWEST * (now - begun) and sink.position != sink.promised:
-                    raise FailedAttempt("the server sends too slowly")
+                    raise FailedAttempt("the server sends too slowly", at=answer.at)
                 begun, received = now, 0
         run.check()
         if sink.promised is not None and sink.position < sink.promised:
-            raise FailedAttempt("the connection was cut")
+            raise FailedAttempt("the connection was cut", at=answer.at)
         return answer.start > 0
 
 

@@ -23,7 +23,7 @@ class Target:
     scheme: str
     """`http` or `https`."""
     netloc: str
-    """Host and port as they were written."""
+    """Host and port as they were written, without a login."""
     host: str
     """In ASCII and lower case; an IPv6 address without brackets."""
     port: int
@@ -55,7 +55,7 @@ def target_of(url: str) -> Target:
         raise UnreachableError(f"it is not a URL: {error}") from error
     if scheme not in PORTS or not _HOST.fullmatch(host):
         raise UnreachableError("it is not a URL of http or https with a host")
-    return Target(scheme, parts.netloc, host, PORTS[scheme] if port is None else port, path)
+    return Target(scheme, parts.netloc.rpartition("@")[2], host, PORTS[scheme] if port is None else port, path)
 
 
 def _quoted(text: str, safe: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from formation.errors import FormationError, IntegrityError
+from formation.errors import FormationError, IntegrityError, UnreachableError
 from formation.network.answers import Answer
 from formation.network.partial import PartialFile
 from formation.network.transfer import transfer
@@ -33,9 +33,12 @@ def _fill(session: Session, descriptor: Descriptor, file: PartialFile) -> None:
     def opener(url: str, *, start: int) -> Answer:
         return session.open(target, what, session.scope("pull"), start=start)
 
-    resumed = transfer(what, file, opener, session.run, session.settings.patience)
-    if file.sha256 != descriptor.digest and resumed:
-        file.restart()
-        transfer(what, file, opener, session.run, session.settings.patience)
+    try:
+        resumed = transfer(what, file, opener, session.run, session.settings.patience)
+        if file.sha256 != descriptor.digest and resumed:
+            file.restart()
+            transfer(what, file, opener, session.run, session.settings.patience)
+    except UnreachableError as error:
+        raise session.failed(what, error) from error
     if file.sha256 != descriptor.digest:
         raise IntegrityError(f"{what} has the digest {file.sha256}")

@@ -43,7 +43,7 @@ def refusal(
     message = f"{what}: {host} answers {status_text(response.status)}" + (f": {said}" if said else "")
     status = response.status
     if status in BUSY:
-        return FailedAttempt(f"{host} answers {status_text(status)}", retry_after=retry_after(response))
+        return FailedAttempt(f"{host} answers {status_text(status)}", retry_after=retry_after(response), at=host)
     if status == 401 and login:
         return LoginNeeded(f"{message}; the login in {login} was refused", status, codes, hint=f"podman login {host}")
     if status == 401:

@@ -11,13 +11,13 @@ from formation.network.http import MOST_REDIRECTS, REDIRECTS, HttpAnswer, answer
 from formation.network.partial import Memory
 from formation.network.response import Response
 from formation.network.status import status_text
-from formation.network.transfer import Run, transfer
+from formation.network.transfer import FailedTransfer, Run, transfer
 from formation.network.url import target_of
 from formation.oci.strict_json import MAXIMUM_SIZE
 from formation.registry.challenge import parse_challenges
 from formation.registry.exchange import Body, Exchange
 from formation.registry.refusal import refusal
-from formation.registry.repository import Repository
+from formation.registry.repository import Repository, api_host
 from formation.registry.settings import Settings
 from formation.registry.tokens import Authorizer, Scope
 
@@ -80,8 +80,9 @@ class Session:
             except FailedAttempt as failure:
                 failures += 1
                 if failures >= self.settings.tries:
-                    reason = f"{failure.reason}, {failures} times in a row"
-                    raise UnreachableError(f"{what}: {reason} ({self.repository.host})") from failure
+                    raise self.failed(
+                        what, FailedTransfer(f"{failure.reason}, {failures} times in a row", failure)
+                    ) from failure
                 self.run.pause(self.settings.patience.delay(failures, failure.retry_after))
 
     def read(
@@ -99,7 +100,7 @@ class Session:
         try:
             transfer(f"{what} at {self.repository.host}", sink, opener, self.run, self.settings.patience)
         except UnreachableError as error:
-            raise UnreachableError(f"{what}: {error.message} ({self.repository.host})", hint=error.hint) from error
+            raise self.failed(what, error) from error
         return sink.bytes(), seen["headers"]
 
     def open(self, target: str, what: str, scope: Scope, *, start: int) -> HttpAnswer:
@@ -134,6 +135,18 @@ class Session:
             drop(response)
             url = self._redirected(url, response.headers.get("Location", ""))
         raise UnreachableError(f"{what}: {self.repository.host} redirects more than {MOST_REDIRECTS} times")
+
+    def failed(self, what: str, error: UnreachableError) -> UnreachableError:
+        """`error`, which says only why, for `what` was asked for; with the server where it does not name it."""
+        host, reason = self.repository.host, error.message.removeprefix(f"{what}: ")
+        at = (error.at if isinstance(error, FailedTransfer) else "") or host
+        if at in reason:
+            where = ""
+        elif at in (host, api_host(host)):
+            where = f" ({at})"
+        else:
+            where = f" ({at}, to which {host} leads)"
+        return UnreachableError(f"{what}: {reason}{where}", hint=error.hint)
 
     def location(self, response: Response, asked: str) -> str:
         """The URL in the Location of an answer to a request for `asked`. Raises UnreachableError for an unsafe one.
@@ -215,7 +228,10 @@ class Session:
     def _ask_token(self, method: str, url: str, headers: dict[str, str], body: bytes | None) -> bytes:
         """See `tokens.TokenServer`. Redirects are not followed: they would carry the login along."""
         host = urlsplit(url).netloc
-        response = self._exchange.send(method, url, headers, body, self.run)
+        try:
+            response = self._exchange.send(method, url, headers, body, self.run)
+        except FailedAttempt as error:
+            raise _of_token_server(host, error) from error
         if response.status >= 400:
             secrets = () if self._authorizer is None else self._authorizer.secrets
             login = "" if self._authorizer is None else self._authorizer.login
@@ -225,9 +241,14 @@ class Session:
                 raise FormationError(f"the token server {host} answers {status_text(response.status)}")
             return response.read(MAXIMUM_SIZE + 1)
         except FailedAttempt as error:
-            raise FailedAttempt(f"the token server {host} failed: {error.reason}") from error
+            raise _of_token_server(host, error) from error
         finally:
             response.close()
+
+
+def _of_token_server(host: str, error: FailedAttempt) -> FailedAttempt:
+    reason = f"the token server {host} failed: {error.reason}"
+    return FailedAttempt(reason, unconnected=error.unconnected, at=host)
 
 
 def _origin(url: str) -> tuple[str, str, int]:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import BinaryIO, Final, Literal, cast
 from urllib.parse import quote, urlencode
 
-from formation.errors import FormationError, IntegrityError, UnreachableError
+from formation.errors import FormationError, IntegrityError
 from formation.network.answers import FailedAttempt
 from formation.network.http import drop
 from formation.network.response import Response
+from formation.network.transfer import FailedTransfer
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource
 from formation.registry.refusal import LoginNeeded, RegistryError
@@ -92,12 +93,13 @@ class _Upload:
             except FailedAttempt as error:
                 failure = error
             except RegistryError as error:
-                location = self._after_refusal(error)
-                failure = FailedAttempt(error.message)
+                location = self._after_refusal(error, begun=location is not None)
+                failure = FailedAttempt(error.message.removeprefix(f"{self._what}: "))
             failures = 1 if self._offset > self._furthest + _GOOD_PROGRESS else failures + 1
             self._furthest = max(self._furthest, self._offset)
             if failures >= self._session.settings.tries:
-                raise UnreachableError(f"{self._what}: {failure.reason}, {failures} times in a row") from failure
+                ended = FailedTransfer(f"{failure.reason}, {failures} times in a row", failure)
+                raise self._session.failed(self._what, ended) from failure
             self._session.run.pause(self._session.settings.patience.delay(failures, failure.retry_after))
             if location is not None:
                 location = self._resume(location)
@@ -154,11 +156,12 @@ class _Upload:
         self._offset = accepted
         return self._session.location(answer, location) if answer.headers.get("Location") else location
 
-    def _after_refusal(self, error: RegistryError) -> str | None:
+    def _after_refusal(self, error: RegistryError, *, begun: bool) -> str | None:
         """None, to begin anew, when the registry lost the upload. Raises for what would be refused again."""
         if "DIGEST_INVALID" in error.codes and self._offset == 0:
             raise IntegrityError(f"{self._what}: its bytes do not have that digest") from error
-        if error.status in _LOST and "NAME_UNKNOWN" not in error.codes:
+        # What was not begun cannot be lost: a repository that is not there, or an address that is no registry's.
+        if error.status in _LOST and "NAME_UNKNOWN" not in error.codes and (begun or error.status != 404):
             return None
         raise error
 

@@ -493,7 +493,7 @@ def test_a_proxy_that_refuses_is_told_apart(answer, reason):
         ScriptedServer(says(answer)) as proxy,
         closing(Connections(Proxies(https=proxy.url), timeout=600, kept=1)) as client,
     ):
-        with pytest.raises(FailedAttempt, match=f"the proxy failed: .*{reason}") as caught:
+        with pytest.raises(FailedAttempt, match=f"the proxy {proxy.address} failed: .*{reason}") as caught:
             client.request("GET", "https://a.example/", {})
     assert caught.value.unconnected
 

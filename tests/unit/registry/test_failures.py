@@ -1,0 +1,79 @@
+"""What is said when a server fails: what was asked for, and which of the servers that take part it was."""
+
+import re
+
+import pytest
+
+from fake_registry import FakeRegistry, Fault
+from formation.errors import UnreachableError
+from formation.registry.pull import pull_image
+from formation.registry.push import push_image
+from formation.registry.refusal import NotThere
+from formation.registry.registry import tags
+from tiny_images import noise, tiny_image
+
+
+@pytest.fixture
+def nowhere():
+    """A server that takes no connection."""
+    with FakeRegistry() as gone:
+        pass
+    return gone.host
+
+
+def big_image():
+    return tiny_image([{"data": noise(20_000)}], compression="none")
+
+
+def test_a_token_server_that_is_down_is_named(server, client, reference, nowhere):
+    challenge = {"WWW-Authenticate": f'Bearer realm="http://{nowhere}/token",service="s"'}
+    server.fail("GET", *[Fault(status=401, headers=challenge)] * 9, where="/tags/")
+    with pytest.raises(UnreachableError) as caught:
+        tags(client.target(reference("a/b")))
+    reason = f"the token server {nowhere} failed: the connection was refused, 4 times in a row"
+    assert caught.value.message == f"the tags of {server.host}/a/b: {reason}"
+
+
+def test_a_storage_server_that_is_down_is_named_with_the_blob(server, client, store, name, nowhere):
+    server.add_image("a/b", big_image(), "1")
+    elsewhere = Fault(status=307, headers={"Location": f"http://{nowhere}/blob?signature=s3cret"})
+    server.fail("GET", *[elsewhere] * 20, where="/blobs/")
+    with pytest.raises(UnreachableError) as caught:
+        pull_image(name("a/b:1"), store, client)
+    why = rf"the connection was refused, 4 times in a row \({nowhere}, to which {server.host} leads\)"
+    assert re.fullmatch(rf"blob sha256:[0-9a-f]{{64}} of {server.host}/a/b: {why}", caught.value.message)
+
+
+def test_a_blob_that_is_cut_again_and_again_is_named_with_its_server(server, client, store, name):
+    server.add_image("a/b", big_image(), "1")
+    server.fail("GET", *[Fault(cut_answer=0)] * 20, where="/blobs/")
+    with pytest.raises(UnreachableError) as caught:
+        pull_image(name("a/b:1"), store, client)
+    why = rf"the connection was cut, 4 times in a row \({server.host}\)"
+    assert re.fullmatch(rf"blob sha256:[0-9a-f]{{64}} of {server.host}/a/b: {why}", caught.value.message)
+
+
+def test_a_server_is_named_once(server, client, reference):
+    server.fail("GET", *[Fault(status=502)] * 4, where="/tags/")
+    with pytest.raises(UnreachableError) as caught:
+        tags(client.target(reference("a/b")))
+    reason = f"{server.host} answers 502 Bad Gateway, 4 times in a row"
+    assert caught.value.message == f"the tags of {server.host}/a/b: {reason}"
+
+
+def test_an_upload_that_cannot_begin_is_refused_at_once(server, client, reference, pauses):
+    server.fail("POST", *[Fault(status=404)] * 20)
+    with pytest.raises(NotThere) as caught:
+        push_image(tiny_image([{"a": b"a"}]), reference("a/b:1"), client)
+    message = rf"blob sha256:[0-9a-f]{{64}} to {server.host}/a/b: {server.host} answers 404 Not Found"
+    assert re.fullmatch(message, caught.value.message)
+    assert pauses == []
+
+
+def test_an_upload_that_is_lost_again_and_again_is_told_once(server, client, reference):
+    for method in ("PATCH", "PUT"):
+        server.fail(method, *[Fault(status=404)] * 40, where="/blobs/")
+    with pytest.raises(UnreachableError) as caught:
+        push_image(big_image(), reference("a/b:1"), client)
+    message = rf"blob sha256:[0-9a-f]{{64}} to {server.host}/a/b: {server.host} answers 404 Not Found, 4 times in a row"
+    assert re.fullmatch(message, caught.value.message)
