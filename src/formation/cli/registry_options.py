@@ -25,6 +25,7 @@ def add_registry_options(parser: Parser) -> None:
 
 def open_registry(arguments: Namespace, context: Context, progress: "Progress") -> "Registry":
     """The client as the options and the environment say; a context manager."""
+    from formation.network.long_waits import LongWaits
     from formation.registry.registry import Registry
     from formation.registry.settings import Settings
 
@@ -33,4 +34,6 @@ def open_registry(arguments: Namespace, context: Context, progress: "Progress") 
         plain_http=arguments.plain_http,
         certificates=tuple(context.path(name) for name in arguments.ca),
     )
-    return Registry(settings, progress)
+    registry = Registry(settings, progress)
+    registry.run.long_waits = LongWaits(progress.note)
+    return registry

@@ -4,6 +4,7 @@
 `answers`      what a server gives: a body that is read piece by piece, and the errors of one attempt
 `partial`      the file that a download grows in, under a temporary name until its size and digest are right
 `transfer`     one file from one URL: tries again, resumes, stops when told to
+`long_waits`   tells that a server asks to wait
 `downloader`   several places for one file, several files at once
 `http`         redirects, and what the statuses of answers mean; imported on the first request
 `connections`  one request over connections that are kept; below it `dial`, `tls`, `wire`, `head`, `response`, `url`

@@ -14,6 +14,7 @@ from formation import __version__
 from formation.dataclass import dataclass
 from formation.errors import IntegrityError, UnreachableError
 from formation.network.answers import Answer, GoneError, LocalAnswer
+from formation.network.long_waits import LongWaits
 from formation.network.partial import Memory, PartialFile, Sink
 from formation.network.proxies import Proxies
 from formation.network.transfer import FailedTransfer, Patience, Run, transfer
@@ -76,6 +77,7 @@ class Downloader:
         self._timeout = timeout
         self._patience = Patience(tries, timeout, clock)
         self._pause = pause
+        self._long_waits = LongWaits(progress.note, clock)
         self._http: HttpClient | None = None
         self._lock = threading.Lock()
         self._unconnected: set[str] = set()
@@ -161,7 +163,7 @@ class Downloader:
     @contextmanager
     def _running(self) -> Iterator[Run]:
         """A run that `cancel` ends."""
-        run = Run(self._pause)
+        run = Run(self._pause, self._long_waits)
         with self._lock:
             self._runs.add(run)
             if self._cancelled:
@@ -271,7 +273,8 @@ def _not_had(job: Download, failures: list[tuple[str, UnreachableError]]) -> Unr
     message = f"cannot download {job.name}: {reasons}"
     if isinstance(failures[0][1], GoneError):
         return GoneError(message, missing=(job,))
-    return UnreachableError(message)
+    # Of several places, each has its own.
+    return UnreachableError(message, hint=failures[0][1].hint if len(failures) == 1 else None)
 
 
 def _all_gone(errors: list[GoneError]) -> GoneError:

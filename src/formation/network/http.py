@@ -4,6 +4,7 @@ The client of registries sends its own requests, with the answers and errors of 
 """
 
 import re
+import time
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -103,8 +104,23 @@ def answer_of(response: Response, start: int) -> HttpAnswer:
     if response.status in (404, 410):
         raise GoneError(reason)
     if response.status in BUSY:
-        raise FailedAttempt(reason, retry_after=_number(response.headers.get("Retry-After")), at=response.at)
+        raise FailedAttempt(reason, retry_after=retry_after(response), at=response.at)
     raise UnreachableError(reason)
+
+
+def retry_after(response: Response) -> float | None:
+    """Seconds that the server asks to wait, which it may write as a date; None when it does not."""
+    text = response.headers.get("Retry-After", "")
+    # Docker Hub writes the second since 1970 at which it has been long enough; that is not read.
+    if not text or text.isdigit():
+        return float(text) if re.fullmatch(r"[0-9]{1,9}", text) else None
+    # Dates are of errors only, and their parser is half of Python's mail.
+    import email.utils
+
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def redirected(url: str, location: str) -> str:
@@ -125,5 +141,5 @@ def redirected(url: str, location: str) -> str:
 
 
 def _number(text: str | None) -> int | None:
-    """A header's decimal number; None when it is missing or something else, such as a date in Retry-After."""
+    """A header's decimal number; None when it is missing or something else."""
     return int(text) if text is not None and re.fullmatch(r"[0-9]{1,18}", text) else None

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 from formation.dataclass import dataclass
 from formation.errors import IntegrityError, UnreachableError
 from formation.network.answers import SLOWEST, Answer, FailedAttempt, PastEnd
+from formation.network.long_waits import LongWaits, time_text
 from formation.network.partial import Sink
 
 _LONGEST_PAUSE: Final = 20.0
@@ -24,8 +25,10 @@ class Cancelled(Exception):
 class Run:
     """The transfers that end together: of one call to the downloader."""
 
-    def __init__(self, pause: Callable[[float], object] | None) -> None:
+    def __init__(self, pause: Callable[[float], object] | None, long_waits: LongWaits | None = None) -> None:
         """`pause` waits that many seconds; None really waits, and wakes when the run is cancelled."""
+        self.long_waits = long_waits
+        """Hears of the waits that servers ask for; None: nobody does."""
         self._cancelled = threading.Event()
         self._pause = pause or self._cancelled.wait
         self._wake: set[Callable[[], object]] = set()
@@ -48,6 +51,23 @@ class Run:
         self.check()
         self._pause(seconds)
         self.check()
+
+    def pause_after(self, failure: FailedAttempt, failures: int, patience: "Patience") -> None:
+        """Waits for the next attempt after so many failures in a row, `failure` the last.
+
+        Raises FailedTransfer when there is to be none: after too many failures, and where the server asks for a longer
+        wait than anybody grants it. Then it would answer the same after a shorter one. Raises Cancelled.
+        """
+        asked = failure.retry_after
+        if failures >= patience.tries:
+            raise FailedTransfer(f"{failure.reason}, {failures} times in a row", failure) from failure
+        if asked is not None and asked > _LONGEST_ASKED_PAUSE:
+            time_asked = time_text(asked)
+            message = f"{failure.reason} and asks to wait {time_asked}"
+            raise FailedTransfer(message, failure, hint=f"run it again in {time_asked}") from failure
+        if asked is not None and self.long_waits is not None:
+            self.long_waits.tell(failure.at, asked)
+        self.pause(patience.delay(failures, asked))
 
     @contextmanager
     def waiting(self, wake: Callable[[], object]) -> Iterator[None]:
@@ -93,7 +113,7 @@ class Patience:
         import random
 
         if asked is not None:
-            return min(asked, _LONGEST_ASKED_PAUSE)
+            return asked
         return min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0 ** (failures - 1)) * random.uniform(0.5, 1.0)
 
 
@@ -118,9 +138,7 @@ def transfer(url: str, sink: Sink, opener: Opener, run: Run, patience: Patience)
         # A server that cuts every megabyte is slow, not broken; one that cuts at the same byte again and again is.
         failures = 1 if sink.position > furthest + _GOOD_PROGRESS else failures + 1
         furthest = max(furthest, sink.position)
-        if failures >= patience.tries:
-            raise FailedTransfer(f"{failure.reason}, {failures} times in a row", failure) from failure
-        run.pause(patience.delay(failures, failure.retry_after))
+        run.pause_after(failure, failures, patience)
         if sink.promised is None:
             sink.restart()
 

@@ -1,12 +1,10 @@
 """What an error answer of a registry means (OCI distribution-spec 1.1, "Error Codes")."""
 
-import re
-import time
 from collections.abc import Iterable
 
 from formation.errors import FormationError, MalformedError
 from formation.network.answers import FailedAttempt
-from formation.network.http import BUSY
+from formation.network.http import BUSY, retry_after
 from formation.network.response import Response
 from formation.network.status import status_phrase, status_text
 from formation.oci.strict_json import parse_object
@@ -53,20 +51,6 @@ def refusal(
     if status == 404:
         return NotThere(message, status, codes)
     return RegistryError(message, status, codes)
-
-
-def retry_after(response: Response) -> float | None:
-    """Seconds that the server asks to wait, which it may write as a date; None when it does not."""
-    text = response.headers.get("Retry-After", "")
-    if re.fullmatch(r"[0-9]{1,9}", text):
-        return float(text)
-    # Dates are of errors only, and their parser is half of Python's mail.
-    import email.utils
-
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def _read(response: Response, secrets: Iterable[str]) -> tuple[tuple[str, ...], str]:

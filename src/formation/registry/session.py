@@ -79,11 +79,10 @@ class Session:
                 return response
             except FailedAttempt as failure:
                 failures += 1
-                if failures >= self.settings.tries:
-                    raise self.failed(
-                        what, FailedTransfer(f"{failure.reason}, {failures} times in a row", failure)
-                    ) from failure
-                self.run.pause(self.settings.patience.delay(failures, failure.retry_after))
+                try:
+                    self.run.pause_after(failure, failures, self.settings.patience)
+                except FailedTransfer as error:
+                    raise self.failed(what, error) from failure
 
     def read(
         self, target: str, what: str, scope: Scope, *, headers: Mapping[str, str] | None = None

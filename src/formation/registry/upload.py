@@ -97,10 +97,10 @@ class _Upload:
                 failure = FailedAttempt(error.message.removeprefix(f"{self._what}: "))
             failures = 1 if self._offset > self._furthest + _GOOD_PROGRESS else failures + 1
             self._furthest = max(self._furthest, self._offset)
-            if failures >= self._session.settings.tries:
-                ended = FailedTransfer(f"{failure.reason}, {failures} times in a row", failure)
+            try:
+                self._session.run.pause_after(failure, failures, self._session.settings.patience)
+            except FailedTransfer as ended:
                 raise self._session.failed(self._what, ended) from failure
-            self._session.run.pause(self._session.settings.patience.delay(failures, failure.retry_after))
             if location is not None:
                 location = self._resume(location)
             if location is None:

@@ -7,10 +7,11 @@ import signal
 
 import pytest
 
-from fake_registry import FakeRegistry
+from fake_registry import FakeRegistry, Fault
 from formation.errors import FormationError
 from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock
+from formation.network.transfer import Run
 from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.reference import parse_reference
 from formation.registry.lease import is_lease
@@ -285,3 +286,11 @@ def test_a_password_on_the_command_line_is_not_repeated(formation, arguments):
     result = formation(*arguments)
     assert result.code == 2
     assert "s3cret" not in result.stderr and "robot:…@localhost:1" in result.stderr
+
+
+def test_a_long_wait_that_a_registry_asks_for_is_said(formation, server, monkeypatch):
+    monkeypatch.setattr(Run, "pause", lambda run, seconds: None)
+    server.repository("a/b")
+    server.fail("GET", Fault(status=429, headers={"Retry-After": "20"}), where="/tags/")
+    result = formation("tags", f"{server.host}/a/b", "--plain-http")
+    assert (result.code, result.stderr) == (0, f"note: {server.host} asks to wait 20 s\n")

@@ -77,3 +77,22 @@ def test_an_upload_that_is_lost_again_and_again_is_told_once(server, client, ref
         push_image(big_image(), reference("a/b:1"), client)
     message = rf"blob sha256:[0-9a-f]{{64}} to {server.host}/a/b: {server.host} answers 404 Not Found, 4 times in a row"
     assert re.fullmatch(message, caught.value.message)
+
+
+@pytest.mark.parametrize("later", ["3600", "Thu, 01 Jan 2099 00:00:00 GMT"])
+def test_a_registry_that_asks_for_longer_than_anybody_waits_is_given_up_at_once(
+    server, client, reference, pauses, later
+):
+    server.fail("GET", Fault(status=429, headers={"Retry-After": later}), where="/tags/")
+    with pytest.raises(UnreachableError) as caught:
+        tags(client.target(reference("a/b")))
+    asks = f"the tags of {server.host}/a/b: {server.host} answers 429 Too Many Requests and asks to wait "
+    assert caught.value.message.startswith(asks)
+    assert str(caught.value.hint).startswith("run it again in ")
+    assert pauses == []
+
+
+def test_an_upload_waits_as_it_is_asked_to(server, client, reference, pauses):
+    server.fail("POST", Fault(status=429, headers={"Retry-After": "30"}))
+    push_image(tiny_image([{"a": b"a"}]), reference("a/b:1"), client)
+    assert pauses == [30]
