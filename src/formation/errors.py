@@ -14,15 +14,21 @@ Errors of lower libraries (httptools, lzma, pydantic, OSError) are mapped to the
 """
 
 import errno
+from pathlib import Path
 
 _REMEDIES = {
     errno.ENOSPC: "free some space: formation cache prune",
     errno.EDQUOT: "free some space: formation cache prune",
     errno.EFBIG: "allow larger files: ulimit -f unlimited",
+    errno.EROFS: "choose a place that can be written to",
+    errno.EACCES: "look at who owns it, and who may use it",
+    errno.EPERM: "look at who owns it, and who may use it",
+    errno.EMFILE: "allow more open files: ulimit -n 4096",
+}
+_STORE_REMEDIES = {
     errno.EROFS: "choose a store that can be written to: --store DIR",
     errno.EACCES: "look at who owns it, or choose another store: --store DIR",
     errno.EPERM: "look at who owns it, or choose another store: --store DIR",
-    errno.EMFILE: "allow more open files: ulimit -n 4096",
 }
 
 
@@ -79,8 +85,14 @@ class UnreachableError(FormationError):
     exit_code = 5
 
 
-def remedy(error: OSError) -> str | None:
-    """What a person can do about an error of the operating system; None when nothing in general."""
+def remedy(error: OSError, store: Path | None = None) -> str | None:
+    """What a person can do about an error of the operating system; None when nothing in general.
+
+    `store` is where the store is: about its files there is more to do.
+    """
+    named = (name for name in (error.filename, error.filename2) if isinstance(name, (str, Path)))
+    if store is not None and any(Path(name).is_relative_to(store) for name in named):
+        return _STORE_REMEDIES.get(error.errno or 0) or _REMEDIES.get(error.errno or 0)
     return _REMEDIES.get(error.errno or 0)
 
 

@@ -3,7 +3,9 @@
 import contextlib
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
+from pathlib import Path
 
 from formation.cli.commands import command
 from formation.cli.context import Context, StdoutError, read_context
@@ -36,7 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(argv: Sequence[str], context: Context) -> int:
     """Runs the command line `argv` in `context`. Raises nothing."""
     try:
-        code = _dispatch(argv, context)
+        arguments = _arguments(argv, context)
+        if isinstance(arguments, int):
+            code = arguments
+        else:
+            context = replace(context, quiet=arguments.quiet, store_option=arguments.store)
+            code = command(arguments.command).run(arguments, context)
         context.flush()
         return code
     except FormationError as error:
@@ -58,7 +65,8 @@ def run(argv: Sequence[str], context: Context) -> int:
         return EXIT_FAILED
 
 
-def _dispatch(argv: Sequence[str], context: Context) -> int:
+def _arguments(argv: Sequence[str], context: Context) -> Namespace | int:
+    """What `argv` says, with a command; or the exit code, where argparse has answered. Raises UsageError."""
     try:
         # stdout is passed on because argparse would print its help to that of the process.
         with contextlib.redirect_stdout(context.stdout):
@@ -68,8 +76,7 @@ def _dispatch(argv: Sequence[str], context: Context) -> int:
         return int(end.code or 0)
     if arguments.command is None:
         raise UsageError("no command is given", hint="formation --help")
-    context = replace(context, quiet=arguments.quiet, store_option=arguments.store)
-    return command(arguments.command).run(arguments, context)
+    return arguments
 
 
 def _give_up_stdout(context: Context) -> None:
@@ -85,11 +92,17 @@ def _give_up_stdout(context: Context) -> None:
 def _print_os_error(context: Context, error: OSError) -> None:
     where = f"{error.filename}: " if error.filename else ""
     # Where stdout goes is not the store's matter.
-    _print_error(
-        context, f"{where}{error.strerror or error}", None if isinstance(error, StdoutError) else remedy(error)
-    )
+    hint = None if isinstance(error, StdoutError) else remedy(error, _store_root(context))
+    _print_error(context, f"{where}{error.strerror or error}", hint)
     if context.debug:
         _print_traceback(context, error)
+
+
+def _store_root(context: Context) -> Path | None:
+    try:
+        return context.store.root
+    except (FormationError, OSError):
+        return None
 
 
 def _print_traceback(context: Context, error: Exception) -> None:

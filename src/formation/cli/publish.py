@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
-from formation.cli.registry_options import add_registry_options, open_registry
+from formation.cli.registry_options import add_registry_options, named_repository, open_registry
 from formation.cli.text import counted, size_text, table
 
 if TYPE_CHECKING:
@@ -63,14 +63,15 @@ def run(arguments: Namespace, context: Context) -> int:
     from formation.cli.signals import ended_as_by_ctrl_c
     from formation.errors import UsageError
     from formation.oci.name import Transport, parse_name
-    from formation.oci.reference import parse_reference
     from formation.registry.publish import publications, publish
 
     if not arguments.repository.startswith(Transport.REGISTRY.value):
         hint = "it is the last argument: docker://registry.example.com/formation/base"
         raise UsageError(f"{arguments.repository!r} is no repository of a registry", hint=hint)
-    repository = parse_reference(arguments.repository.removeprefix(Transport.REGISTRY.value), default_tag=None)
-    if repository.tag or repository.digest:
+    repository = named_repository(arguments.repository)
+    if repository.digest:
+        raise UsageError(f"{repository} has a digest, and content decides that", hint="name the repository alone")
+    if repository.tag:
         raise UsageError(f"{repository} has a tag, and versions decide those", hint="name the repository alone")
     names = [parse_name(text) for text in arguments.images]
     with context.progress() as progress, open_registry(arguments, context, progress) as registry, ExitStack() as stack:

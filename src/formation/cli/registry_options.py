@@ -7,6 +7,7 @@ from formation.cli.context import Context
 from formation.cli.parser import Parser
 
 if TYPE_CHECKING:
+    from formation.oci.reference import Reference
     from formation.progress import Progress
     from formation.registry.registry import Registry
 
@@ -21,6 +22,21 @@ def add_registry_options(parser: Parser) -> None:
         default=[],
         help="trust this certificate authority too (also: FORMATION_CA_FILE, certs.d/HOST of Docker and Podman)",
     )
+
+
+def named_repository(text: str) -> "Reference":
+    """The repository that `text` names, with docker:// before it or not; with the tag and digest that stand there.
+
+    Raises UsageError for a host alone, and for what is no reference.
+    """
+    from formation.errors import UsageError
+    from formation.oci.name import Transport
+    from formation.oci.reference import parse_reference
+
+    name = text.removeprefix(Transport.REGISTRY.value)
+    if "/" not in name and (name == "localhost" or not {":", "."}.isdisjoint(name)):
+        raise UsageError(f"{name!r} names no repository", hint=f"name one: {name}/formation/base")
+    return parse_reference(name, default_tag=None)
 
 
 def open_registry(arguments: Namespace, context: Context, progress: "Progress") -> "Registry":

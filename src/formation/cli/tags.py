@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
-from formation.cli.registry_options import add_registry_options, open_registry
+from formation.cli.registry_options import add_registry_options, named_repository, open_registry
 from formation.cli.text import size_text, table
 
 if TYPE_CHECKING:
@@ -42,14 +42,12 @@ def register(subparsers: Subparsers) -> None:
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
     from formation.errors import UsageError
-    from formation.oci.name import Transport
-    from formation.oci.reference import parse_reference
     from formation.registry.listing import list_tags
 
-    text = arguments.repository.removeprefix(Transport.REGISTRY.value)
-    if "/" not in text and (text == "localhost" or not {":", "."}.isdisjoint(text)):
-        raise UsageError(f"{text!r} names no repository", hint=f"name one: {text}/formation/base")
-    reference = parse_reference(text)
+    reference = named_repository(arguments.repository)
+    if reference.tag or reference.digest:
+        hint = f"formation tags {reference.repository} (or about one image: formation inspect docker://{reference})"
+        raise UsageError(f"{reference} is one image, and all tags of a repository are listed", hint=hint)
     with context.progress() as progress, open_registry(arguments, context, progress) as registry:
         entries = list_tags(reference, registry)
     versions = {entry.content.digest: entry.version for entry in entries if entry.version}

@@ -41,6 +41,7 @@ def main() -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0o022)
+    store = None
     try:
         _become_root(channel)
         namespaces.die_with_parent()
@@ -49,12 +50,13 @@ def main() -> int:
             _remove(job)
             channel.send(Done(()))
         else:
+            store = job.store
             channel.send(_install(job, channel))
     except EOFError:
         return 1
     except BaseException as error:
         with contextlib.suppress(OSError):
-            channel.send(_failure(error))
+            channel.send(_failure(error, store))
         return 1
     return 0
 
@@ -154,8 +156,8 @@ def _remove(job: Remove) -> None:
         remove_tree(path)
 
 
-def _failure(error: BaseException) -> Failed:
-    """What went wrong, in the words of formation.errors."""
+def _failure(error: BaseException, store: Path | None = None) -> Failed:
+    """What went wrong, in the words of formation.errors. `store` is where the store is."""
     if isinstance(error, FormationError):
         kind = next(cls.__name__ for cls in type(error).__mro__ if getattr(errors, cls.__name__, None) is cls)
         return Failed(kind, error.message, error.hint, "")
@@ -163,7 +165,7 @@ def _failure(error: BaseException) -> Failed:
         return Failed("FormationError", "a worker process was killed", OUT_OF_MEMORY_HINT, "")
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return Failed("FormationError", f"{where}{error.strerror or error}", errors.remedy(error), "")
+        return Failed("FormationError", f"{where}{error.strerror or error}", errors.remedy(error, store), "")
     return Failed(
         "FormationError", f"{type(error).__name__}: {error}", None, "".join(traceback.format_exception(error))
     )

@@ -2,14 +2,18 @@
 
 import socket
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from formation.errors import UnreachableError
 from formation.network.answers import FailedAttempt
 
 if TYPE_CHECKING:
     import ssl
+
+Flaw = Literal["expired", "early", "other-name"]
+_FLAWS: Final[Mapping[int, Flaw]] = {9: "early", 10: "expired", 62: "other-name", 64: "other-name"}
+"""X509_V_ERR_CERT_NOT_YET_VALID, CERT_HAS_EXPIRED, HOSTNAME_MISMATCH and IP_ADDRESS_MISMATCH of OpenSSL."""
 
 Result = TypeVar("Result")
 
@@ -25,6 +29,8 @@ class TlsFailure(UnreachableError):
         super().__init__(f"the server cannot be trusted: {error}")
         self.untrusted = isinstance(error, ssl.SSLCertVerificationError)
         """Nobody vouches for the server's certificate; otherwise it does not speak TLS as it should."""
+        self.flaw = _FLAWS.get(error.verify_code) if isinstance(error, ssl.SSLCertVerificationError) else None
+        """What is wrong with the certificate, where no authority that is trusted besides would help."""
         reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else error.reason
         self.reason = str(reason or error)[:200]
         """In OpenSSL's words."""

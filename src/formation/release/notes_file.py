@@ -60,7 +60,7 @@ def read_notes(path: Path) -> str:
     """The changelog at `path`; empty when there is none. Raises FormationError when it cannot be read."""
     if not path.exists():
         return ""
-    data = read_regular(path, "the changelog", _LARGEST)
+    data = read_regular(path.resolve(), "the changelog", _LARGEST)
     try:
         return data.decode()
     except UnicodeDecodeError:

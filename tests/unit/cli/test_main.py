@@ -114,8 +114,8 @@ def test_an_error_cannot_steer_the_terminal(formation, failing):
     ("number", "hint"),
     [
         (errno.ENOSPC, "formation cache prune"),
-        (errno.EACCES, "--store DIR"),
-        (errno.EROFS, "--store DIR"),
+        (errno.EACCES, "look at who owns it, and who may use it"),
+        (errno.EROFS, "choose a place that can be written to"),
         (errno.EIO, ""),
     ],
 )
@@ -126,6 +126,13 @@ def test_an_error_of_the_system_is_one_line_and_a_hint(formation, failing, numbe
     assert result.stderr.startswith(f"error: /some/file: {os.strerror(number)}\n")
     assert hint in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
+def test_another_store_is_advised_for_files_of_the_store_only(formation, failing, number):
+    for name, advised in (("store/blobs/x", False), ("other/blobs/x", True), ("other-one/x", False)):
+        failing(OSError(number, os.strerror(number), str(formation.directory / name)))
+        assert ("--store DIR" in formation("images", "--store", "other").stderr) is advised
 
 
 def test_an_interrupt_gives_130(formation, failing):

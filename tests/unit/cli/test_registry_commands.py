@@ -89,6 +89,11 @@ def test_publish_refuses_other_content_for_a_version(formation, server):
     [
         (["formation/base:1.0.0", "registry.example.com/a/b"], "is no repository of a registry"),
         (["formation/base:1.0.0", "docker://registry.example.com/a/b:1"], "has a tag, and versions decide those"),
+        (
+            ["formation/base:1.0.0", f"docker://localhost:5611/a@sha256:{'0' * 64}"],
+            "has a digest, and content decides that",
+        ),
+        (["formation/base:1.0.0", "docker://localhost:5611"], "'localhost:5611' names no repository"),
         (["formation/base:nightly", "docker://registry.example.com/a/b"], "carries no version"),
         (
             ["formation/base:1.0.0", "docker://registry.example.com/a/b", "--variant", "dev"],
@@ -178,6 +183,8 @@ def test_a_repository_that_is_not_there_is_an_error_and_an_empty_one_has_no_tags
         ("localhost:5000", "'localhost:5000' names no repository"),
         ("registry.example.com", "'registry.example.com' names no repository"),
         ("https://registry.example.com/a/b", "write it without https://"),
+        ("localhost:5000/a/b:1.0", "localhost:5000/a/b:1.0 is one image, and all tags of a repository are listed"),
+        (f"docker://localhost:5000/a/b@sha256:{'0' * 64}", "is one image"),
     ],
 )
 def test_tags_explains_what_names_no_repository(formation, text, message):

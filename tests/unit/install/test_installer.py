@@ -77,6 +77,8 @@ def test_errors_of_the_system_come_with_their_remedy() -> None:
     failed = agent._failure(OSError(28, "No space left on device", "/store/x"))
     assert (failed.kind, failed.message) == ("FormationError", "/store/x: No space left on device")
     assert failed.hint == "free some space: formation cache prune"
+    failed = agent._failure(PermissionError(13, "Permission denied", "/store/x"), Path("/store"))
+    assert "--store DIR" in (failed.hint or "")
 
 
 def test_an_installer_that_was_killed_is_told_from_one_that_failed() -> None:

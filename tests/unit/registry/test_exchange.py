@@ -1,14 +1,16 @@
 import socket
+import ssl
 import subprocess
 import sys
 
 import pytest
 
 from fake_registry import FakeRegistry
-from formation.errors import FormationError
+from formation.errors import FormationError, UnreachableError
 from formation.network.answers import FailedAttempt
+from formation.network.tls import TlsFailure
 from formation.registry.certificates import tls_context
-from formation.registry.exchange import Exchange
+from formation.registry.exchange import Exchange, _explained
 from formation.registry.settings import Settings
 from loopback import certificate, server_context
 from scripted_server import ScriptedServer, says
@@ -139,3 +141,28 @@ def test_a_server_that_is_not_there_is_a_failed_attempt():
         host = server.host
     with pytest.raises(FailedAttempt, match="refused"):
         Exchange(Settings()).base(host, insecure=False)
+
+
+def test_a_certificate_of_another_name_is_not_mended_by_its_authority(tmp_path):
+    context = server_context(certificate(tmp_path))
+
+    def conversation(peer):
+        context.wrap_socket(peer.socket, server_side=True).close()
+
+    settings = Settings({"FORMATION_CA_FILE": str(tmp_path / "ca.crt")})
+    with ScriptedServer(conversation) as server:
+        port = server.address.rpartition(":")[2]
+        with pytest.raises(UnreachableError, match=f"localhost:{port} cannot be trusted") as caught:
+            Exchange(settings).send("GET", f"https://localhost:{port}/v2/", {})
+    assert caught.value.hint == "call it by a name that its certificate has, or have it get one with this name"
+
+
+@pytest.mark.parametrize(
+    ("code", "hint"), [(10, "has to be renewed"), (9, "is not valid yet"), (18, "certs.d/a:1/ca.crt")]
+)
+def test_what_is_wrong_with_a_certificate_decides_what_is_advised(code, hint):
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code, error.verify_message = code, "it is wrong"
+    explained = _explained(TlsFailure(error), "a:1")
+    assert explained.message == "a:1 cannot be trusted: it is wrong"
+    assert hint in str(explained.hint)

@@ -119,3 +119,12 @@ def test_what_is_no_text_is_refused(tmp_path: Path):
     path.write_bytes(b"\xff")
     with pytest.raises(FormationError, match="not UTF-8"):
         read_notes(path)
+
+
+def test_a_changelog_may_be_a_link_to_another_file(tmp_path):
+    path, real = tmp_path / "CHANGELOG.md", tmp_path / "NEWS.md"
+    real.write_text("# News\n")
+    path.symlink_to("NEWS.md")
+    assert read_notes(path) == "# News\n"
+    write_notes(path, "# Newer\n")
+    assert path.is_symlink() and real.read_text() == "# Newer\n"
