@@ -10,6 +10,7 @@ from pathlib import Path
 from formation.cli.commands import command
 from formation.cli.context import Context, StdoutError, read_context
 from formation.cli.parser import parse
+from formation.cli.standard_streams import open_closed_streams
 from formation.cli.text import as_typed, printable
 from formation.dataclass import replace
 from formation.errors import FormationError, UsageError, remedy
@@ -22,6 +23,7 @@ EXIT_INTERRUPTED = 130
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line `argv` (None: that of the process, which then ends); the exit code of errors.py."""
+    open_closed_streams()
     collect_seldom()
     try:
         context = read_context()

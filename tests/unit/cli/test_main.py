@@ -19,6 +19,9 @@ from formation.errors import (
     UnreachableError,
     UnresolvableError,
 )
+from formation.oci.image import read_image
+from formation.oci.layout import open_layout
+from formation.oci.validate import validate
 
 
 @pytest.fixture
@@ -186,6 +189,38 @@ def test_a_full_disk_behind_stdout_is_an_error_of_the_system(words):
         result = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert result.returncode == 3
     assert result.stderr == "error: stdout: No space left on device\n"
+
+
+def closing(redirections, *words):
+    """Runs the program with some of its streams closed by the shell."""
+    command = ["sh", "-c", f'exec "$@" {redirections}', "sh", sys.executable, "-m", "formation", *words]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+
+
+@pytest.mark.parametrize("redirections", [">&-", "2>&-", "<&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_keeps_no_command_from_its_work(tmp_path, with_image, redirections):
+    copied = tmp_path / "copied"
+    result = closing(
+        redirections, "--store", str(with_image.store.root), "copy", "formation/base:1.0.0", f"oci:{copied}"
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert validate(read_image(open_layout(copied), open_layout(copied).index.manifests[0])) == ()
+    assert (copied / "oci-layout").read_text() == '{"imageLayoutVersion":"1.0.0"}'
+
+
+def test_an_error_with_a_closed_stream_has_its_code(tmp_path):
+    assert closing("2>&-", "imges").returncode == 2
+    result = closing(">&-", "imges")
+    assert (result.returncode, result.stderr.splitlines()[0]) == (2, "error: there is no command 'imges'")
+
+
+def test_a_closed_stdout_takes_data_and_no_file_gets_it(tmp_path):
+    result = closing(">&-", "images", "--store", str(tmp_path / "store"))
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    code = "import os; from formation.cli.standard_streams import open_closed_streams as o; o(); os.system('echo x'); "
+    code += "import sys; print(os.open('/dev/zero', os.O_RDONLY) > 2, os.readlink('/proc/self/fd/1'), file=sys.stderr)"
+    ran = subprocess.run(["sh", "-c", 'exec "$@" <&- >&-', "sh", sys.executable, "-c", code], capture_output=True)
+    assert ran.stderr == b"True /dev/null\n"
 
 
 def test_a_store_that_is_a_file_is_refused(formation):
