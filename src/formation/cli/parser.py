@@ -84,11 +84,18 @@ def build_parser(names: Sequence[str] = COMMANDS) -> Parser:
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The arguments that `argv` is. Raises UsageError, and SystemExit after --help and --version."""
+    """The arguments that `argv` is. Raises UsageError, and SystemExit after --help and --version.
+
+    argparse fills the arguments of a command from the words before an option as far as it can, and has no place for
+    those that come later. A command that has one gives its parser the default `take_more`, which is called with them.
+    """
     alone = _command_of(argv)
     parser = build_parser(COMMANDS if alone is None else (alone,))
     arguments, unknown = parser.parse_known_args(argv)
-    if unknown:
+    take_more = getattr(arguments, "take_more", None)
+    if take_more is not None and unknown and not any(word.startswith("-") for word in unknown):
+        take_more(arguments, unknown)
+    elif unknown:
         asked = getattr(arguments, "command", None)
         # The usage line is the public place that lists the options of a command.
         usage = _usage_of(asked) if asked else parser.format_usage()

@@ -56,6 +56,13 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="only say which tags would be written and moved")
     parser.add_argument("--json", action="store_true", help="print what happened to each tag as JSON")
+    parser.set_defaults(take_more=_take_more)
+
+
+def _take_more(arguments: Namespace, words: "Sequence[str]") -> None:
+    """Of all words the last is REPO, wherever options stand between them."""
+    every = [*arguments.images, arguments.repository, *words]
+    arguments.images, arguments.repository = every[:-1], every[-1]
 
 
 def run(arguments: Namespace, context: Context) -> int:

@@ -108,6 +108,12 @@ def test_a_hint_follows_its_error(formation, failing):
     assert formation("images").stderr == "error: it is broken\nhint: formation build\n"
 
 
+def test_an_error_shows_no_password_wherever_it_comes_from(formation, failing):
+    failing(FormationError("cannot download https://me:s3cret@a.example/debian/x: 401", hint="me:s3cret@a.example/b"))
+    text = "error: cannot download https://me:…@a.example/debian/x: 401\nhint: me:…@a.example/b\n"
+    assert formation("images").stderr == text
+
+
 def test_an_error_cannot_steer_the_terminal(formation, failing):
     failing(FormationError("name \x1b[2J\r\x07", hint="two\nlines"))
     assert formation("images").stderr == "error: name �[2J��\nhint: two\nlines\n"

@@ -110,6 +110,24 @@ def test_publish_explains_a_wrong_command_line(formation, arguments, message):
     assert message in result.stderr
 
 
+@pytest.mark.parametrize(
+    "order",
+    ["1 --plain-http 2 REPO --dry-run", "1 2 --plain-http REPO --dry-run", "1 --dry-run 2 --plain-http REPO"],
+)
+def test_options_may_stand_between_the_images_of_a_publication(formation, server, order):
+    keep(formation, "1.0.0")
+    keep(formation, "2.0.0")
+    words = {"1": "formation/base:1.0.0", "2": "formation/base:2.0.0", "REPO": f"docker://{server.host}/a"}
+    result = formation("publish", *(words.get(word, word) for word in order.split()), "--json")
+    assert (result.code, result.stderr) == (0, "")
+    assert {"1.0.0", "2.0.0"} <= {tag["tag"] for tag in json.loads(result.stdout)["tags"]}
+
+
+def test_an_option_that_publish_does_not_have_is_told_among_the_images(formation):
+    result = formation("publish", "a:1.0.0", "--dry", "b:1.0.0", "docker://localhost:1/a")
+    assert (result.code, "does not take '--dry'" in result.stderr) == (2, True)
+
+
 def test_a_variant_may_be_named(formation, server):
     keep(formation, "1.0.0-beta")
     repository = f"docker://{server.host}/team/base"
