@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
+from formation.logins import blotted
 from formation.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -58,7 +59,8 @@ class Lines:
 
     def note(self, message: str) -> None:
         with self._lock:
-            self._write(f"note: {message}")
+            # Many a note is an error that did not matter.
+            self._write(f"note: {blotted(message)}")
 
     def _write(self, line: str) -> None:
         # In one piece: the lines of two processes in one log do not mix.

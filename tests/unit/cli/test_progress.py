@@ -32,6 +32,12 @@ def test_a_line_is_written_when_a_stage_ends():
     ]
 
 
+def test_a_note_shows_no_password():
+    stream = io.StringIO()
+    Lines(stream, ticking()).note("cannot download https://me:s3cret@a.example/x: cut")
+    assert stream.getvalue() == "note: cannot download https://me:…@a.example/x: cut\n"
+
+
 def test_quiet_says_nothing():
     stream = io.StringIO()
     with open_progress(stream, terminal=True, colour=True, quiet=True, clock=ticking()) as progress:
