@@ -1,15 +1,15 @@
 """Building a base image: from a plan to an image in the store, or straight to it when nothing has changed."""
 
 import time
-from pathlib import Path
 
 from formation.build.fetch import install_fetching
 from formation.build.image import assemble_image
 from formation.build.plan import Plan, make_job, plan_key, sibling_keys
-from formation.build.recall import BuiltImage, known_images, known_or_built, tag
+from formation.build.recall import BuiltImage, Read, known_images, known_or_built, place, tag
 from formation.build.repair import repair_store
+from formation.definition.archives import is_key_file
 from formation.definition.image_files import key_file, keyring_path
-from formation.digest import sha256
+from formation.digest import sha256, sha256_file
 from formation.install.installer import Installer
 from formation.network import Downloader
 from formation.oci.annotations import layer_packages
@@ -57,15 +57,30 @@ def _count(plan: Plan, image: Image) -> int:
     return sum(len(layer_packages(layer)) for layer in image.manifest.layers)
 
 
-def inputs_of(plan: Plan) -> dict[Path, str]:
-    """The files that decide the image besides the definition and its lock, and the digests of what the plan is of."""
-    files = [file for additions in plan.additions for file in additions.files]
-    inputs = {file.source: file.pinned.digest for file in files if file.source is not None and file.pinned is not None}
-    for archive in plan.definition.archives:
-        if key := key_file(archive):
-            content = next(file.content for file in files if file.path == keyring_path(archive))
-            inputs[plan.definition.path.parent / key] = sha256(content or b"")
-    return inputs
+def inputs_of(plan: Plan) -> Read | None:
+    """The files that decide the image besides the definition and its lock, and the digests of what the plan is of.
+
+    None when one has gone meanwhile. Those of other variants have a place, too: a definition is refused without them.
+    """
+    directory = plan.definition.path.parent
+    added = [file for additions in plan.additions for file in additions.files]
+    files = {file.source: file.pinned.digest for file in added if file.source is not None and file.pinned is not None}
+    named = [file for variant in plan.definition.variants for file in variant.files if file.source is not None]
+    places = {directory / file.written: str(file.source) for file in named}
+    keys = [(archive, key) for archive in plan.definition.archives for key in archive.keys if is_key_file(key)]
+    try:
+        for archive, key in keys:
+            path = directory / key
+            places[path] = place(path)
+            if key == key_file(archive):
+                content = next(file.content for file in added if file.path == keyring_path(archive))
+                files[path] = sha256(content or b"")
+            else:
+                # It is not in the image, and decides whether the lock is stale.
+                files[path] = sha256_file(path)
+    except OSError:
+        return None
+    return Read(files, places)
 
 
 def _build(

@@ -3,6 +3,7 @@
 Records are not synced: one that a power cut has emptied says nothing, and the build is done again.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from formation import __version__
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 from formation.digest import sha256_file
 from formation.errors import FormationError
 from formation.files import json_bytes, write_bytes
@@ -63,27 +64,32 @@ def ask(definition: Path, variant: str, architecture: str | None) -> str | None:
     return f"asked-{digest.hexdigest()}"
 
 
-def remember(
-    store: Store,
-    question: str,
-    built: BuiltImage,
-    inputs: Mapping[Path, str],
-    shapes: Mapping[Path, str] | None = None,
-) -> None:
-    """Notes the answer to `question`: the image, and the digests of the other files as the build read them.
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What a build read besides definition and lock."""
 
-    `shapes` are what `shape` gave, before the build, of each path that it looked for files in.
-    """
+    files: Mapping[Path, str]
+    """The digests of what it read."""
+    places: Mapping[Path, str] = field(default_factory=dict)
+    """Each file as the definition names it, and where that led, as `place` tells: a link may lead elsewhere later."""
+    shapes: Mapping[Path, str] = field(default_factory=dict)
+    """What `shape` gave, before the build, of each path that it looked for files in."""
+
+
+def remember(store: Store, question: str, built: BuiltImage, read: Read) -> None:
+    """Notes the answer to `question`: the image, and what the build of it read."""
     value = {
         "image": descriptor_json(built.image.descriptor),
         "references": list(built.references),
         "packages": built.packages,
         "base_layers": built.base_layers,
         "siblings": list(built.siblings),
-        "inputs": {str(path): digest for path, digest in inputs.items()},
-        "shapes": {str(path): digest for path, digest in (shapes or {}).items()},
+        "inputs": {str(path): digest for path, digest in read.files.items()},
+        "places": {str(path): found for path, found in read.places.items()},
+        "shapes": {str(path): digest for path, digest in read.shapes.items()},
     }
-    write_bytes(store.builds / f"{question}.json", json_bytes(value), synced=False)
+    # In ASCII: a path need not be UTF-8.
+    write_bytes(store.builds / f"{question}.json", json.dumps(value).encode(), synced=False)
 
 
 def recall(store: Store, question: str) -> BuiltImage | None:
@@ -93,6 +99,9 @@ def recall(store: Store, question: str) -> BuiltImage | None:
     """
     try:
         record = json.loads((store.builds / f"{question}.json").read_bytes()[:_RECORD_SIZE])
+        # Before anything is opened or listed: what was a file may be a pipe now, and a link may lead to all of /.
+        if any(place(Path(path)) != found for path, found in record["places"].items()):
+            return None
         if any(shape(Path(path)) != digest for path, digest in record["shapes"].items()):
             return None
         if any(sha256_file(Path(path)) != digest for path, digest in record["inputs"].items()):
@@ -107,13 +116,23 @@ def recall(store: Store, question: str) -> BuiltImage | None:
         return None
 
 
+def place(path: Path) -> str:
+    """Where the regular file `path` is, with no symlink left. Raises OSError when there is none."""
+    found = os.path.realpath(path, strict=True)
+    if not stat.S_ISREG(os.lstat(found).st_mode):
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return found
+
+
 def shape(path: Path) -> str:
     """A digest of which files are below `path`, or of `path` itself, and of what each is besides its content.
 
     That is its type, whether it can be executed, and where it leads when it is a symlink. Raises OSError.
     """
-    digest = hashlib.sha256(os.fsencode(path.resolve()))
-    pending = [path.resolve()]
+    # Not Path.resolve, which has an error of its own for a link that leads to itself.
+    start = Path(os.path.realpath(path, strict=True))
+    digest = hashlib.sha256(os.fsencode(start))
+    pending = [start]
     while pending:
         here = pending.pop()
         mode = here.lstat().st_mode

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from formation.build.recall import shape
+from formation.build.recall import Read, shape
 from formation.build.service import ServicePlan
 from formation.dataclass import dataclass
 from formation.definition.service_values import ServiceDefinition
@@ -21,14 +21,14 @@ class Watched:
     """What was looked at before a build, so that a change meanwhile counts as one since."""
 
     files: Mapping[Path, str]
-    """What says which image the base is, and texts in which variables are substituted; their digests."""
+    """What says which image the base is, texts in which variables are substituted, and keys; their digests."""
     shapes: Mapping[Path, str]
-    """The sources, as `recall.shape` sees them."""
+    """The sources and the keys, as `recall.shape` sees them."""
 
-    def inputs(self, plan: ServicePlan) -> dict[Path, str]:
-        """The digests of all files that `plan` is of."""
+    def read(self, plan: ServicePlan) -> Read:
+        """All that `plan` is of."""
         pinned = {each.local: each.pinned.digest for each in plan.files if each.local and each.pinned}
-        return {**self.files, **pinned}
+        return Read({**self.files, **pinned}, shapes=self.shapes)
 
 
 def watch(service: ServiceDefinition, store: Store) -> Watched | None:
@@ -40,8 +40,9 @@ def watch(service: ServiceDefinition, store: Store) -> Watched | None:
             return None
         sources = [(directory / file.source, file.variables is not None) for file in service.files if file.source]
         texts = [text for path, has_variables in sources if has_variables for text in _files(path)]
-        files = {path: sha256_file(path) for path in (base, *texts)}
-        return Watched(files, {path: shape(path) for path, _ in sources})
+        keys = _keys(service) if service.archives else []
+        files = {path: sha256_file(path) for path in (base, *texts, *keys)}
+        return Watched(files, {path: shape(path) for path in (*(path for path, _ in sources), *keys)})
     except OSError:
         return None
 
@@ -57,6 +58,15 @@ def _base_file(service: ServiceDefinition, store: Store) -> Path | None:
     if name.transport is Transport.LAYOUT:
         return path / "index.json"
     return path if path.stat().st_size <= _LARGEST_ARCHIVE else None
+
+
+def _keys(service: ServiceDefinition) -> list[Path]:
+    """The key files of a service with archives of its own: whether the lock is stale depends on them."""
+    # Not at the top: it imports what reads definitions, which happened already for such a service, and for no other.
+    from formation.definition.archives import is_key_file
+
+    archives = service.archives or ()
+    return [service.path.parent / key for archive in archives for key in archive.keys if is_key_file(key)]
 
 
 def _files(path: Path) -> Iterator[Path]:

@@ -13,8 +13,7 @@ from formation.cli.registry_options import add_registry_options
 from formation.dataclass import dataclass
 
 if TYPE_CHECKING:
-    from formation.build.recall import BuiltImage
-    from formation.cli.build_steps import Read
+    from formation.build.recall import BuiltImage, Read
     from formation.definition.values import Definition
     from formation.install.installer import Installer
     from formation.lock.model import Lock
@@ -247,8 +246,9 @@ def _build(run: _Run, lock: "Lock", text: str, installer: "Installer") -> "tuple
         )
 
     plan = make_plan(run.definition, lock, text, arguments.variant, arguments.arch)
+    read = inputs_of(plan)
     try:
-        return build(plan, installer), (inputs_of(plan), {})
+        return build(plan, installer), read
     except PackageGoneError as error:
         if not arguments.relock_when_gone:
             raise PackageGoneError(error.message, hint=f"formation lock {arguments.directory}") from None

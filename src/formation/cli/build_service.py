@@ -13,9 +13,8 @@ from formation.dataclass import dataclass, replace
 if TYPE_CHECKING:
     from formation.build.opened_base import Places
     from formation.build.origin import Origin
-    from formation.build.recall import BuiltImage
+    from formation.build.recall import BuiltImage, Read
     from formation.build.service import ServicePlan
-    from formation.cli.build_steps import Read
     from formation.definition.service_values import ServiceDefinition
     from formation.errors import UnreachableError
     from formation.install.installer import Installer
@@ -70,8 +69,8 @@ def dry_run(arguments: Namespace, context: Context) -> int:
 def _make(
     origin: "Origin", arguments: Namespace, context: Context, progress: "Progress"
 ) -> "tuple[BuiltImage, Read | None]":
-    """Builds the image. Gives it, and what was read besides definition and lock: digests and shapes, by path; None when
-    nobody can tell whether that changes."""
+    """Builds the image. Gives it, and what was read besides definition and lock; None when nobody can tell whether that
+    changes."""
     from formation.build.remembered import is_new_with_packages, remembered_service
     from formation.build.repair import repair_store
     from formation.store.locking import in_use
@@ -89,7 +88,7 @@ def _make(
         built, plan = _build(service, origin, installer, arguments, context, progress)
     if watched is None or plan is None:
         return built, None
-    return built, (watched.inputs(plan), watched.shapes)
+    return built, watched.read(plan)
 
 
 def _build(

@@ -1,23 +1,20 @@
 """What the builds of bases and services have in common: the image that is there already, the architecture, the lock."""
 
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from formation.build.recall import ask, recall, remember
 from formation.cli.context import Context
 from formation.store.locking import in_use
 
 if TYPE_CHECKING:
-    from formation.build.recall import BuiltImage
+    from formation.build.recall import BuiltImage, Read
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
     from formation.lock.model import Lock
     from formation.progress import Progress
-
-Read: TypeAlias = tuple[Mapping[Path, str], Mapping[Path, str]]
-"""What a build read besides definition and lock, by path: digests of files, and shapes as `build.recall` knows them."""
 
 _DEBIANS_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "armhf", "i686": "i386", "ppc64le": "ppc64el"}
 """What Debian calls a machine, by what uname(2) calls it."""
@@ -39,7 +36,7 @@ def recalled_or_made(
     built, read = make()
     # Not when somebody edited the definition meanwhile: nobody knows whether before it was read, or after.
     if question is not None and read is not None and question == ask(*asked):
-        remember(context.store, question, built, *read)
+        remember(context.store, question, built, read)
     return built
 
 

@@ -120,7 +120,8 @@ def _file(entry: FileEntry, path: DataPath, directory: Path, problems: list[Prob
         except Invalid as error:
             problems.append(Problem((*path, "source"), error.reason, error.hint))
     content = None if entry.content is None else entry.content.encode()
-    return File(entry.path, entry.owner, entry.group, entry.mode, content, source, place=place(path))
+    written = entry.source or ""
+    return File(entry.path, entry.owner, entry.group, entry.mode, content, source, place=place(path), written=written)
 
 
 def config_from(part: Part, above: ImageConfig, model: Identity) -> ImageConfig:

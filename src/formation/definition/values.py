@@ -83,6 +83,8 @@ class File:
     None: whatever it holds."""
     place: str = field(default="", compare=False, repr=False)
     """`FILE:LINE` that says so; empty for what no definition says."""
+    written: str = field(default="", compare=False, repr=False)
+    """`source` as the definition says it, relative to its directory, perhaps through symlinks; empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from formation.build.recall import BuiltImage, known_images, recall, remember, remember_image, tag
+from formation.build.recall import BuiltImage, Read, known_images, recall, remember, remember_image, tag
 from formation.oci.descriptor import Platform
 from formation.oci.image import Image
 from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
@@ -55,7 +55,7 @@ def test_a_tag_of_several_images_is_an_index_that_gives_each_by_its_platform(sto
 def test_an_unchanged_build_keeps_what_was_built_for_other_architectures_since(store, stored):
     own = stored("amd64")
     built = BuiltImage(tag(store, [NAME], [own]), own, 1, False, siblings=("key-arm64", "key-armhf"))
-    remember(store, "asked", built, {})
+    remember(store, "asked", built, Read({}))
     other = stored("arm64")
     again = recall(store, "asked")
     assert again is not None
@@ -74,7 +74,7 @@ def test_a_sibling_that_has_lost_a_layer_is_left_out(store, stored):
 @pytest.mark.parametrize("left", [b"", b"\0" * 200])
 def test_a_record_that_a_power_cut_damaged_says_nothing(store, stored, left):
     image = stored("amd64")
-    remember(store, "asked-key", BuiltImage((NAME,), image, 1, False), {})
+    remember(store, "asked-key", BuiltImage((NAME,), image, 1, False), Read({}))
     assert known_images(store, ["key-amd64"])
     assert recall(store, "asked-key") is not None
     for record in store.builds.iterdir():

@@ -104,3 +104,19 @@ def test_a_link_that_leads_to_another_file_has_another_shape(service: Path) -> N
     (service / "link").unlink()
     (service / "link").symlink_to("t")
     assert shape(service / "link") != before
+
+
+def test_a_link_that_leads_to_itself_has_no_shape(service: Path) -> None:
+    (service / "link").symlink_to("link")
+    with pytest.raises(OSError, match="symbolic links"):
+        shape(service / "link")
+
+
+def test_the_keys_of_a_service_s_own_archives_are_watched(service: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    tag_image(store, parse_reference("formation/base:1.0.0"), add_image(store, tiny_image()))
+    (service / "own.asc").write_text("KEY")
+    archives = "archives:\n  - {name: own, uri: 'http://example.com', suites: [s], keys: [own.asc]}\n"
+    watched = watch(service_in(service, FILES + archives), store)
+    assert watched is not None
+    assert service / "own.asc" in watched.files and service / "own.asc" in watched.shapes
