@@ -30,6 +30,7 @@ def similar(root: Path, name: str) -> str | None:
     parent = root / Path(name).parent
     try:
         names = [entry.name for entry in parent.iterdir()] if parent.resolve().is_relative_to(root) else []
-    except (OSError, ValueError):
+    except (OSError, RuntimeError, ValueError):
+        # RuntimeError: a link that leads to itself.
         return None
     return nearest(Path(name).name, names)

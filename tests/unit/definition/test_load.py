@@ -203,6 +203,14 @@ def test_a_source_does_not_lead_out_of_the_directory(tmp_path: Path, target: str
         load_definition(inside)
 
 
+@pytest.mark.parametrize("source", ["loop", "loop/x"])
+def test_a_link_that_leads_to_itself_is_no_source(tmp_path: Path, source: str):
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "formation.yaml").write_text(DEBIAN + f"files: [{{path: /etc/a, source: {source}}}]\n")
+    with pytest.raises(DefinitionError, match=rf"formation\.yaml:5: there is no file '{source}'"):
+        load_definition(tmp_path)
+
+
 def test_a_key_file_is_beside_the_definition_as_well(load: Load, tmp_path: Path):
     (tmp_path / "own.asc").symlink_to("/etc/passwd")
     with pytest.raises(DefinitionError, match=r"'own\.asc' leads outside"):
