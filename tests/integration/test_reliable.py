@@ -250,6 +250,23 @@ def test_what_has_rotted_in_the_store_is_found_or_made_again(
     whole(store, digest)
 
 
+def test_kept_files_that_have_rotted_make_no_layer_with_a_wrong_diff_id(
+    tiny: Path, reference: tuple[Path, str, float]
+) -> None:
+    """Their size is right, and so is the segment that was made of them before."""
+    store, digest, _ = reference
+    assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
+    for name in ("builds", "layers", "blobs", "images"):
+        shutil.rmtree(store / name)
+    flip(max((path for path in store.glob("trees/*/*") if path.is_file()), key=lambda path: path.stat().st_size))
+    ran = Formation().build(store, tiny, "--variant", "dev")
+    assert ran.status == 4, ran.stderr
+    assert ran.errors.splitlines()[-1] == "hint: formation cache prune --all"
+    assert Formation().run("--store", str(store), "cache", "prune", "--all").status == 0
+    assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
+    whole(store, digest)
+
+
 def test_a_layer_that_has_rotted_is_not_written_out(
     tiny: Path, reference: tuple[Path, str, float], tmp_path: Path
 ) -> None:

@@ -160,7 +160,8 @@ class _NewLayer:
     def add_segment(self, segment: Segment, entries: Sequence[Entry], kept: Path) -> None:
         """Copies a segment, which is compressed already, and hashes its content: `entries`, whose files are `kept`.
 
-        Reading the files costs half of what decompressing them does. Raises IntegrityError.
+        Reading the files costs half of what decompressing them does. Raises IntegrityError, also when the files are not
+        what was compressed: the layer would not have its own diffID.
         """
         path = self._store.segments / f"{segment.key}.seg"
         seen = 0
@@ -177,6 +178,8 @@ class _NewLayer:
             raise _damaged(kept, error.strerror or str(error)) from None
         if content.size != segment.uncompressed_size:
             raise _damaged(kept, "they have another size")
+        if content.checksum != segment.content_checksum:
+            raise _damaged(kept, "they have other content than the segment")
 
     def write(self, data: bytes) -> int:
         """Takes compressed bytes."""
@@ -206,19 +209,22 @@ class _NewLayer:
 
 
 class _Hashed:
-    """Hashes what it is given."""
+    """Hashes what it is given, and sums it up: a CRC-32 costs a thirtieth of the hash."""
 
-    __slots__ = ("_buffer", "_hash", "size")
+    __slots__ = ("_buffer", "_hash", "checksum", "size")
 
     def __init__(self, digest: Hash) -> None:
         self._hash = digest
         self._buffer = memoryview(bytearray(_READ))
         self.size = 0
         """Bytes so far."""
+        self.checksum = 0
+        """Their CRC-32."""
 
     def add(self, data: bytes) -> None:
         """Takes bytes."""
         self._hash.update(data)
+        self.checksum = crc32(data, self.checksum)
         self.size += len(data)
 
     def add_file(self, descriptor: int, size: int) -> None:
@@ -227,13 +233,16 @@ class _Hashed:
             count = os.readv(descriptor, [self._buffer[:size]])
             if not count:
                 raise OSError("a file has become shorter")
-            self._hash.update(self._buffer[:count])
+            data = self._buffer[:count]
+            self._hash.update(data)
+            self.checksum = crc32(data, self.checksum)
             self.size += count
             size -= count
 
 
 def _damaged(kept: Path, reason: str) -> IntegrityError:
-    return IntegrityError(f"the stored files {kept} are damaged: {reason}", hint=f"remove {kept} and run again")
+    # Not `remove {kept}`: what stages merged has the same files under further names.
+    return IntegrityError(f"the stored files {kept} are damaged: {reason}", hint="formation cache prune --all")
 
 
 def _add_content(pieces: Pieces, source: Source) -> None:

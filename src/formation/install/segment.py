@@ -84,7 +84,8 @@ def _make(
     contents = unpacking.run()
     with compressed.open("xb") as file:
         sink = _Summed(file)
-        pieces = Pieces(sink, spec.compression)
+        content = _Checksum()
+        pieces = Pieces(sink, spec.compression, content)
         add_content(pieces, contents.entries, root, unpacking.content)
         pieces.flush()
     with listing.open("xb") as file:
@@ -96,6 +97,7 @@ def _make(
         size=pieces.size,
         checksum=sink.checksum,
         uncompressed_size=pieces.uncompressed_size,
+        content_checksum=content.value,
         newest=unpacking.newest,
         control=tuple(
             ControlMember(name, len(data), package.control_modes[name]) for name, data in contents.control.items()
@@ -138,6 +140,17 @@ def _place(root: Path, kept: Path) -> None:
         # Another process was first. The directory appears complete, so theirs is as good.
         if not kept.is_dir():
             raise
+
+
+class _Checksum:
+    """The CRC-32 of what it is updated with."""
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def update(self, data: bytes | memoryview, /) -> None:
+        """Takes bytes."""
+        self.value = crc32(data, self.value)
 
 
 class _Summed:

@@ -27,7 +27,7 @@ from formation.install.placement import SegmentSpec
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
 
-_VERSION = "segment-8"
+_VERSION = "segment-9"
 """Changes whenever the same package and spec would give another segment or record."""
 
 _FIELDS = 8
@@ -59,6 +59,8 @@ class Segment:
     """CRC-32 of KEY.seg: against bits that rot, not against malice. A SHA-256 takes eight times as long."""
     uncompressed_size: int
     """Bytes of tar in it: a multiple of 512."""
+    content_checksum: int
+    """CRC-32 of these: whether the files that are kept still are what was compressed."""
     newest: int
     """The latest time in the package before it was clamped; seconds since 1970, 0 for an empty package."""
     control: tuple[ControlMember, ...]

@@ -14,7 +14,7 @@ _BUFFERS = 3
 
 
 class Hash(Protocol):
-    """What hashlib's objects are."""
+    """What hashlib's objects are, and checksums can be."""
 
     def update(self, data: bytes | memoryview, /) -> None: ...
 

@@ -105,12 +105,14 @@ def test_a_segment_that_has_rotted_is_found(store: LayerStore, tmp_path: Path) -
     assert list(store.blobs.iterdir()) == list(store.work.iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", ["shorter", "missing", "longer"])
+@pytest.mark.parametrize("damage", ["shorter", "missing", "longer", "changed"])
 def test_files_that_have_rotted_are_found(store: LayerStore, tmp_path: Path, damage: str) -> None:
     made = segment(store, tmp_path, "one", file("a", b"x" * 5000))
     kept = store.trees / made.key
     if damage == "missing":
         (kept / file_name("a")).unlink()
+    elif damage == "changed":
+        (kept / file_name("a")).write_bytes(b"x" * 4999 + b"y")
     elif damage == "shorter":
         os.truncate(kept / file_name("a"), 4000)
     else:
@@ -121,7 +123,7 @@ def test_files_that_have_rotted_are_found(store: LayerStore, tmp_path: Path, dam
         return
     with pytest.raises(IntegrityError, match="damaged") as caught:
         package_layer([made], store, {})
-    assert caught.value.hint == f"remove {kept} and run again"
+    assert caught.value.hint == "formation cache prune --all"
     assert list(store.blobs.iterdir()) == list(store.work.iterdir()) == []
 
 

@@ -42,7 +42,7 @@ def made(deb: Path, out: Path, spec: SegmentSpec = SPEC, kept: Path | None = Non
 def members(out: Path, segment: Segment) -> list[tarfile.TarInfo]:
     """What is in a segment besides the package's files in dpkg's database."""
     data = gzip.decompress((out / f"{segment.key}.seg").read_bytes())
-    assert len(data) == segment.uncompressed_size
+    assert (len(data), crc32(data)) == (segment.uncompressed_size, segment.content_checksum)
     with tarfile.open(fileobj=io.BytesIO(data + END_OF_ARCHIVE)) as archive:
         return [member for member in archive.getmembers() if not member.name.startswith(INFO)]
 
