@@ -51,11 +51,10 @@ def unshare(flags: int) -> None:
 
 
 def mount(source: str, target: Path, filesystem: str, flags: int = 0, data: str = "") -> None:
-    """Mounts `source` on `target`. Raises OSError."""
+    """Mounts `source` on `target`; it and `data` may name paths, which need not be UTF-8. Raises OSError."""
+    names = (os.fsencode(source), os.fsencode(target), filesystem.encode())
     _check(
-        _libc.mount(
-            source.encode(), os.fsencode(target), filesystem.encode(), ctypes.c_ulong(flags), data.encode() or None
-        ),
+        _libc.mount(*names, ctypes.c_ulong(flags), os.fsencode(data) or None),
         f"mount {filesystem} on {target}",
     )
 

@@ -36,8 +36,8 @@ LOCK = Lock("sha256:0", 1_600_000_000, (), {"amd64": ()})
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A link `project` to the definition's directory, all but whose `d` and `its.asc` are found through links."""
-    real = tmp_path / "real"
+    """A link to the definition's directory, whose name is not UTF-8; all but `d` and `its.asc` is behind links, too."""
+    real = tmp_path / os.fsdecode(b"real \xff")
     for name in ("v1/c", "v2/c", "keys-1/own.asc", "keys-2/own.asc", "d", "its.asc"):
         (real / name).parent.mkdir(parents=True, exist_ok=True)
         # Both have the same content: what a link leads to may only be refused, such as a file outside.
@@ -45,7 +45,7 @@ def project(tmp_path: Path) -> Path:
     for name, target in (("current", "v1"), ("link", "v1/c"), ("keys", "keys-1")):
         (real / name).symlink_to(target)
     (real / "formation.yaml").write_text(DEFINITION)
-    (tmp_path / "project").symlink_to("real")
+    (tmp_path / "project").symlink_to(real.name)
     return tmp_path / "project"
 
 

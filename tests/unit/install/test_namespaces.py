@@ -83,3 +83,24 @@ def test_capabilities_that_are_not_kept_are_gone_for_programs() -> None:
         assert int(bounding.split()[1], 16) == 0b11
 
     assert in_child(drop) == 0
+
+
+@pytest.mark.root
+def test_what_is_mounted_need_not_have_a_name_in_utf_8(tmp_path: Path) -> None:
+    lower, memory, merged, bound = (tmp_path / os.fsdecode(name + b"\xff") for name in (b"l", b"u", b"m", b"b"))
+    for each in (lower, memory, merged, bound):
+        each.mkdir()
+    (lower / "x").write_text("content")
+
+    def mounts() -> None:
+        namespaces.private_mounts()
+        # In memory: an overlay cannot have another one as its upper directory.
+        namespaces.mount("tmpfs", memory, "tmpfs")
+        for name in ("upper", "scratch"):
+            (memory / name).mkdir()
+        options = f"lowerdir={lower},upperdir={memory}/upper,workdir={memory}/scratch"
+        namespaces.mount("overlay", merged, "overlay", 0, options)
+        namespaces.bind(merged, bound, read_only=True)
+        assert (bound / "x").read_text() == "content"
+
+    assert in_child(mounts) == 0
