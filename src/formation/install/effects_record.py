@@ -89,8 +89,8 @@ def store_effects(
     except OSError:
         try:
             return load_effects(target)
-        except IntegrityError:
-            # What is there has rotted.
+        except (FileNotFoundError, IntegrityError):
+            # What is there has rotted, or somebody has taken a part of it.
             remove_tree(target)
             scratch.rename(target)
     return load_effects(target)
@@ -102,17 +102,22 @@ def load_effects(directory: Path) -> Effects:
     Raises FileNotFoundError when there are none, IntegrityError when they are not as they were stored.
     """
     data = (directory / "effects.json").read_bytes()
+    tree = directory / "tree"
     try:
         document = json.loads(data)
         changed = tuple(_from_json(value) for value in document["changed"])
         removed = tuple(document["removed"])
         landings = Landings(dict(document["followed"]), frozenset(document["covered"]))
-        intact = document["content"] == _content_digest(directory / "tree", changed)
+        intact = (
+            (directory / "files").is_dir()
+            and all(os.path.lexists(tree / path) for path in (*(entry.path for entry in changed), *removed))
+            and document["content"] == _content_digest(tree, changed)
+        )
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         intact = False
     if not intact:
         raise IntegrityError(f"the stored effects {directory.name} are damaged", hint="formation cache prune --all")
-    return Effects(directory / "files", directory / "tree", changed, removed, landings)
+    return Effects(directory / "files", tree, changed, removed, landings)
 
 
 def _content_digest(tree: Path, changed: Iterable[Entry]) -> str:

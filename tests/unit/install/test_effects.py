@@ -14,6 +14,7 @@ from formation.errors import FormationError, IntegrityError
 from formation.install.effects import capture, copy_candidates, entry_of, lower_path, restore_links, upper_candidates
 from formation.install.effects_record import load_effects, store_effects
 from formation.install.landing import Landings
+from formation.store.locking import remove_tree
 
 EPOCH = 1_000_000
 
@@ -211,6 +212,16 @@ def test_effects_that_are_there_already_stay(tmp_path: Path) -> None:
 def test_missing_effects_are_no_damage(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         load_effects(tmp_path / "none")
+
+
+@pytest.mark.parametrize("lost", ["effects.json", "tree", "tree/etc", "tree/etc/b", "tree/etc/gone", "files"])
+def test_effects_of_which_a_part_is_gone_are_made_again(tmp_path: Path, lost: str) -> None:
+    effects = stored(tmp_path)
+    place = tmp_path / "effects/key" / lost
+    remove_tree(place)
+    with pytest.raises((FileNotFoundError, IntegrityError)):
+        load_effects(tmp_path / "effects/key")
+    assert stored(tmp_path) == effects and os.path.lexists(place)
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "gone", "not json", "wrong fields"])

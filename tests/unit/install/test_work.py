@@ -44,7 +44,7 @@ def test_effects_that_are_found_count_as_used(tmp_path: Path, used: list[Path]) 
     store = Store(tmp_path / "store")
     stage = Stage(key="0" * 64, packages=(), epoch=0, bootstrap=False)
     assert work.known_effects(store, stage) is None
-    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch/files").mkdir(parents=True)
     store_effects((), (), tmp_path, store.effects / stage.key, tmp_path / "scratch")
     assert used == []
     assert work.known_effects(store, stage) is not None
