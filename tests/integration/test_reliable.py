@@ -276,8 +276,8 @@ def test_a_layer_that_has_rotted_is_not_written_out(
     flip(blob)
     ran = Formation().build(store, tiny, "--variant", "dev", "--output", f"oci:{tmp_path}/out")
     assert ran.status == 4, ran.stderr
-    assert blob.name in ran.errors
-    forget_builds(store)
+    assert ran.errors.splitlines()[-1] == f"hint: remove {blob}, then build or pull the image again"
+    blob.unlink()
     assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
 
 

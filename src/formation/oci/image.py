@@ -1,6 +1,6 @@
 """An image: read-only accessors over the raw bytes of its manifest and config, wherever its blobs are."""
 
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, runtime_checkable
 
 from formation.dataclass import dataclass
 from formation.digest import sha256
@@ -21,6 +21,14 @@ class BlobSource(Protocol):
 
     def open_blob(self, digest: str) -> BinaryIO:
         """The blob's bytes, not yet verified. Raises FormationError when it is not there."""
+
+
+@runtime_checkable
+class Mendable(Protocol):
+    """A source of blobs that can have a damaged one anew."""
+
+    def remedy(self, digest: str) -> str | None:
+        """What a person can do when the bytes of a blob are not those of its digest; None for nothing in general."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +137,13 @@ def choose_manifest(manifests: tuple[Descriptor, ...], platform: Platform | None
 
 def open_verified(source: BlobSource, descriptor: Descriptor, what: str) -> BinaryIO:
     """The blob of `descriptor`; reads raise IntegrityError when size or digest differ."""
-    stream = source.open_blob(descriptor.digest)
-    return verified(stream, descriptor.digest, descriptor.size, f"{what} {descriptor.digest}")
+    stream, remedy = source.open_blob(descriptor.digest), remedy_of(source, descriptor.digest)
+    return verified(stream, descriptor.digest, descriptor.size, f"{what} {descriptor.digest}", remedy)
+
+
+def remedy_of(source: BlobSource, digest: str) -> str | None:
+    """What a person can do when `source` has other bytes than those of `digest`; None when it is not the one to say."""
+    return source.remedy(digest) if isinstance(source, Mendable) else None
 
 
 def read_verified(source: BlobSource, descriptor: Descriptor, what: str) -> bytes:

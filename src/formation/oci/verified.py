@@ -14,11 +14,12 @@ CHUNK = 1 << 20
 
 
 class _Verified(io.RawIOBase):
-    def __init__(self, stream: BinaryIO, digest: str, size: int | None, what: str) -> None:
+    def __init__(self, stream: BinaryIO, digest: str, size: int | None, what: str, hint: str | None) -> None:
         self._stream = stream
         self._digest = digest
         self._size = size
         self._what = what
+        self._hint = hint
         self._hash = hashlib.sha256()
         self._count = 0
         self._checked = False
@@ -40,9 +41,10 @@ class _Verified(io.RawIOBase):
 
     def _check(self) -> None:
         if self._size is not None and (self._count != self._size or self._stream.read(1)):
-            raise IntegrityError(f"{self._what} does not have the {self._size} bytes that its descriptor promises")
+            reason = f"does not have the {self._size} bytes that its descriptor promises"
+            raise IntegrityError(f"{self._what} {reason}", hint=self._hint)
         if "sha256:" + self._hash.hexdigest() != self._digest:
-            raise IntegrityError(f"{self._what} does not have the digest {self._digest}")
+            raise IntegrityError(f"{self._what} does not have the digest {self._digest}", hint=self._hint)
         self._checked = True
 
     def close(self) -> None:
@@ -51,11 +53,11 @@ class _Verified(io.RawIOBase):
         super().close()
 
 
-def verified(stream: BinaryIO, digest: str, size: int | None, what: str) -> BinaryIO:
-    """`stream`, whose reads raise IntegrityError when its bytes are not those of `digest`.
+def verified(stream: BinaryIO, digest: str, size: int | None, what: str, hint: str | None = None) -> BinaryIO:
+    """`stream`, whose reads raise IntegrityError, with `hint`, when its bytes are not those of `digest`.
 
     With a `size` the check comes with the last byte; with None it comes at the end of the stream, so the reader must
     read until nothing comes. Closing it closes `stream`.
     """
     # BufferedReader lacks only `write`, and so is no BinaryIO to mypy.
-    return cast(BinaryIO, io.BufferedReader(_Verified(stream, digest, size, what), CHUNK))
+    return cast(BinaryIO, io.BufferedReader(_Verified(stream, digest, size, what, hint), CHUNK))

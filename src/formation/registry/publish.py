@@ -7,7 +7,7 @@ from formation.dataclass import dataclass
 from formation.digest import sha256
 from formation.errors import FormationError, IntegrityError, UnreachableError, UsageError
 from formation.oci.descriptor import Descriptor
-from formation.oci.image import BlobSource, Image
+from formation.oci.image import BlobSource, Image, remedy_of
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.platform_index import VERSION, platform_index, version_of
@@ -226,6 +226,9 @@ class _Sources:
 
     def open_blob(self, digest: str) -> BinaryIO:
         return self._sources[digest].open_blob(digest)
+
+    def remedy(self, digest: str) -> str | None:
+        return remedy_of(self._sources[digest], digest)
 
 
 def image_version(image: Image, tag: str | None, variant: str | None) -> VersionTag | None:

@@ -15,7 +15,7 @@ from formation.network.http import drop
 from formation.network.response import Response
 from formation.network.transfer import FailedTransfer
 from formation.oci.descriptor import Descriptor
-from formation.oci.image import BlobSource
+from formation.oci.image import BlobSource, remedy_of
 from formation.registry.refusal import LoginNeeded, RegistryError
 from formation.registry.registry import has_blob
 from formation.registry.session import Session
@@ -159,7 +159,8 @@ class _Upload:
     def _after_refusal(self, error: RegistryError, *, begun: bool) -> str | None:
         """None, to begin anew, when the registry lost the upload. Raises for what would be refused again."""
         if "DIGEST_INVALID" in error.codes and self._offset == 0:
-            raise IntegrityError(f"{self._what}: its bytes do not have that digest") from error
+            hint = remedy_of(self._source, self._descriptor.digest)
+            raise IntegrityError(f"{self._what}: its bytes do not have that digest", hint=hint) from error
         # What was not begun cannot be lost: a repository that is not there, or an address that is no registry's.
         if error.status in _LOST and "NAME_UNKNOWN" not in error.codes and (begun or error.status != 404):
             return None

@@ -23,6 +23,10 @@ class StoreBlobs:
         hexadecimal(digest)
         return open_regular(self.store.blob(digest), f"blob {digest}")
 
+    def remedy(self, digest: str) -> str | None:
+        """As `Mendable` has it: while a blob is there in its size, a build takes it for the right one."""
+        return f"remove {self.store.blob(digest)}, then build or pull the image again"
+
 
 def has_blob(store: Store, digest: str, size: int | None = None) -> bool:
     """Whether the store has the blob, of `size` bytes unless that is None. Its content is checked when it is read."""

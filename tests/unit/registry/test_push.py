@@ -2,10 +2,11 @@ import pytest
 
 from fake_registry import Fault
 from formation.errors import FormationError, IntegrityError, UnreachableError
+from formation.oci.image import read_image
 from formation.registry.pull import pull_image
 from formation.registry.push import push_image
 from formation.registry.refusal import LoginNeeded, RegistryError
-from formation.store.blobs import add_image
+from formation.store.blobs import StoreBlobs, add_image
 from formation.store.images import open_stored, tag_image
 from tiny_images import noise, tiny_image
 
@@ -106,6 +107,15 @@ def test_bytes_that_are_not_those_of_the_digest_are_refused(server, client, refe
     content[layer(image).digest] = b"y" * layer(image).size
     with pytest.raises(IntegrityError, match="do not have that digest"):
         push_image(image, reference("a/b:1"), client)
+
+
+def test_a_blob_of_the_store_that_is_refused_can_be_had_again(server, client, store, reference):
+    image = read_image(StoreBlobs(store), add_image(store, tiny_image()))
+    blob = store.blob(layer(image).digest)
+    blob.write_bytes(b"y" * layer(image).size)
+    with pytest.raises(IntegrityError, match="do not have that digest") as caught:
+        push_image(image, reference("a/b:1"), client)
+    assert caught.value.hint == f"remove {blob}, then build or pull the image again"
 
 
 def test_a_blob_that_is_too_short_is_refused(server, client, reference):

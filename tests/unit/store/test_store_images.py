@@ -100,9 +100,13 @@ def test_a_damaged_record_is_an_error_that_names_it(store):
 def test_a_damaged_blob_is_noticed_when_it_is_read(store):
     keep(store, tiny_image(), "a:1")
     image = open_stored(store, parse_reference("a:1"))
-    store.blob(image.layers[0].descriptor.digest).write_bytes(b"rotten")
-    with pytest.raises(IntegrityError):
-        image.layers[0].open().read()
+    layer = store.blob(image.layers[0].descriptor.digest)
+    # Of the right size: only who reads it can tell.
+    for content in (b"rotten", b"x" * layer.stat().st_size):
+        layer.write_bytes(content)
+        with pytest.raises(IntegrityError) as caught:
+            image.layers[0].open().read()
+        assert caught.value.hint == f"remove {layer}, then build or pull the image again"
     store.blob(image.digest).write_bytes(b"rotten")
     with pytest.raises(IntegrityError):
         open_stored(store, parse_reference("a:1"))
