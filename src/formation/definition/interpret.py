@@ -53,6 +53,7 @@ def variant_from(
         ),
         config=config_from(part, above or ImageConfig(), model),
         only=only_of(section),
+        only_places={name: place((*part.path, "only", index)) for index, name in reversed(_only_lines(section))},
         checks=checks_from(section.checks, (*part.path, "checks"), place),
         exceptions=exceptions_from(section.audit, (*part.path, "audit"), place),
     )
@@ -63,6 +64,10 @@ def only_of(section: Section) -> tuple[str, ...] | None:
     if not isinstance(section, VariantEntry) or section.only is None:
         return None
     return tuple(dict.fromkeys(section.only))
+
+
+def _only_lines(section: Section) -> list[tuple[int, str]]:
+    return list(enumerate(section.only or ())) if isinstance(section, VariantEntry) else []
 
 
 def _nowhere(path: DataPath) -> str:

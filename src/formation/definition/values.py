@@ -121,6 +121,8 @@ class Variant:
     """Complete: merged with what it extends (volumes, environment and labels added, the rest replaced)."""
     only: tuple[str, ...] | None = None
     """Names of the packages of what it extends that it takes; None: all, and it shares their layers."""
+    only_places: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    """Name in `only` → `FILE:LINE` that says so first."""
     checks: Checks = field(default_factory=Checks)
     """Its own; those of what it extends hold as well."""
     exceptions: tuple[AuditException, ...] = ()

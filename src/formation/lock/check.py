@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from formation.definition.values import Definition, Variant
 from formation.lock.model import Lock, LockedPackage
+from formation.lock.only import check_only
 from formation.lock.requests import requests_for
 
 
@@ -12,10 +13,15 @@ def staleness(definition: Definition, lock: Lock) -> str | None:
 
     Only what decides the packages counts: a definition whose labels or files changed keeps its lock. Nothing is asked
     of the archives, so a lock is not stale because they have something newer.
+
+    Raises DefinitionError as `check_only` when it is of `definition`.
     """
     if lock.definition == definition.digest:
         # The digest is text that anyone can edit; what the build relies on is looked at all the same.
-        return next(misfits(definition, lock), None)
+        misfit = next(misfits(definition, lock), None)
+        if misfit is None:
+            check_only(definition, lock)
+        return misfit
     reasons = list(dict.fromkeys([*misfits(definition, lock), *archive_changes(definition, lock)]))
     reasons += dict.fromkeys(_request_changes(definition, lock))
     return "; ".join(reasons) or "what decides its packages was changed in the definition"

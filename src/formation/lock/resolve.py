@@ -12,6 +12,7 @@ from formation.definition.problems import joined_error
 from formation.definition.values import Definition, Variant
 from formation.errors import DefinitionError, UnresolvableError
 from formation.lock.model import Lock, LockedPackage
+from formation.lock.only import check_only
 from formation.lock.requests import requests_for
 from formation.lock.suites import fetch_suites, locked_suites, universes
 from formation.network import Downloader
@@ -34,8 +35,8 @@ def make_lock(
     `now` is in seconds since 1970. Metadata older than that of `previous` is refused. The result depends on nothing but
     the definition and the archives' content.
 
-    Raises DefinitionError, with file and line, for requests and exclusions that name nothing; UnresolvableError for
-    packages that do not go together; IntegrityError for metadata that is not right; UnreachableError; UsageError.
+    Raises DefinitionError, with file and line, for requests, exclusions and `only` that name nothing; UnresolvableError
+    for packages that do not go together; IntegrityError for metadata that is not right; UnreachableError; UsageError.
     """
     with in_use(store):
         suites = fetch_suites(
@@ -55,6 +56,7 @@ def make_lock(
         packages=packages,
     )
     check_paths(definition, lock)
+    check_only(definition, lock)
     progress.finish("resolve", counted(len({package for each in packages.values() for package in each}), "package"))
     return lock
 

@@ -182,3 +182,13 @@ def test_an_unknown_package_is_a_wrong_definition(workshop, lock):
 def test_an_archive_that_does_not_answer_is_exit_code_5(workshop, lock):
     workshop.define("curl", suites="missing")
     assert lock("base").code == 5
+
+
+def test_a_minimal_variant_that_takes_what_there_is_not_is_a_wrong_definition(workshop, lock):
+    lock("base")
+    minimal = "variants:\n  min: {only: [libcurl5]}\n"
+    workshop.define("curl", minimal)
+    for result in (lock("base"), lock("base", "--check"), lock("base", "--dry-run")):
+        assert result.code == 2
+        assert "formation.yaml:9: `only` of min names libcurl5, which runtime does not have\n" in result.stderr
+        assert result.stderr.endswith("hint: did you mean 'libcurl4'?\n")
