@@ -187,6 +187,11 @@ def _indexes(
         for architecture in wanted:
             path = f"{component}/binary-{architecture}/Packages"
             compression = next((end for end in _COMPRESSIONS if path + end in release.files), None)
+            listed = any(file.startswith(path) for file in release.files)
+            if architecture == "all" and not listed:
+                # As apt 2.6 does (pkgAcqMetaClearSig::QueueIndexes): a supported architecture without an index has no
+                # packages apart. Those for `all` are in the index of each architecture then, which has to be there.
+                continue
             if compression is None:
                 _check_known("component", component.rpartition("/")[2], components, source)
                 _check_known("architecture", architecture, release.architectures, source)

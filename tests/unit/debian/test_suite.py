@@ -141,6 +141,24 @@ def test_packages_for_all_are_fetched_where_the_archive_keeps_them_apart(toy, fe
     assert [index.architecture for index in fetch("amd64", "arm64").indexes] == ["amd64", "arm64"]
 
 
+def test_packages_for_all_that_are_kept_nowhere_apart_are_those_of_each_architecture(toy, fetch):
+    files = {f"{component}/binary-amd64/Packages": component.encode() for component in ("main", "more")}
+    files["more/binary-all/Packages"] = b"all of more"
+    toy.publish(files, **fresh(Architectures="amd64 all", Components="main more"))
+    suite = fetch(components=("main", "more"))
+    assert [index.read() for index in suite.indexes] == [b"main", b"more", b"all of more"]
+
+
+def test_an_index_is_missing_when_it_is_of_an_architecture_or_compressed_in_an_unknown_way(toy, fetch):
+    toy.publish({"main/binary-all/Packages": b"all"}, **fresh(Architectures="amd64 all"))
+    with pytest.raises(MalformedError, match=r"lists no main/binary-amd64/Packages"):
+        fetch()
+    files = {"main/binary-amd64/Packages": b"amd64", "main/binary-all/Packages.lz4": b"all"}
+    toy.publish(files, **fresh(Architectures="amd64 all"))
+    with pytest.raises(MalformedError, match=r"lists no main/binary-all/Packages"):
+        fetch()
+
+
 def test_the_components_of_a_security_archive_are_found_below_their_short_names(toy, fetch):
     toy.publish(**fresh(Components="updates/main updates/contrib"))
     assert fetch().indexes[0].component == "main"
