@@ -15,6 +15,7 @@ from formation.definition.owned import instead_of
 from formation.definition.problems import Problem, nearest
 from formation.definition.sections import Part
 from formation.definition.service_grammar import is_directory
+from formation.definition.values import variant_tag
 from formation.registry.tag_plan import parse_version_tag
 
 
@@ -39,6 +40,16 @@ def check_version(model: BaseDefinition, problems: list[Problem]) -> None:
         if parse_version_tag(model.version, name) is not None:
             reason = f"{model.version!r} ends in {name!r}, which is a variant: its tag would be that of the variant"
             problems.append(Problem(("version",), reason, "end the pre-release in another word: 1.0.0-rc.1"))
+
+
+def check_tags(model: BaseDefinition, problems: list[Problem]) -> None:
+    """The version and each of the tags are short enough with the name of a variant behind them."""
+    variant = max(model.variants, key=len, default=None)
+    for path, tag in ((("version",), model.version), *((("tags", i), tag) for i, tag in enumerate(model.tags))):
+        longest = tag if variant is None else variant_tag(tag, variant)
+        if len(longest) > grammar.LONGEST_TAG:
+            reason = f"with -{variant} behind it, {tag[:40]!r}… has {len(longest)} characters"
+            problems.append(Problem(path, f"{reason}, and an image tag at most {grammar.LONGEST_TAG}"))
 
 
 def check_accounts(part: Part, set_aside: SetAside, problems: list[Problem]) -> None:

@@ -14,7 +14,9 @@ REPOSITORY = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9
 """OCI distribution-spec, "Pulling manifests": <name>."""
 VERSION = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
 """Semantic Versioning 2.0.0, without build metadata: an image tag cannot hold a plus sign."""
-TAG = r"^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$"
+LONGEST_TAG = 128
+"""OCI distribution-spec, "Pulling manifests": <reference> as a tag."""
+TAG = rf"^[A-Za-z0-9_][A-Za-z0-9._-]{{0,{LONGEST_TAG - 1}}}$"
 PATH = r"^/[^\u0000-\u001f\u007f]*$"
 MODE = r"^(0o)?[0-7]{3,4}$"
 PACKAGE = r"[a-z0-9][a-z0-9+.-]+"
@@ -94,6 +96,8 @@ def repository(text: str) -> str:
 
 def version(text: str) -> str:
     """A semantic version that can be an image tag."""
+    if len(text) > LONGEST_TAG:
+        raise Invalid(f"{text[:40]!r}… has {len(text)} characters, and an image tag at most {LONGEST_TAG}")
     if "+" in text:
         raise Invalid(f"{text!r} has build metadata, and an image tag cannot contain a plus sign", None)
     if not re.fullmatch(VERSION, text):

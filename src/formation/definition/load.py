@@ -135,6 +135,7 @@ def _check(
     suites = tuple(suite for archive in archives for suite in archive.suites)
     checks.check_not_empty(model, problems)
     checks.check_version(model, problems)
+    checks.check_tags(model, problems)
     for part in parts:
         checks.check_accounts(part, set_aside, problems)
         checks.check_owners(part, set_aside, problems)
