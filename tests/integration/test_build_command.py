@@ -14,7 +14,7 @@ import pytest
 from archives import DAY, make_archive, served
 from built_images import Command
 from debs import file, make_deb
-from formation.lock.lockfile import lock_text, read_lock
+from formation.lock.lockfile import read_lock
 from formation.oci.layout import open_layout
 from formation.store.store import Store
 from signed_archive import new_key
@@ -292,6 +292,6 @@ def test_the_store_tells_of_what_was_built(warm, formation):
     assert {"libc6", "curl", "apt"} <= set(packages)
     assert shown["config"]["WorkingDir"] == "/app"
     lock = formation.succeed("inspect", "formation/warm:1.0.0", "--lock")
-    assert lock == lock_text(read_lock(project / "formation.lock"))
+    assert lock == (project / "formation.lock").read_text()
     assert "every digest, size and diffID is right" in formation.succeed("inspect", "formation/warm:1.0.0", "--check")
     assert "downloads" in formation.succeed("cache")

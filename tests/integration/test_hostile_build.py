@@ -15,6 +15,7 @@ from archives import make_archive, served
 from builds import TINY, Formation, define, layers, new_store
 from debs import ar, device, file, hard_link, make_deb, symlink
 from formation.digest import sha256_file
+from formation.lock.lockfile import as_file
 from formation.oci.decompression import decompressed
 from formation.store.store import Store
 
@@ -47,11 +48,15 @@ def alone(open_directory: Path) -> Path:
     with served(archive.directory) as url:
         define(place, ALONE + OWN_ARCHIVE.format(url=url), Formation(), open_directory / "alone-store")
     lock = place / "formation.lock"
-    # Without its checksum a lock can be edited, as an attacker does.
-    head, *packages = re.sub("checksum = .*\n", "", lock.read_text()).split("\n[[package]]\n")
+    head, *packages = lock.read_text().split("\n[[package]]\n")
     # A definition needs these; a build that fails at hello does not.
-    lock.write_text("\n[[package]]\n".join([head, *(text for text in packages if 'name = "hello"' in text)]))
+    write_lock(lock, "\n[[package]]\n".join([head, *(text for text in packages if 'name = "hello"' in text)]))
     return place
+
+
+def write_lock(path: Path, text: str) -> None:
+    """Writes an edited lock with the checksum that it should have, as an attacker does."""
+    path.write_text(as_file(re.sub("checksum = .*\n", "", text)))
 
 
 def exchanged(alone: Path, where: Path, deb: Path) -> tuple[Path, Path]:
@@ -62,7 +67,7 @@ def exchanged(alone: Path, where: Path, deb: Path) -> tuple[Path, Path]:
     text = re.sub(
         r'sha256 = "[^"]+"\nsize = \d+', f'sha256 = "{digest}"\nsize = {deb.stat().st_size}', lock.read_text()
     )
-    lock.write_text(text)
+    write_lock(lock, text)
     download = Store(where / "store").download(digest)
     download.parent.mkdir(parents=True)
     shutil.copy(deb, download)

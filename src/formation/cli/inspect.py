@@ -67,9 +67,10 @@ def run(arguments: Namespace, context: Context) -> int:
         if arguments.check:
             return _check(image, arguments, context)
         if arguments.lock:
+            from formation.lock.lockfile import as_file
             from formation.lock.stored import stored_lock_text
 
-            context.write(stored_lock_text(image, str(name)))
+            context.write(as_file(stored_lock_text(image, str(name))))
         elif arguments.raw:
             data = image.manifest_bytes if arguments.raw == "manifest" else image.config_bytes
             context.write(data.decode())

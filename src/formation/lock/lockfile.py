@@ -6,7 +6,7 @@
     [[package]]    one for each .deb, sorted by name
 
 `checksum` is the digest of the lock as images carry it: all but that line. A merge can leave out, add or swap an entry
-and still give a lock that reads well; only the checksum tells. A lock without it, of an older Formation, is read.
+and still give a lock that reads well; only the checksum tells, so a file without it is refused.
 
 A package for `all` counts for every architecture of the lock, any other for its own, unless `only_on` says otherwise.
 """
@@ -56,14 +56,19 @@ def read_lock(path: Path) -> Lock:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise DefinitionError(f"{path}:{line}: this is not UTF-8 text", hint=_hint(path)) from None
-    return parse_lock(text, str(path))
+    return parse_lock(text, str(path), has_checksum=True)
 
 
-def parse_lock(text: str, name: str) -> Lock:
-    """The lock that `text`, the content of the file `name`, is. Raises DefinitionError, with FILE:LINE."""
+def parse_lock(text: str, name: str, *, has_checksum: bool = False) -> Lock:
+    """The lock that `text`, the content of the file `name`, is; `has_checksum`: without one it is wrong.
+
+    Raises DefinitionError, with FILE:LINE.
+    """
     try:
         tables = read_tables(text)
         lock = _lock(tables)
+        if has_checksum and "checksum" not in tables[0].values:
+            raise WrongLine(1, "the lock has no checksum: it was edited, or merged badly")
         _check_sum(tables[0], text, lock)
         return lock
     except WrongLine as error:
@@ -78,6 +83,12 @@ def lock_text(lock: Lock) -> str:
 def file_text(lock: Lock) -> str:
     """`lock` as the content of formation.lock: with its checksum."""
     return _text(lock, {"checksum": lock_digest(lock_text(lock))})
+
+
+def as_file(text: str) -> str:
+    """The lock that an image carries as the content of formation.lock: `text` with its checksum, otherwise as it is."""
+    top, tables, rest = text.partition("\n\n")
+    return f'{top.rstrip()}\nchecksum = "{lock_digest(text)}"\n{tables[1:]}{rest}'
 
 
 def _text(lock: Lock, more: dict[str, Value]) -> str:

@@ -56,6 +56,16 @@ def test_a_lock_that_lost_a_package_does_not_pass(lock, workshop):
     assert lock("base", "--check").code == 0
 
 
+def test_an_edited_lock_without_its_checksum_does_not_pass_either(lock, workshop, formation):
+    lock("base")
+    path = workshop.base / "formation.lock"
+    kept = [line for line in path.read_text().splitlines(keepends=True) if not line.startswith("checksum")]
+    path.write_text("".join(kept).replace('version = "1.0"', 'version = "0.9"'))
+    for result in (lock("base", "--check"), formation("build", "base", "--locked", "--dry-run")):
+        assert result.code == 2
+        assert "formation.lock:1: the lock has no checksum: it was edited, or merged badly" in result.stderr
+
+
 def test_a_second_lock_changes_no_byte(workshop, lock):
     lock("base")
     path = workshop.base / "formation.lock"

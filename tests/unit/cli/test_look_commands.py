@@ -1,6 +1,7 @@
 import json
 import os
 
+from formation.digest import sha256
 from formation.oci.descriptor import Descriptor
 from formation.oci.layout import write_layout
 from formation.oci.manifest import Index, index_bytes
@@ -79,8 +80,10 @@ def test_an_image_is_inspected_as_data(with_image):
     assert found["lock"].startswith("sha256:")
 
 
-def test_the_lock_of_an_image_is_printed(with_image):
-    assert with_image("inspect", "formation/base:1.0.0", "--lock").stdout == "# the lock\npackages: []\n"
+def test_the_lock_of_an_image_is_printed_as_a_file_with_its_checksum(with_image):
+    text = b"# the lock\npackages: []\n"
+    printed = with_image("inspect", "formation/base:1.0.0", "--lock").stdout
+    assert printed == f'# the lock\npackages: []\nchecksum = "{sha256(text)}"\n'
 
 
 def test_an_image_without_a_lock_says_so(formation):

@@ -8,9 +8,8 @@ import pytest
 from fake_registry import FakeRegistry
 from formation.cli.release_build import looked_at
 from formation.definition.load import load_definition
-from formation.digest import sha256
 from formation.errors import UsageError
-from formation.lock.lockfile import lock_text
+from formation.lock.lockfile import file_text, lock_digest, lock_text, read_lock
 from formation.lock.model import Lock, LockedPackage, LockedSuite
 from formation.oci.descriptor import Descriptor
 from formation.oci.layout import write_layout
@@ -60,7 +59,7 @@ def lock(formation, **packages: str) -> None:
         for suite in each.suites
     )
     pinned = tuple(package(name, version) for name, version in packages.items())
-    text = lock_text(Lock(definition.digest, 1, suites, {"amd64": pinned}))
+    text = file_text(Lock(definition.digest, 1, suites, {"amd64": pinned}))
     (formation.directory / "formation.lock").write_text(text)
 
 
@@ -388,8 +387,8 @@ def test_a_first_prerelease_that_is_taken_gives_way_to_the_next(formation):
 
 def test_a_prerelease_of_the_same_lock_is_not_taken(release):
     lock(release, libc6="2.41-12", tool="1.0-3")
-    text = (release.directory / "formation.lock").read_bytes()
-    candidate(release, sound_image(annotations={"dev.formation.lock.digest": sha256(text)}))
+    digest = lock_digest(lock_text(read_lock(release.directory / "formation.lock")))
+    candidate(release, sound_image(annotations={"dev.formation.lock.digest": digest}))
     result = release("release", "check", *NO_NEWS)
     assert (result.code, result.stdout.splitlines()[-1]) == (
         0,

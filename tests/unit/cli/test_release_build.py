@@ -10,7 +10,7 @@ from formation.cli.context import Context
 from formation.cli.release_build import built_images
 from formation.definition.load import load_definition
 from formation.errors import FormationError
-from formation.lock.lockfile import lock_text
+from formation.lock.lockfile import file_text
 from formation.lock.model import Lock
 from formation.progress import Silent
 from formation.store.unsynced import boot_id, forget_damaged
@@ -30,7 +30,7 @@ def test_a_store_that_no_build_has_seen_in_this_boot_is_repaired_before_it_is_in
 ) -> None:
     (tmp_path / "formation.yaml").write_text(DEFINITION)
     definition = load_definition(tmp_path)
-    (tmp_path / "formation.lock").write_text(lock_text(Lock(definition.digest, 1, (), {"amd64": ()})))
+    (tmp_path / "formation.lock").write_text(file_text(Lock(definition.digest, 1, (), {"amd64": ()})))
     environment = {"FORMATION_STORE": str(tmp_path / "store")}
     context = Context(environment, tmp_path, 0, io.StringIO(), io.StringIO(), False, False, False)
 

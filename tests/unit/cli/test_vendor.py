@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from archives import served
-from formation.lock.lockfile import lock_text
+from formation.lock.lockfile import file_text
 from workshop import Workshop
 
 
@@ -19,7 +19,7 @@ def workshop(tmp_path: Path) -> Iterator[Workshop]:
         workshop = Workshop(tmp_path, url)
         workshop.publish()
         lock = workshop.lock(workshop.define("curl"))
-        (workshop.base / "formation.lock").write_text(lock_text(lock))
+        (workshop.base / "formation.lock").write_text(file_text(lock))
         yield workshop
 
 

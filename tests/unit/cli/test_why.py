@@ -14,9 +14,9 @@ def locked(directory, monkeypatch=None):
         workshop = Workshop(directory, url)
         workshop.publish()
         definition = workshop.define("curl", DEV)
-        from formation.lock.lockfile import lock_text
+        from formation.lock.lockfile import file_text
 
-        (workshop.base / "formation.lock").write_text(lock_text(workshop.lock(definition)))
+        (workshop.base / "formation.lock").write_text(file_text(workshop.lock(definition)))
     return workshop
 
 

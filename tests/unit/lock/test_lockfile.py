@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from formation.digest import sha256
 from formation.errors import DefinitionError, UsageError
-from formation.lock.lockfile import file_text, lock_digest, lock_path, lock_text, parse_lock, read_lock
+from formation.lock.lockfile import as_file, file_text, lock_digest, lock_path, lock_text, parse_lock, read_lock
 from formation.lock.model import Lock, LockedPackage, LockedSuite
 
 GOLDEN = Path(__file__).parent / "golden" / "formation.lock"
@@ -107,6 +107,21 @@ def test_an_edit_that_reads_well_is_noticed_all_the_same(old, new):
     line = line_of(text, "checksum")
     assert error.message == f"{NAME}:{line}: the lock was edited, or merged badly: the checksum is of another one"
     assert error.hint == "write it anew: formation lock base"
+
+
+def test_a_file_without_its_checksum_is_refused(tmp_path):
+    path = tmp_path / "formation.lock"
+    path.write_text(TEXT)
+    with pytest.raises(DefinitionError) as caught:
+        read_lock(path)
+    assert caught.value.message == f"{path}:1: the lock has no checksum: it was edited, or merged badly"
+    assert caught.value.hint == f"write it anew: formation lock {tmp_path}"
+
+
+def test_what_an_image_carries_can_be_a_file_again():
+    assert as_file(TEXT) == file_text(LOCK)
+    odd = "# of another formation\n" + TEXT.replace("\n\n", "\n\n\n")
+    assert parse_lock(as_file(odd), NAME, has_checksum=True) == LOCK
 
 
 def test_a_lock_is_toml():
