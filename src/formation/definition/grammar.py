@@ -17,7 +17,6 @@ VERSION = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z-]+(\.
 LONGEST_TAG = 128
 """OCI distribution-spec, "Pulling manifests": <reference> as a tag."""
 TAG = rf"^[A-Za-z0-9_][A-Za-z0-9._-]{{0,{LONGEST_TAG - 1}}}$"
-PATH = r"^/[^\u0000-\u001f\u007f]*$"
 MODE = r"^(0o)?[0-7]{3,4}$"
 PACKAGE = r"[a-z0-9][a-z0-9+.-]+"
 """Debian Policy 5.6.1."""
@@ -43,14 +42,6 @@ SIGNALS = (
 )
 """signal(7), without SIG: written here because Python knows those of the machine that it runs on."""
 SIGNAL = r"^(SIG[A-Z0-9]+|SIGRTMIN(\+[0-9]+)?|SIGRTMAX(-[0-9]+)?)$"
-
-# Where these point is base-files' and usrmerge's to say; a second name for one path hides duplicates.
-_ALIASED_DIRECTORIES = {
-    **{f"/{name}": f"/usr/{name}" for name in ("bin", "sbin", "lib", "lib32", "lib64", "libx32")},
-    "/var/run": "/run",
-    "/var/lock": "/run/lock",
-}
-_RUN_TIME_DIRECTORIES = ("/proc", "/sys", "/dev")
 
 
 def account_name(text: str) -> str:
@@ -111,40 +102,6 @@ def tag(text: str) -> str:
     if not re.fullmatch(TAG, text):
         raise Invalid(f"{text!r} is not an image tag: up to 128 of letters, digits, _ . and -")
     return text
-
-
-def path(text: str) -> str:
-    """An absolute, normalised path in the image, by its real name, that is not the root directory."""
-    if not text.startswith("/"):
-        raise Invalid(f"{text!r} is not an absolute path", f"did you mean {'/' + text.lstrip('./')!r}?")
-    if any(ord(letter) < 0x20 or letter == "\x7f" for letter in text):
-        raise Invalid(f"{text!r} has a control character")
-    parts = text.split("/")[1:]
-    if ".." in parts:
-        raise Invalid(f"{text!r} has '..' in it", "write the path that you mean")
-    if "" in parts or "." in parts:
-        clean = "/" + "/".join(part for part in parts if part not in ("", "."))
-        if clean == "/":
-            raise Invalid("'/' itself belongs to base-files")
-        raise Invalid(f"{text!r} is not normalised", f"write {clean!r}")
-    if len(text.encode()) > 4000 or any(len(part.encode()) > 255 for part in parts):
-        raise Invalid(f"{text[:80]!r}… is longer than a path may be")
-    return _real_place(text)
-
-
-def _real_place(text: str) -> str:
-    for alias, target in _ALIASED_DIRECTORIES.items():
-        if text == alias or text.startswith(alias + "/"):
-            raise Invalid(f"{text!r}: {alias} is a symbolic link to {target}", f"write {target + text[len(alias) :]!r}")
-    for directory in _RUN_TIME_DIRECTORIES:
-        if text == directory or text.startswith(directory + "/"):
-            raise Invalid(f"{text!r}: a running container has its own {directory}")
-    return text
-
-
-def working_directory(text: str) -> str:
-    """A path, or the root directory."""
-    return text if text == "/" else path(text)
 
 
 def mode(value: object) -> object:
@@ -243,13 +200,6 @@ def command(value: object) -> object:
         except ValueError as error:
             raise Invalid(f"{value!r} cannot be split into words: {error}", "write a list") from None
     return value
-
-
-def account_path(text: str) -> str:
-    """A path that can stand in passwd(5), whose fields end at colons."""
-    if ":" in text:
-        raise Invalid(f"{text!r} has a colon, which ends a field of /etc/passwd")
-    return path(text)
 
 
 def comment(text: str) -> str:

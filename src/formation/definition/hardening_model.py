@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from formation.definition import grammar
+from formation.definition import path_grammar
 from formation.definition.hardening import Hardening
 from formation.definition.model_parts import Entry
 from formation.definition.problems import Invalid, nearest
@@ -19,7 +19,7 @@ def _setuid(value: object) -> object:
     if value == "remove":
         return []
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return [grammar.path(item) for item in value]
+        return [path_grammar.path(item) for item in value]
     hint = nearest(str(value), _WORDS) or "remove, keep, or a list of the paths that keep their bits"
     raise Invalid(f"hardening.setuid cannot be {value!r}", hint)
 
@@ -34,7 +34,7 @@ class HardeningEntry(Entry):
             {
                 "anyOf": [
                     {"type": "string", "enum": list(_WORDS)},
-                    {"type": "array", "items": {"type": "string", "pattern": grammar.PATH}},
+                    {"type": "array", "items": {"type": "string", "pattern": path_grammar.PATH}},
                 ]
             }
         ),

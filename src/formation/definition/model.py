@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
-from formation.definition import grammar
+from formation.definition import grammar, path_grammar
 from formation.definition.audit_model import AuditEntry
 from formation.definition.distribution import DISTRIBUTIONS
 from formation.definition.hardening_model import HardeningEntry
@@ -16,13 +16,13 @@ from formation.definition.image_checks_model import ChecksEntry
 from formation.definition.model_parts import (
     AccountId,
     AccountName,
-    AccountPath,
     Architecture,
     ArchiveWord,
     Command,
     Entry,
     EnvironmentName,
     Glob,
+    Home,
     ImagePath,
     LabelName,
     Mode,
@@ -30,6 +30,7 @@ from formation.definition.model_parts import (
     Owner,
     PackageName,
     Request,
+    Shell,
     TextValue,
     VariantName,
     text_like,
@@ -91,10 +92,10 @@ class UserEntry(Entry):
         description="Primary group. When not given, a group with the user's name, created when nothing declares it.",
     )
     groups: list[AccountName] = Field(default=[], description="Supplementary groups.")
-    home: AccountPath | None = Field(
+    home: Home | None = Field(
         default=None, description="Home directory; /nonexistent for system users and /home/NAME for others."
     )
-    shell: AccountPath | None = Field(
+    shell: Shell | None = Field(
         default=None, description="Login shell; /usr/sbin/nologin for system users and /bin/sh for others."
     )
     system: bool = Field(default=True, description="Whether the next free id counts down from 999, or up from 1000.")
@@ -184,7 +185,9 @@ class Content(Entry):
         default={}, description="Environment of the container's process."
     )
     working_directory: Annotated[
-        str | None, AfterValidator(lambda text: text and grammar.working_directory(text)), text_like(grammar.PATH)
+        str | None,
+        AfterValidator(lambda text: text and path_grammar.working_directory(text)),
+        text_like(path_grammar.PATH),
     ] = Field(default=None, description="Where the container's process starts.")
     user: Annotated[
         str | None, BeforeValidator(lambda value: value and grammar.default_user(value)), text_like("", numbers=True)

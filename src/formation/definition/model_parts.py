@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 
-from formation.definition import grammar
+from formation.definition import grammar, path_grammar
 
 
 def text_like(pattern: str, *, numbers: bool = False) -> WithJsonSchema:
@@ -20,8 +20,9 @@ AccountId = Annotated[
     WithJsonSchema({"type": "integer", "minimum": 1, "maximum": grammar.HIGHEST_ID}),
 ]
 Owner = Annotated[str, BeforeValidator(grammar.owner), text_like(grammar.OWNER, numbers=True)]
-ImagePath = Annotated[str, AfterValidator(grammar.path), text_like(grammar.PATH)]
-AccountPath = Annotated[str, AfterValidator(grammar.account_path), text_like(grammar.PATH)]
+ImagePath = Annotated[str, AfterValidator(path_grammar.path), text_like(path_grammar.PATH)]
+Home = Annotated[str, AfterValidator(path_grammar.home), text_like(path_grammar.PATH)]
+Shell = Annotated[str, AfterValidator(path_grammar.shell), text_like(path_grammar.PATH)]
 Mode = Annotated[int, BeforeValidator(grammar.mode), text_like(grammar.MODE, numbers=True)]
 Request = Annotated[str, AfterValidator(grammar.request), text_like(rf"{grammar.REQUEST}|{grammar.LEFT_OUT}")]
 PackageName = Annotated[str, AfterValidator(grammar.package_name), text_like(grammar.PACKAGE_NAME)]

@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path, PurePosixPath
 
 from formation.dataclass import dataclass, field
-from formation.definition import grammar
+from formation.definition import path_grammar
 from formation.definition.ignore import Ignored
 from formation.definition.problems import Invalid, joined_error
 from formation.definition.service_sources import found_source
@@ -148,7 +148,7 @@ def _names(directory: Path) -> list[str]:
 def _check_name(inside: str, path: str, shown: str) -> None:
     try:
         inside.encode()
-        grammar.path(path)
+        path_grammar.path(path)
     except UnicodeEncodeError:
         raise Invalid(f"the name {os.fsencode(shown)!r} is not UTF-8", "rename the file, or `ignore:` it") from None
 

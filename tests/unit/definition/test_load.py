@@ -300,3 +300,10 @@ def test_the_base_image_keeps_secrets_from_others_and_stays_root_for_dockerfiles
     assert (minimal.config.user, minimal.config.command) == ("formation", ())
     assert runtime.config.volumes == ("/var/log/formation",)
     assert runtime.config.working_directory == "/app"
+
+
+def test_a_shell_is_what_the_definition_says(load: Load):
+    (runtime,) = load(
+        "packages: [bash]\nusers:\n  - {name: me, shell: /bin/sh}\n  - {name: you, shell: /usr/bin/bash}\n"
+    ).variants
+    assert [user.shell for user in runtime.users] == ["/bin/sh", "/usr/bin/bash"]
