@@ -59,7 +59,11 @@ def install_steps(
     yield "apt-get update"
     if upgrade:
         yield f"apt-get upgrade -y {option}"
-    words = [shlex.quote(word) for word in sorted([*map(str, packages), *(f"{name}-" for name in left_out)])]
+    everywhere = [str(request) for request in packages if request.architecture is None]
+    words = [shlex.quote(word) for word in sorted([*everywhere, *(f"{name}-" for name in left_out)])]
+    if len(everywhere) < len(packages):
+        yield _set_by_architecture(packages)
+        words.append('"$@"')
     kept = "".join(f" -o Dpkg::Options::=--force-{force}" for force in KEEP_CHANGED) if renews else ""
     yield " \\\n        ".join([f"apt-get install -y {option}{kept}", *words])
     yield "apt-get clean"
@@ -69,6 +73,17 @@ def install_steps(
         " /var/cache/apt/archives/lock /var/cache/debconf/*-old /var/cache/ldconfig/aux-cache"
         " /var/log/apt/* /var/log/alternatives.log /var/log/dpkg.log"
     )
+
+
+def _set_by_architecture(packages: Iterable[PackageRequest]) -> str:
+    """The shell command that makes "$@" the requests that are for the image's architecture alone: one Dockerfile is
+    for all of them, and apt fails at `jq:amd64` where only arm64 is known."""
+    by_architecture: dict[str, list[str]] = {}
+    for request in packages:
+        if request.architecture is not None:
+            by_architecture.setdefault(request.architecture, []).append(str(request))
+    cases = [f"{name}) {shlex.join(['set', '--', *sorted(words)])};;" for name, words in by_architecture.items()]
+    return " ".join(['case "$(dpkg --print-architecture)" in', *cases, "*) set --;; esac"])
 
 
 def groupadd(group: Group) -> str:

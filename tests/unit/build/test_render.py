@@ -81,6 +81,24 @@ def test_every_request_is_installed_and_nothing_recommended(base: Definition):
         assert sorted(install[4:]) == sorted(map(str, variant.packages))
 
 
+@pytest.mark.parametrize(
+    ("architecture", "installed"),
+    [("amd64", "curl bash- jq:amd64 yq:amd64=4.1-1"), ("arm64", "curl bash- gdb:arm64"), ("s390x", "curl bash-")],
+)
+def test_a_request_for_one_architecture_is_installed_there_alone(tmp_path: Path, architecture: str, installed: str):
+    requests = "[curl, 'yq:amd64=4.1-1', 'gdb:arm64', 'jq:amd64', -bash]"
+    definition = define(tmp_path, f"architectures: [amd64, arm64, s390x]\npackages: {requests}\n")
+    text = render_dockerfile(definition).replace("\\\n", "")
+    case = text[text.index("case ") : text.index("esac;") + 5]
+    install = text[text.index("apt-get install") :].partition(";")[0]
+    for name, script in (("dpkg", f"echo {architecture}"), ("apt-get", 'echo "$*"')):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+    shell = ["/bin/sh", "-euc", f"{case} {install}"]
+    ran = subprocess.run(shell, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
+    assert sorted(ran.stdout.split()) == sorted(f"install -y --no-install-recommends {installed}".split())
+
+
 def test_what_is_left_out_is_configured_before_anything_is_installed(base: Definition):
     text = render_dockerfile(base)
     assert text.index("> /etc/dpkg/dpkg.cfg.d/formation") < text.index("apt-get update") < text.index("apt-get install")
