@@ -85,6 +85,13 @@ class UnreachableError(FormationError):
     exit_code = 5
 
 
+def quoted(word: object) -> str:
+    """`word`, such as a path, as a shell takes it: the command of a hint can be pasted."""
+    import shlex  # for errors only
+
+    return shlex.quote(str(word))
+
+
 def remedy(error: OSError, store: Path | None = None) -> str | None:
     """What a person can do about an error of the operating system; None when nothing in general.
 

@@ -9,7 +9,7 @@ from formation.dataclass import dataclass
 from formation.definition.problems import nearest
 from formation.definition.service_values import ServiceDefinition
 from formation.digest import sha256
-from formation.errors import DefinitionError, FormationError, IntegrityError, UsageError
+from formation.errors import DefinitionError, FormationError, IntegrityError, UsageError, quoted
 from formation.lock.lockfile import parse_lock
 from formation.lock.model import Lock
 from formation.oci.annotations import LOCK_DIGEST
@@ -85,7 +85,8 @@ def _missing_hint(service: ServiceDefinition, name: ImageName, store: Store) -> 
 
 
 def _made_in(service: ServiceDefinition, wanted: str) -> str | None:
-    """The directory docker/base beside or above the service, when its definition makes `wanted`; None otherwise."""
+    """The directory docker/base beside or above the service, when its definition makes `wanted`, as arguments of
+    `formation build`; None otherwise."""
     # Not at the top: pydantic takes longer to import than a base to open.
     from formation.definition.load import FILE_NAME, load_definition
     from formation.definition.values import RUNTIME
@@ -100,7 +101,7 @@ def _made_in(service: ServiceDefinition, wanted: str) -> str | None:
             made = {f"{base.name}:{tag}": each.name for each in base.variants for tag in base.all_tags(each.name)}
             if wanted not in made:
                 return None
-            return f"{directory}" + ("" if made[wanted] == RUNTIME else f" --variant {made[wanted]}")
+            return quoted(directory) + ("" if made[wanted] == RUNTIME else f" --variant {made[wanted]}")
     return None
 
 

@@ -16,7 +16,7 @@ from formation.definition.base_accounts import check_base_accounts
 from formation.definition.service_files import collect
 from formation.definition.service_values import CollectedFile, ServiceDefinition
 from formation.digest import sha256
-from formation.errors import DefinitionError, UsageError
+from formation.errors import DefinitionError, UsageError, quoted
 from formation.install.additions import pinned
 from formation.lock.lockfile import lock_path
 from formation.lock.model import Lock, LockedPackage
@@ -104,7 +104,7 @@ def plan_service(
     reason = service_staleness(service, lock, {architecture: base.digest})
     if reason is not None:
         path = lock_path(service.path)
-        raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {Path(service.shown_path).parent}")
+        raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(Path(service.shown_path).parent)}")
     there = means.read(base)
     packages = lock.packages[architecture]
     findings = Findings()

@@ -199,7 +199,7 @@ def _check(arguments: Namespace, definition: "Definition") -> None:
 def _lock(run: _Run) -> "tuple[Lock, str]":
     """The lock to build from, and its text. Raises UsageError when it is missing under --locked, or stale."""
     from formation.cli.build_steps import lock_or_new
-    from formation.errors import UsageError
+    from formation.errors import UsageError, quoted
     from formation.lock.check import staleness
     from formation.lock.lockfile import lock_path
 
@@ -208,7 +208,7 @@ def _lock(run: _Run) -> "tuple[Lock, str]":
     reason = staleness(definition, lock)
     if reason is not None:
         raise UsageError(
-            f"{lock_path(definition.path)} is stale: {reason}", hint=f"formation lock {arguments.directory}"
+            f"{lock_path(definition.path)} is stale: {reason}", hint=f"formation lock {quoted(arguments.directory)}"
         )
     return lock, text
 
@@ -234,6 +234,7 @@ def _build(run: _Run, lock: "Lock", text: str, installer: "Installer") -> "tuple
     from formation.build.base import build_base, inputs_of
     from formation.build.fetch import PackageGoneError
     from formation.build.plan import Plan, make_plan
+    from formation.errors import quoted
     from formation.install.installer import Installer
     from formation.lock.lockfile import lock_text
 
@@ -251,7 +252,7 @@ def _build(run: _Run, lock: "Lock", text: str, installer: "Installer") -> "tuple
         return build(plan, installer), read
     except PackageGoneError as error:
         if not arguments.relock_when_gone:
-            raise PackageGoneError(error.message, hint=f"formation lock {arguments.directory}") from None
+            raise PackageGoneError(error.message, hint=f"formation lock {quoted(arguments.directory)}") from None
         run.progress.note(f"{error.message}; locking afresh for this build, the lock file stays as it is")
     fresh = _fresh_lock(run, lock)
     plan = make_plan(run.definition, fresh, lock_text(fresh), arguments.variant, arguments.arch)

@@ -137,11 +137,12 @@ def _installers(*, early: bool) -> "Iterator[Callable[[], Installer]]":
 def _require_gone(error: "UnreachableError", arguments: Namespace) -> None:
     """Raises `error` unless packages are nowhere to be had and --relock-when-gone was given."""
     from formation.build.fetch import PackageGoneError
+    from formation.errors import quoted
 
     if not isinstance(error, PackageGoneError):
         raise error
     if not arguments.relock_when_gone:
-        raise PackageGoneError(error.message, hint=f"formation lock {arguments.directory}") from None
+        raise PackageGoneError(error.message, hint=f"formation lock {quoted(arguments.directory)}") from None
 
 
 @contextmanager

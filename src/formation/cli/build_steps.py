@@ -70,7 +70,7 @@ def lock_or_new(
 
     It is not written for a --dry-run. Raises UsageError when there is none under --locked or --offline.
     """
-    from formation.errors import UsageError
+    from formation.errors import UsageError, quoted
     from formation.files import write_bytes
     from formation.lock.lockfile import file_text, lock_path, lock_text, read_lock
 
@@ -79,7 +79,7 @@ def lock_or_new(
         lock = read_lock(path)
         return lock, lock_text(lock)
     if arguments.locked or arguments.offline:
-        raise UsageError(f"there is no lock {path}", hint=f"formation lock {arguments.directory}")
+        raise UsageError(f"there is no lock {path}", hint=f"formation lock {quoted(arguments.directory)}")
     lock = make()
     if not arguments.dry_run:
         write_bytes(path, file_text(lock).encode(), mode=None)

@@ -74,17 +74,17 @@ def run(arguments: Namespace, context: Context) -> int:
 
 
 def _check(arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", path: Path) -> int:
-    from formation.errors import AnswerIsNo
+    from formation.errors import AnswerIsNo, quoted
     from formation.lock.lockfile import lock_digest, lock_text, read_lock
 
     if not path.exists():
-        raise AnswerIsNo(f"there is no lock {path}", hint=f"formation lock {arguments.directory}")
+        raise AnswerIsNo(f"there is no lock {path}", hint=f"formation lock {quoted(arguments.directory)}")
     lock = read_lock(path)
     reason = _staleness(arguments, context, definition, lock)
     if arguments.json:
         context.write_json({"lock": str(path), "stale": reason is not None, "reason": reason})
     if reason is not None:
-        raise AnswerIsNo(f"{path} is stale: {reason}", hint=f"formation lock {arguments.directory}")
+        raise AnswerIsNo(f"{path} is stale: {reason}", hint=f"formation lock {quoted(arguments.directory)}")
     if not arguments.json:
         count = sum(map(len, lock.packages.values()))
         context.write(f"{path} is up to date: {counted(count, 'package')}, {lock_digest(lock_text(lock))}\n")

@@ -221,7 +221,9 @@ def _on_entry(arguments: Namespace, notes: Path, version: str, kept: int | None,
 
 
 def _shown(arguments: Namespace) -> str:
-    return "".join(f"{word} " for word in arguments.words)
+    from formation.errors import quoted
+
+    return "".join(f"{quoted(word)} " for word in arguments.words)
 
 
 def _write_version(

@@ -93,7 +93,7 @@ def _older(releases: "Releases", variants: Iterable[str]) -> Iterator[str]:
 def _refuse_stale(definition: "Definition | ServiceDefinition") -> None:
     """Raises UsageError when the lock is not of the definition any more: what would be judged is not what is built."""
     from formation.definition.service_values import ServiceDefinition
-    from formation.errors import UsageError
+    from formation.errors import UsageError, quoted
     from formation.lock.check import staleness
     from formation.lock.lockfile import lock_path, read_lock
 
@@ -102,7 +102,7 @@ def _refuse_stale(definition: "Definition | ServiceDefinition") -> None:
     path = lock_path(definition.path)
     reason = staleness(definition, read_lock(path))
     if reason is not None:
-        raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {definition.path.parent}")
+        raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(definition.path.parent)}")
 
 
 def stated_version(side: "Snapshot") -> str | None:

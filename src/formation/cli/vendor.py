@@ -42,7 +42,7 @@ def register(subparsers: Subparsers) -> None:
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
     from formation.definition.load import load_definition
-    from formation.errors import UsageError
+    from formation.errors import UsageError, quoted
     from formation.lock.check import staleness
     from formation.lock.lockfile import lock_path, read_lock
     from formation.lock.vendor import vendor, vendor_directory
@@ -53,7 +53,7 @@ def run(arguments: Namespace, context: Context) -> int:
     lock = read_lock(path)
     reason = staleness(definition, lock)
     if reason is not None:
-        raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {arguments.directory}")
+        raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(arguments.directory)}")
     directory = context.path(arguments.output) if arguments.output else vendor_directory(definition)
     with (
         context.progress() as progress,

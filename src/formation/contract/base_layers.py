@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from formation.contract.findings import Finding
 from formation.dataclass import dataclass
 from formation.digest import check_digest
-from formation.errors import FormationError, MalformedError
+from formation.errors import FormationError, MalformedError, quoted
 from formation.oci.annotations import BASE_DIGEST, BASE_NAME
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image, read_image
@@ -52,9 +52,8 @@ def check_base(image: Image, sources: tuple[BlobSource, ...], promised: str | No
         yield Finding("base", "base-damaged", f"the base {name}: {error.message}")
         return
     if base is None:
-        what = (
-            f"the base {name} is not at hand, so nobody can tell whether its layers are intact: formation pull {name}"
-        )
+        what = f"the base {name} is not at hand, so nobody can tell whether its layers are intact"
+        what += f": formation pull {quoted(name)}"
         yield Finding("base", "base-unknown", what, "warning")
         return
     below, own = base.config.diff_ids, image.config.diff_ids

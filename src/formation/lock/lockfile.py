@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from formation.digest import sha256
-from formation.errors import DefinitionError, UsageError
+from formation.errors import DefinitionError, UsageError, quoted
 from formation.lock import fields
 from formation.lock.model import Lock, LockedBase, LockedPackage, LockedSuite
 from formation.lock.tables import Table, Value, WrongLine, read_tables, time_of, write_table
@@ -46,7 +46,7 @@ def read_lock(path: Path) -> Lock:
         with path.open("rb") as file:
             data = file.read(LIMIT + 1)
     except FileNotFoundError:
-        raise UsageError(f"there is no lock {path}", hint=f"formation lock {path.parent}") from None
+        raise UsageError(f"there is no lock {path}", hint=f"formation lock {quoted(path.parent)}") from None
     except OSError as error:
         raise UsageError(f"cannot read the lock {path}: {error.strerror}") from None
     if len(data) > LIMIT:
@@ -166,7 +166,7 @@ def package_values(lock: Lock, package: LockedPackage, architectures: tuple[str,
 
 
 def _hint(path: Path) -> str:
-    return f"write it anew: formation lock {path.parent}"
+    return f"write it anew: formation lock {quoted(path.parent)}"
 
 
 def _implied(architecture: str, every: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from formation.errors import UsageError
+from formation.errors import UsageError, quoted
 from formation.oci.descriptor import Platform
 from formation.oci.image import Image
 from formation.oci.name import ImageName, Transport
@@ -24,7 +24,7 @@ def open_image(
     IntegrityError and MalformedError when it is broken, UsageError for a registry: `registry.open_image` opens those.
     """
     if name.transport is Transport.REGISTRY:
-        raise UsageError(f"{name} is in a registry, and has to be here first", hint=f"formation pull {name}")
+        raise UsageError(f"{name} is in a registry, and has to be here first", hint=f"formation pull {quoted(name)}")
     if name.transport is Transport.STORE:
         assert name.reference is not None
         with in_use(store):

@@ -1,6 +1,7 @@
 """`formation lock` against a signed archive on a server."""
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,3 +203,19 @@ def test_a_minimal_variant_that_takes_what_there_is_not_is_a_wrong_definition(wo
         assert result.code == 2
         assert "formation.yaml:9: `only` of min names libcurl5, which runtime does not have\n" in result.stderr
         assert result.stderr.endswith("hint: did you mean 'libcurl4'?\n")
+
+
+@pytest.mark.parametrize("name", ["a b'c", "sp ace"])
+def test_the_command_of_a_hint_can_be_pasted(workshop, lock, formation, name):
+    workshop.base.rename(workshop.directory / name)
+    commands = [("lock", name, "--check"), ("vendor", name), ("build", name, "--locked"), ("why", "curl", name)]
+    for command in commands:
+        hint = formation(*command).stderr.splitlines()[-1]
+        assert hint.startswith("hint: formation lock ")
+        (directory,) = shlex.split(hint)[3:]
+        assert directory in (name, str(workshop.directory / name))
+    assert lock(name).code == 0
+    path = workshop.directory / name / "formation.lock"
+    path.write_text(path.read_text().replace("curl", "cool"))
+    hint = lock(name, "--check").stderr.splitlines()[-1]
+    assert shlex.split(hint)[-1] == str(workshop.directory / name)
