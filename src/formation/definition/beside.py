@@ -1,5 +1,7 @@
 """Files that a definition brings along: they are in its directory, or below."""
 
+import errno
+import os
 from pathlib import Path
 
 from formation.definition.problems import Invalid, nearest
@@ -17,12 +19,28 @@ def beside(directory: Path, name: str) -> Path:
     try:
         found = (root / name).resolve(strict=True)
     except (OSError, RuntimeError, ValueError):
+        if why := leads_nowhere(root / name):
+            raise Invalid(f"{name!r} {why}") from None
         raise Invalid(f"there is no file {name!r} beside the definition", similar(root, name)) from None
     if not found.is_relative_to(root):
         raise Invalid(f"{name!r} leads outside the definition's directory through a symbolic link")
     if not found.is_file():
         raise Invalid(f"{name!r} is not a regular file")
     return found
+
+
+def leads_nowhere(path: Path) -> str | None:
+    """What is wrong with `path`, as the end of a sentence, when it is a symbolic link to nothing; None otherwise."""
+    try:
+        target = os.readlink(path)
+    except (OSError, ValueError):
+        return None
+    try:
+        path.stat()
+    except OSError as error:
+        is_loop = error.errno == errno.ELOOP
+        return f"is a symbolic link to {target!r}, which {'leads back to it' if is_loop else 'is not there'}"
+    return None
 
 
 def similar(root: Path, name: str) -> str | None:
@@ -33,4 +51,4 @@ def similar(root: Path, name: str) -> str | None:
     except (OSError, RuntimeError, ValueError):
         # RuntimeError: a link that leads to itself.
         return None
-    return nearest(Path(name).name, names)
+    return nearest(Path(name).name, (each for each in names if each != Path(name).name))

@@ -11,6 +11,7 @@ from pathlib import Path
 from formation.debian.archive import Archive
 from formation.definition import checks, leave_out
 from formation.definition.archives import archives_from
+from formation.definition.beside import leads_nowhere
 from formation.definition.hardening_model import hardening_from
 from formation.definition.identity import lock_digest
 from formation.definition.interpret import Place, variant_from
@@ -94,6 +95,8 @@ def _base(file: Path, source: Source) -> Definition:
 
 
 def _content(file: Path) -> bytes:
+    if why := leads_nowhere(file):
+        raise UsageError(f"the definition {file} {why}")
     if not file.exists():
         hint = _elsewhere(file) or f"name a directory that has a {FILE_NAME}, such as docker/base"
         raise UsageError(f"there is no definition {file}", hint=hint)

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from formation.definition.beside import similar
+from formation.definition.beside import leads_nowhere, similar
 from formation.definition.problems import Invalid
 from formation.definition.service_grammar import is_directory
 from formation.definition.service_values import ServiceBuild
@@ -35,9 +35,12 @@ def found_source(root: Path, source: str, build: ServiceBuild | None) -> Path:
     """
     try:
         found = (root / source).resolve(strict=True)
-    except (FileNotFoundError, NotADirectoryError):
-        raise Invalid(f"there is no {source!r} beside the definition", missing_hint(root, source, build)) from None
     except (OSError, RuntimeError, ValueError) as error:
+        hint = missing_hint(root, source, build)
+        if why := leads_nowhere(root / source):
+            raise Invalid(f"{source!r} {why}", hint) from None
+        if isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise Invalid(f"there is no {source!r} beside the definition", hint) from None
         raise Invalid(f"{source!r} cannot be read: {getattr(error, 'strerror', None) or error}") from None
     if not found.is_relative_to(root):
         raise Invalid(f"{source!r} leads outside the definition's directory through a symbolic link", "copy it there")

@@ -203,11 +203,13 @@ def test_a_source_does_not_lead_out_of_the_directory(tmp_path: Path, target: str
         load_definition(inside)
 
 
-@pytest.mark.parametrize("source", ["loop", "loop/x"])
-def test_a_link_that_leads_to_itself_is_no_source(tmp_path: Path, source: str):
+@pytest.mark.parametrize(
+    ("source", "why"), [("loop", "'loop' is a symbolic link to"), ("loop/x", "there is no file 'loop/x'")]
+)
+def test_a_link_that_leads_to_itself_is_no_source(tmp_path: Path, source: str, why: str):
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "formation.yaml").write_text(DEBIAN + f"files: [{{path: /etc/a, source: {source}}}]\n")
-    with pytest.raises(DefinitionError, match=rf"formation\.yaml:5: there is no file '{source}'"):
+    with pytest.raises(DefinitionError, match=rf"formation\.yaml:5: {why}"):
         load_definition(tmp_path)
 
 
@@ -307,3 +309,22 @@ def test_a_shell_is_what_the_definition_says(load: Load):
         "packages: [bash]\nusers:\n  - {name: me, shell: /bin/sh}\n  - {name: you, shell: /usr/bin/bash}\n"
     ).variants
     assert [user.shell for user in runtime.users] == ["/bin/sh", "/usr/bin/bash"]
+
+
+@pytest.mark.parametrize(
+    ("target", "why"), [("nowhere.yaml", "which is not there"), ("formation.yaml", "which leads back to it")]
+)
+def test_a_definition_that_is_a_symlink_to_nowhere_is_told_as_one(tmp_path: Path, target: str, why: str):
+    (tmp_path / "formation.yaml").symlink_to(target)
+    with pytest.raises(UsageError) as caught:
+        load_definition(tmp_path)
+    assert caught.value.message == f"the definition {tmp_path}/formation.yaml is a symbolic link to {target!r}, {why}"
+    assert caught.value.hint is None
+
+
+@pytest.mark.parametrize(("target", "why"), [("nowhere", "which is not there"), ("s1", "which leads back to it")])
+def test_a_source_that_is_a_symlink_to_nowhere_is_told_as_one(tmp_path: Path, load: Load, target: str, why: str):
+    (tmp_path / "s1").symlink_to(target)
+    with pytest.raises(DefinitionError, match=f"'s1' is a symbolic link to '{target}', {why}$") as caught:
+        load("packages: [bash]\nfiles: [{path: /a, source: s1}]\n")
+    assert caught.value.hint is None

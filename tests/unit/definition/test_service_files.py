@@ -231,3 +231,13 @@ def test_patterns_that_leave_nothing_of_a_directory_are_told(context: Path):
     assert "F:6: `ignore` leaves nothing of 'd/'" in text
     (context / "empty").mkdir()
     assert collected(context, "files:\n  - {path: /x, source: empty/, ignore: [x]}\n")[0].path == "/x"
+
+
+def test_a_source_that_is_a_symlink_to_nowhere_is_told_as_one(context: Path):
+    (context / "loop").symlink_to("loop")
+    (context / "gone").symlink_to("nowhere")
+    text = refusal(context, "files:\n  - {path: /a, source: loop}\n  - {path: /b, source: gone}\n")
+    assert text == (
+        "F:6: 'loop' is a symbolic link to 'loop', which leads back to it\n"
+        "F:7: 'gone' is a symbolic link to 'nowhere', which is not there"
+    )
