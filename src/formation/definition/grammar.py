@@ -63,8 +63,8 @@ def owner(value: object) -> object:
     """A user or group by name or decimal id, as text."""
     text = str(value) if isinstance(value, int) and not isinstance(value, bool) else value
     if isinstance(text, str) and text.isascii() and text.isdecimal():
-        if int(text) > HIGHEST_ID + 1 or (text[0] == "0" and text != "0"):
-            raise Invalid(f"{text} is not an id from 0 to {HIGHEST_ID + 1}")
+        if len(text) > 5 or int(text) > HIGHEST_ID + 1 or (text[0] == "0" and text != "0"):
+            raise Invalid(f"{text[:40]} is not an id from 0 to {HIGHEST_ID + 1}")
         return text
     return account_name(text) if isinstance(text, str) else text
 

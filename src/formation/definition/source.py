@@ -24,7 +24,9 @@ ALIASES = 64
 VALUES = 50_000
 """Values after aliases are expanded, so that a few nested aliases cannot fill the memory."""
 
-_INTEGER = re.compile(r"-?(0|[1-9][0-9]{0,17})")
+INTEGER_DIGITS = 18
+"""The digits of the largest number; what has more stays text. Python takes quadratic time for numbers without end."""
+_INTEGER = re.compile(rf"-?(0|[1-9][0-9]{{0,{INTEGER_DIGITS - 1}}})")
 _CONSTANTS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 _OLD_CONSTANTS = {
     spelling: value

@@ -10,12 +10,14 @@ from formation.definition.data_path import DataPath
 from formation.definition.model import Identity
 from formation.definition.problems import Invalid, Problem, definition_error, nearest
 from formation.definition.schema import KINDS, keys_at, model_schema
-from formation.definition.source import Source
+from formation.definition.source import INTEGER_DIGITS, Source
 
 Model = TypeVar("Model", bound=Identity)
 
 _PLACEHOLDERS = {"name": "unnamed", "version": "0.0.0", "base": "unnamed:0.0.0"}
 """Stand in for a required key that is missing or wrong, so that the rest can be checked. Never leave this package."""
+
+_DIGITS = re.compile(r"-?[1-9][0-9]*")
 
 _TYPES = {
     "string_type": "text",
@@ -149,6 +151,12 @@ def _problem(path: DataPath, model_path: DataPath, detail: Mapping[str, Any], sc
         words = list(KINDS) if path == ("kind",) else re.findall(r"'([^']*)'", context["expected"])
         hint = nearest(str(value), words) or f"one of {', '.join(words)}"
         return Problem(path, f"{label(path)} cannot be {value!r}", hint)
+    if kind == "int_type" and isinstance(value, str) and _DIGITS.fullmatch(value):
+        # `source` reads numbers of up to 18 digits; so a shorter one is in quotes.
+        digits = len(value.lstrip("-"))
+        if digits > INTEGER_DIGITS:
+            return Problem(path, f"{label(path)} is a number of {digits} digits, which is too large")
+        return Problem(path, f"{label(path)} must be a whole number, not the text {value!r}", f"write {value}")
     if kind in _TYPES:
         hint = f'write "{_plain(value)}"' if kind == "string_type" and isinstance(value, (int, bool)) else None
         return Problem(path, f"{label(path)} must be {_TYPES[kind]}, not {_kind(value)}", hint)
