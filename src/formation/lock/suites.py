@@ -9,7 +9,7 @@ from formation.debian.keys import keys_of
 from formation.debian.suite import FetchedSuite, fetch_suite
 from formation.debian.universe import Universe
 from formation.definition.values import Definition
-from formation.errors import UsageError
+from formation.errors import IntegrityError, UsageError
 from formation.lock.model import Lock, LockedSuite
 from formation.network import Downloader, GoneError
 from formation.progress import Progress, counted
@@ -91,14 +91,21 @@ def locked_suites(definition: Definition, fetched: tuple[FetchedSuite, ...]) -> 
 def universes(
     suites: tuple[FetchedSuite, ...], architectures: tuple[str, ...], store: Store, progress: Progress
 ) -> Mapping[str, Universe]:
-    """What the suites offer for each architecture. Indexes that were parsed before come from the store."""
+    """What the suites offer for each architecture. Indexes that were parsed before come from the store.
+
+    Raises IntegrityError, which starts with the address of the index that is not right.
+    """
     indexes = [(suite, index) for suite in suites for index in suite.indexes]
     progress.start("indexes", len(indexes))
     loaded: list[tuple[str, PackageIndex]] = []
     for suite, index in indexes:
-        packages = load_packages(
-            index.digest, index.read, archive=suite.archive, suite=suite.suite, cache_dir=store.metadata
-        )
+        try:
+            packages = load_packages(
+                index.digest, index.read, archive=suite.archive, suite=suite.suite, cache_dir=store.metadata
+            )
+        except IntegrityError as error:
+            place = f"{suite.uri}/dists/{suite.suite}/{index.compressed.path}"
+            raise type(error)(f"{place}: {error.message}", hint=error.hint) from error
         loaded.append((index.architecture, packages))
         progress.advance("indexes")
     progress.finish("indexes", f"{counted(sum(len(index) for _, index in loaded), 'package')} on offer")

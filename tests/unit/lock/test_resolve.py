@@ -8,7 +8,14 @@ from archives import HOUR, make_archive
 from debs import make_deb
 from formation.definition.load import load_definition
 from formation.digest import sha256
-from formation.errors import DefinitionError, IntegrityError, UnreachableError, UnresolvableError, UsageError
+from formation.errors import (
+    DefinitionError,
+    IntegrityError,
+    MalformedError,
+    UnreachableError,
+    UnresolvableError,
+    UsageError,
+)
 from formation.lock.lockfile import lock_text, parse_lock
 from formation.network import GoneError
 from signed_archive import new_key, ring
@@ -329,3 +336,11 @@ def test_an_archive_of_ubuntu_s_layout_is_locked_in_the_same_way(workshop):
     assert names(lock) == ["bash", "jq"]
     assert by_name(lock)["jq"].path == "pool/universe/j/jq/jq_1.7.1-3build1_amd64.deb"
     assert by_name(lock)["bash"].suite == "noble"
+
+
+def test_an_index_that_is_none_is_named_by_its_address(workshop):
+    workshop.publish({"odd": {"Version": "1 2"}})
+    with pytest.raises(MalformedError) as caught:
+        workshop.lock(workshop.define("odd"))
+    place = f"{workshop.url}/archive/dists/stable/main/binary-amd64/Packages.xz"
+    assert caught.value.message.startswith(f"{place}: a stanza of a Packages index has no valid Version field: ")
