@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from formation.debian.marking import Marker, negative_relations, positive_groups
 from formation.debian.package import Alternatives, BinaryPackage, Relation
 from formation.debian.relation import alternatives_text
+from formation.debian.version import satisfies
 from formation.errors import UnresolvableError
 
 _MOST_LINES = 24
@@ -15,7 +16,7 @@ def unresolvable(marker: Marker, requests: Sequence[BinaryPackage], without: fro
     """The error for a marking that left something broken.
 
     Its message names the requests that cannot be met, and under each, indented by one step a level, the chain from it
-    down to what is missing or in conflict.
+    down to what is missing or in conflict. Its hint names versions that would do and were not chosen.
     """
     explanation = _Explanation(marker, {package.name for package in requests}, without)
     lines: list[str] = []
@@ -31,7 +32,8 @@ def unresolvable(marker: Marker, requests: Sequence[BinaryPackage], without: fro
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"  and {len(lines) - _MOST_LINES} more reasons"]
     subject = f"{', '.join(blamed[:-1])} and {blamed[-1]}" if len(blamed) > 1 else blamed[0]
-    return UnresolvableError("\n".join([f"{subject} cannot be installed:", *lines]))
+    hint = f"request {' and '.join(explanation.advice)} as well" if explanation.advice else None
+    return UnresolvableError("\n".join([f"{subject} cannot be installed:", *lines]), hint=hint)
 
 
 class _Explanation:
@@ -40,6 +42,8 @@ class _Explanation:
     def __init__(self, marker: Marker, requested: set[str], without: frozenset[str]) -> None:
         self.unsound = _unsound(marker)
         """Names that are selected although they, or what they need, cannot be installed."""
+        self.advice: dict[str, None] = {}
+        """Requests that would bring a version which is needed and not chosen."""
         self._marker = marker
         self._choices = marker.choices
         self._requested = requested
@@ -85,14 +89,25 @@ class _Explanation:
         if candidate:
             if name in self._marker.installed:
                 return f"{name} {candidate.version} is installed and stays as it is"
-            others = [package.version for package in self._choices.universe.versions(name) if package is not candidate]
-            also = f" (not chosen: {', '.join(others)})" if others else ""
-            return f"the archives have {name} {candidate.version}{also}"
+            return f"the archives have {name} {candidate.version}{self._not_chosen(candidate, relation)}"
         provided = self._choices.universe.providers(name)
         if provided:
             offers = {f"{package.name} as {version or 'no version'}" for package, version in provided}
             return f"{name} is provided by {', '.join(sorted(offers)[:5])}"
         return f"no archive has {name}, and nothing provides it"
+
+    def _not_chosen(self, candidate: BinaryPackage, relation: Relation) -> str:
+        """The other versions of `candidate`, each once. One that satisfies `relation` becomes advice."""
+        others: dict[str, BinaryPackage] = {}
+        for package in self._choices.universe.versions(candidate.name):
+            if package.version != candidate.version:
+                others.setdefault(package.version, package)
+        fitting = [each for each in others.values() if satisfies(each.version, relation.operator, relation.version)]
+        # What is requested in one version cannot be requested in another.
+        if fitting and candidate.name not in self._requested:
+            self.advice[f"{candidate.name}/{fitting[0].suite}"] = None
+        told = ", ".join(f"{each.version} of {each.suite}" for each in others.values())
+        return f" (not chosen: {told})" if told else ""
 
     def _conflicts(self, package: BinaryPackage, indent: str) -> Iterator[str]:
         """One line for each selected package that `package` cannot be with."""

@@ -271,6 +271,18 @@ def test_a_missing_dependency_is_told_with_the_chain_from_the_request():
     )
 
 
+def test_a_version_that_would_do_and_is_not_chosen_is_told_with_its_suite():
+    old = (stanza("a", "1", Depends="b (= 1)"), stanza("b", "1"), stanza("b", "2"))
+    archive = universe(*old, security=(stanza("a", "2"), stanza("b", "2")))
+    assert reason(archive, "a/stable") == (
+        "a cannot be installed:\n"
+        "  a 1 Depends: b (= 1)\n"
+        "    the archives have b 2 (not chosen: 1 of stable)\n"
+        "hint: request b/stable as well"
+    )
+    assert "hint" not in reason(archive, "a/stable", "b=2")
+
+
 def test_a_conflict_is_told_with_those_who_asked():
     archive = universe(stanza("a", Depends="x"), stanza("b", Depends="c"), stanza("c", Depends="y"),
                        stanza("x", Conflicts="y"), stanza("y"))  # fmt: skip
