@@ -84,6 +84,10 @@ def _accounts(contract: Contract, facts: Facts) -> Iterator[Finding]:
             if promised is not None and has != promised:
                 message = f"the user {promise.name} has {what} {has}, not {promised}"
                 yield Finding("accounts", id_, message, place=promise.place)
+        home = facts.files.find(promise.home) if promise.home else None
+        if home is not None and home.entry.type != "directory":
+            message = f"the home directory {promise.home} of {promise.name} is a {home.entry.type}"
+            yield Finding("accounts", "user-home-type", message, place=promise.place)
         for name in promise.groups:
             member = name in groups and (promise.name in groups[name].members or groups[name].gid == user.gid)
             if not member:

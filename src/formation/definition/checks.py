@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from formation.dataclass import dataclass
-from formation.definition import grammar
+from formation.definition import grammar, owned
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
 from formation.definition.data_path import DataPath
 from formation.definition.model import BaseDefinition, DirectoryEntry, FileEntry, Identity, VariantEntry
@@ -120,12 +120,28 @@ def check_paths(part: Part, problems: list[Problem]) -> None:
         if isinstance(entry, FileEntry) and (entry.content is None) == (entry.source is None):
             reason = "has neither `content` nor `source`" if entry.content is None else "has `content` and `source`"
             problems.append(Problem(path, f"the file {entry.path!r} {reason}"))
-    files = {path for path, kind in taken.items() if kind == "a file"}
     for index, volume in enumerate(part.section.volumes):
-        if volume in files:
-            problems.append(Problem((*part.path, "volumes", index), f"the volume {volume!r} is a file"))
         if volume in part.section.volumes[:index]:
             problems.append(Problem((*part.path, "volumes", index), f"the volume {volume!r} is there already"))
+
+
+def check_directories(part: Part, problems: list[Problem]) -> None:
+    """Volumes, home directories and the working directory are no files, and not below one."""
+    placed = (entry for each in (*part.lineage, part) for _, entry in _placed(each))
+    files = owned.FILES | {entry.path for entry in placed if _kind(entry) == "a file"}
+    section = part.section
+    wanted: list[tuple[DataPath, str, str | None]] = [
+        (("working_directory",), "the working directory", section.working_directory),
+        *((("volumes", index), "the volume", volume) for index, volume in enumerate(section.volumes)),
+        *((("users", index, "home"), "the home directory", user.home) for index, user in enumerate(section.users)),
+    ]
+    for path, what, directory in wanted:
+        if directory in files:
+            problems.append(Problem((*part.path, *path), f"{what} {directory!r} is a file"))
+        for parent in PurePosixPath(directory or "/").parents:
+            if str(parent) in files:
+                reason = f"{what} {directory!r} is below {str(parent)!r}, which is a file"
+                problems.append(Problem((*part.path, *path), reason))
 
 
 def check_packages(part: Part, model: Identity, suites: tuple[str, ...], problems: list[Problem]) -> None:

@@ -143,6 +143,7 @@ def _check(
         checks.check_accounts(part, set_aside, problems)
         checks.check_owners(part, set_aside, problems)
         checks.check_paths(part, problems)
+        checks.check_directories(part, problems)
         checks.check_packages(part, model, suites, problems)
         checks.check_minimal(part, problems)
 

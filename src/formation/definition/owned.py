@@ -19,6 +19,10 @@ _INSTEAD = {
 """Path → what to write instead of it, and of anything below."""
 
 
+FILES = frozenset(_INSTEAD) - {_DPKG}
+"""Those that are files in every image."""
+
+
 def instead_of(path: str) -> str | None:
     """What a definition says instead of writing `path`; None when it may write it."""
     return next((hint for owned, hint in _INSTEAD.items() if path == owned or path.startswith(f"{owned}/")), None)

@@ -74,6 +74,7 @@ def _check(part: Part, model: ServiceModel, archives: tuple[Archive, ...], probl
     groups = {name for user in model.users for name in (*user.groups, *([user.group] if user.group else []))}
     checks.check_accounts(part, checks.SetAside(frozenset(), frozenset(groups)), problems)
     checks.check_paths(part, problems)
+    checks.check_directories(part, problems)
     suites = tuple(suite for archive in archives for suite in archive.suites)
     checks.check_packages(part, model, suites, problems)
     for index, port in enumerate(model.ports):

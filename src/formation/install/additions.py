@@ -71,7 +71,7 @@ def realise(additions: Additions, view: View, epoch: int) -> list[Added]:
     """The entries that `additions` come to in an image that `view` shows; every time is `epoch`.
 
     Parents that the image lacks are added, owned by root with mode 0755. Raises DefinitionError, with the line that
-    asks for it, for an unknown owner, an id that is taken, and a path that leads through a file.
+    asks for it, for an unknown owner, an id that is taken, a home that is a file, and a path that leads through a file.
     """
     accounts = read_accounts(view)
     after = without_shells(accounts) if additions.hardening.accounts else accounts
@@ -81,6 +81,7 @@ def realise(additions: Additions, view: View, epoch: int) -> list[Added]:
     for user in additions.users:
         with _said_at(user.place):
             after = after.with_user(user, epoch)
+            _require_home(user, view)
     added = _account_files(accounts, after, epoch)
     places: dict[str, str] = {}
     directories = sorted(additions.directories, key=lambda directory: directory.path)
@@ -164,6 +165,13 @@ def _require_place(entry: Entry, view: View) -> None:
         raise UsageError(f"the definition wants a directory at /{entry.path}, where a package has a file or symlink")
     if entry.type != "directory" and there.type == "directory":
         raise UsageError(f"the definition wants a {entry.type} at /{entry.path}, where packages have a directory")
+
+
+def _require_home(user: User, view: View) -> None:
+    """Raises UsageError for a home that is a file; one that is not there is made by nobody, and that is right."""
+    there = view.find(_resolve(user.home, view))
+    if there is not None and there.type == "file":
+        raise UsageError(f"the home {user.home} of {user.name} is a file")
 
 
 def _resolve(path: str, view: View) -> str:

@@ -108,6 +108,12 @@ def test_each_broken_promise_is_found(change, id_):
     assert broken(replace(CONTRACT, **change)) == {id_: "error"}
 
 
+def test_a_home_that_is_a_file_is_found():
+    passwd = file("etc/passwd", b"root:x:0:0:root:/root:/bin/sh\nformation:x:999:999::/etc/group:/usr/sbin/nologin\n")
+    contract = replace(CONTRACT, users=(replace(FORMATION, home="/etc/group"),))
+    assert broken(contract, [passwd]) == {"user-home-type": "error"}
+
+
 def test_a_derived_image_may_run_something_else_and_have_newer_packages():
     execution = Execution(
         environment=("PATH=/opt/bin:/usr/local/bin:/usr/bin:/bin", "LANG=C.UTF-8"),

@@ -1,5 +1,6 @@
 """Verifying whole images: the database, libraries, layers, the base below, and the checks of a definition."""
 
+import dataclasses
 import json
 from hashlib import md5
 
@@ -164,6 +165,16 @@ def test_each_rule_of_the_specification_is_looked_at(path, value, rule):
 
     broken = list(broken_rules(with_config(sound_image(), change)))
     assert len(broken) == 1 and rule in broken[0]
+
+
+@pytest.mark.parametrize(
+    "change", [{"working_directory": "/etc/tool.conf"}, {"volumes": ("/var/log/formation", "/etc/tool.conf")}]
+)
+def test_a_working_directory_or_volume_that_is_a_file_is_told_of(change):
+    (finding,) = verified(sound_image(execution=dataclasses.replace(EXECUTION, **change))).findings
+    assert (finding.id, finding.severity, finding.path) == ("not-a-directory", "error", "/etc/tool.conf")
+    missing = dataclasses.replace(EXECUTION, working_directory="/made/by/the/engine", volumes=("/data",))
+    assert found(execution=missing) == []
 
 
 def test_a_history_that_does_not_fit_is_told_of():

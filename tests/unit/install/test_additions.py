@@ -139,3 +139,11 @@ def test_a_loop_of_symlinks_is_an_error(tree: Path) -> None:
     (tree / "loop").symlink_to("loop")
     with pytest.raises(FormationError, match="/loop/x leads through a loop"):
         added(Additions(files=(File("/loop/x", "0", "0", 0o644, b"", None),)), tree)
+
+
+def test_a_home_that_is_a_file_is_told_with_its_line(tree: Path) -> None:
+    user = User("app", None, "root", (), "/etc/file", "/bin/sh", True, "", place="f.yaml:7")
+    with pytest.raises(DefinitionError, match=r"^f\.yaml:7: the home /etc/file of app is a file$"):
+        added(Additions(users=(user,)), tree)
+    for home in ("/nonexistent", "/var", "/out/nothing"):
+        assert added(Additions(users=(User("app", None, "root", (), home, "/bin/sh", True, ""),)), tree)
