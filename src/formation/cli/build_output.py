@@ -21,12 +21,15 @@ if TYPE_CHECKING:
 def check_output(arguments: Namespace, context: Context) -> None:
     """Raises UsageError for an output that cannot be."""
     from formation.errors import UsageError
+    from formation.oci.name import check_layout_tag, parse_name
 
     for output in arguments.output:
         if not output.startswith(("oci:", "docker-archive:")):
             raise UsageError(
                 f"--output: images cannot be written to {output!r}", hint="write oci:DIR[:TAG] or docker-archive:FILE"
             )
+        if (tag := parse_name(output).tag) is not None:
+            check_layout_tag(tag)
         place = _place(context, output)
         context.store.refuse_as_output(place)
         if not place.parent.is_dir():

@@ -1,12 +1,13 @@
 """Image names as skopeo writes them (containers-transports(5)); a bare reference is the local store."""
 
+import re
 from enum import Enum
 from pathlib import Path
 
 from formation.dataclass import dataclass
 from formation.errors import UsageError
 from formation.logins import blotted
-from formation.oci.reference import Reference, parse_reference
+from formation.oci.reference import TAG, Reference, parse_reference
 
 
 class Transport(Enum):
@@ -29,6 +30,11 @@ ACCEPTED = (
 _FOREIGN = frozenset(
     {"containers-storage", "dir", "atomic", "sif", "tarball", "ostree", "podman", "registry", "http", "https"}
 )
+
+
+_ALPHANUMERIC = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
+_LAYOUT_TAG = re.compile(rf"{_ALPHANUMERIC}(?:/{_ALPHANUMERIC})*")
+"""OCI image-spec, annotations.md: the grammar of org.opencontainers.image.ref.name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +73,16 @@ def parse_name(text: str) -> ImageName:
         return ImageName(Transport.STORE, None, None, parse_reference(text))
     except UsageError as error:
         raise UsageError(error.message, hint=mistyped(text) or error.hint) from None
+
+
+def check_layout_tag(tag: str) -> None:
+    """Raises UsageError for what nothing should write as the tag of an image in a layout: other tools do not read it.
+
+    Names that are there already are read whatever they are.
+    """
+    if not _LAYOUT_TAG.fullmatch(tag) and not TAG.fullmatch(tag):
+        reason = "letters and digits, with one of - . _ : @ + / between them"
+        raise UsageError(f"{tag[:300]!r} cannot be a tag in a layout: {reason}", hint="write it as oci:DIR:1.0.0")
 
 
 def mistyped(text: str) -> str | None:

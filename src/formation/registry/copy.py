@@ -13,7 +13,7 @@ from formation.oci.archive import save_archive
 from formation.oci.descriptor import Platform
 from formation.oci.image import open_verified
 from formation.oci.layout import add_to_layout
-from formation.oci.name import ImageName, Transport
+from formation.oci.name import ImageName, Transport, check_layout_tag
 from formation.oci.reference import Reference, parse_reference
 from formation.oci.verified import CHUNK
 from formation.registry.open_image import Opened, open_tree
@@ -67,6 +67,9 @@ def copy(
         raise UsageError(f"{target} has a digest, and content decides that", hint="name the target by a tag")
     if target.path is not None:
         place.store.refuse_as_output(place.directory / target.path)
+    tag = target.tag or source.tag or (source.reference.tag if source.reference else None)
+    if target.transport is Transport.LAYOUT and tag is not None:
+        check_layout_tag(tag)
     asked = platform
     if platform is None and target.transport in _ONE_IMAGE and source.transport is not Transport.DOCKER_DAEMON:
         platform = place.machine if source.transport not in _ONE_IMAGE else None
@@ -83,12 +86,14 @@ def copy(
         if target.transport is Transport.REGISTRY and target.reference is not None and not force:
             _refuse_other_content(opened.tree.root.descriptor.digest, target.reference, place.registry)
         if not dry_run:
-            _write(opened, source, target, place, platform)
+            _write(opened, source, target, tag, place, platform)
         return opened.tree.root.descriptor.digest
 
 
-def _write(opened: Opened, source: ImageName, target: ImageName, place: Place, platform: Platform | None) -> None:
-    tag = target.tag or source.tag or (source.reference.tag if source.reference else None)
+def _write(
+    opened: Opened, source: ImageName, target: ImageName, tag: str | None, place: Place, platform: Platform | None
+) -> None:
+    """`tag` is that of a layout or archive which the target does not name."""
     if target.transport is Transport.STORE and target.reference is not None:
         _into_store(opened, target.reference, place)
     elif target.transport is Transport.REGISTRY and target.reference is not None:

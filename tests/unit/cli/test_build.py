@@ -32,3 +32,10 @@ def test_a_dry_run_starts_no_installer_and_writes_no_lock(formation, workshop, m
     assert result.code == 0, result.stderr
     assert json.loads(result.stdout)["packages"] == 6
     assert not (workshop.base / "formation.lock").exists()
+
+
+def test_an_output_under_a_tag_that_others_cannot_read_is_refused_before_anything_is_built(formation, workshop):
+    result = formation("build", "base", "--output", "oci:out:bad tag", now=int(time.time()))
+    assert result.code == 2
+    assert "error: 'bad tag' cannot be a tag in a layout" in result.stderr
+    assert not (workshop.base / "formation.lock").exists()

@@ -13,6 +13,7 @@ from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock
 from formation.network.transfer import Run
 from formation.oci.annotations import LOCK_DIGEST
+from formation.oci.layout import write_layout
 from formation.oci.reference import parse_reference
 from formation.registry.lease import is_lease
 from formation.store.blobs import add_bytes, add_image
@@ -319,3 +320,14 @@ def test_a_long_wait_that_a_registry_asks_for_is_said(formation, server, monkeyp
     server.fail("GET", Fault(status=429, headers={"Retry-After": "20"}), where="/tags/")
     result = formation("tags", f"{server.host}/a/b", "--plain-http")
     assert (result.code, result.stderr) == (0, f"note: {server.host} asks to wait 20 s\n")
+
+
+def test_nothing_is_written_to_a_layout_under_a_tag_that_others_cannot_read(formation):
+    tag_image(formation.store, parse_reference("formation/base:1.0.0"), add_image(formation.store, tiny_image()))
+    write_layout(formation.directory / "odd", tiny_image(), "odd tag")
+    for source, target in (("formation/base:1.0.0", "oci:out:bad tag"), ("oci:odd:odd tag", "oci:out")):
+        result = formation("copy", source, target)
+        assert result.code == 2
+        assert "cannot be a tag in a layout" in result.stderr
+    assert not (formation.directory / "out").exists()
+    assert formation("copy", "oci:odd:odd tag", "oci:out:even").code == 0

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from formation.errors import UsageError
-from formation.oci.name import ImageName, Transport, mistyped, parse_name
+from formation.oci.name import ImageName, Transport, check_layout_tag, mistyped, parse_name
 from formation.oci.reference import Reference, parse_reference
 
 DIGEST = "sha256:" + "a" * 64
@@ -153,3 +153,16 @@ def test_no_message_about_a_name_shows_a_password(text):
     with pytest.raises(UsageError) as caught:
         parse_name(text)
     assert "s3cret" not in f"{caught.value.message} {caught.value.hint}"
+
+
+@pytest.mark.parametrize(
+    "tag", ["1.0.0", "formation/base:1.0.0-dev", "latest_", "_x", "docker.io/a/b@sha256:0", "a--b+c"]
+)
+def test_a_tag_of_a_layout_can_be_written(tag):
+    check_layout_tag(tag)
+
+
+@pytest.mark.parametrize("tag", ["bad tag", "a\u00e9", "-x", "a//b", "a\tb", "a" * 200 + " ", "x*"])
+def test_a_tag_that_other_tools_would_not_read_is_not_written(tag):
+    with pytest.raises(UsageError, match="cannot be a tag in a layout"):
+        check_layout_tag(tag)
