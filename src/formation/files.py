@@ -44,13 +44,14 @@ def atomic_file(path: Path, *, mode: int | None = 0o644, synced: bool = True) ->
 def output_file(path: Path) -> Iterator[IO[bytes]]:
     """As `atomic_file`, for a place that a person has named: what is there and no file itself stays.
 
-    A device or a pipe is written to, and so is what a link leads to: root's rename would take /dev/null away.
+    A device or a pipe is written to: root's rename would take /dev/null away. Of a link, what it leads to is replaced.
     """
     try:
-        regular = stat.S_ISREG(path.lstat().st_mode)
+        mode = path.stat().st_mode
     except FileNotFoundError:
-        regular = True
-    with atomic_file(path, mode=None) if regular else path.open("wb") as file:
+        mode = stat.S_IFREG
+    special = stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    with path.open("wb") if special else atomic_file(Path(os.path.realpath(path)), mode=None) as file:
         yield file
 
 
@@ -72,7 +73,7 @@ def write_bytes(path: Path, data: bytes, *, mode: int | None = 0o644, synced: bo
 
 def rewrite(path: Path, data: bytes) -> None:
     """Replaces the content of `path`, where a link leads to, in one step. Its mode stays; a new file has 0644."""
-    place = path.resolve()
+    place = Path(os.path.realpath(path))
     write_bytes(place, data, mode=place.stat().st_mode & 0o7777 if place.exists() else 0o644)
 
 

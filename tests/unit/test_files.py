@@ -41,14 +41,27 @@ def test_a_pipe_that_a_person_has_named_is_written_to_and_stays(tmp_path):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_what_a_link_leads_to_is_written_to_and_the_link_stays(tmp_path, there):
+def test_what_a_link_leads_to_is_replaced_in_one_step_and_the_link_stays(tmp_path, there):
     file, link = tmp_path / "file", tmp_path / "link"
     if there:
-        file.write_bytes(b"longer than what comes")
+        file.write_bytes(b"before")
     link.symlink_to(file)
+    with pytest.raises(RuntimeError), output_file(link) as opened:
+        opened.write(b"half")
+        raise RuntimeError
+    assert file.exists() == there
+    assert not there or file.read_bytes() == b"before"
     write(link, b"x")
     assert link.is_symlink()
     assert file.read_bytes() == b"x"
+
+
+def test_a_link_that_leads_to_itself_is_an_error_with_its_name(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    with pytest.raises(OSError, match="symbolic links") as caught:
+        write(link, b"x")
+    assert caught.value.filename == str(link)
 
 
 def test_a_file_that_a_person_has_named_is_replaced_in_one_step(tmp_path):

@@ -41,8 +41,9 @@ def check_output(arguments: Namespace, context: Context) -> None:
             raise UsageError(f"--output: {place} is not {wanted}", hint="name another one, or remove it")
         if is_layout and place.exists() and any(place.iterdir()) and not (place / "oci-layout").exists():
             raise UsageError(f"--output: {place} is not empty, and no OCI layout", hint="name a new directory")
-        # An archive takes the place of a file in one step, which its directory must permit.
-        written = place if place.exists() and (is_layout or not place.is_file()) else place.parent
+        # An archive takes the place of a file, that at the end of a link, in one step, which its directory must permit.
+        in_place = place.exists() and (is_layout or not place.is_file())
+        written = place if in_place else Path(os.path.realpath(place)).parent
         if not os.access(written, os.W_OK):
             raise UsageError(f"--output: {written} cannot be written to", hint="name another place")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from formation.dataclass import dataclass
 from formation.errors import UsageError
-from formation.logins import blotted
+from formation.logins import blotted_reference
 from formation.oci.reference import TAG, Reference, parse_reference
 
 
@@ -68,7 +68,9 @@ def parse_name(text: str) -> ImageName:
     if prefix in _FOREIGN and (prefix not in ("podman", "registry", "dir") or rest.startswith("/")):
         raise UsageError(f"{_shown(text)}: images cannot be read from {prefix}:", hint=f"accepted: {ACCEPTED}")
     if text.startswith((".", "/")):
-        raise UsageError(f"{_shown(text)} is a path, not an image name", hint=f"a layout is oci:{blotted(text)[:300]}")
+        raise UsageError(
+            f"{_shown(text)} is a path, not an image name", hint=f"a layout is oci:{blotted_reference(text)[:300]}"
+        )
     try:
         return ImageName(Transport.STORE, None, None, parse_reference(text))
     except UsageError as error:
@@ -92,7 +94,7 @@ def mistyped(text: str) -> str | None:
     prefix, colon, _ = text.partition(":")
     known = {each.value.partition(":")[0]: each.value for each in Transport if each is not Transport.STORE}
     near = difflib.get_close_matches(prefix, known, n=1, cutoff=0.8) if colon else []
-    return f"did you mean {known[near[0]]}{blotted(text)[len(prefix) + 1 :][:200]}?" if near else None
+    return f"did you mean {known[near[0]]}{blotted_reference(text)[len(prefix) + 1 :][:200]}?" if near else None
 
 
 def _parse_rest(transport: Transport, rest: str, text: str) -> ImageName:
@@ -109,4 +111,4 @@ def _parse_rest(transport: Transport, rest: str, text: str) -> ImageName:
 
 
 def _shown(text: str) -> str:
-    return repr(blotted(text)[:300])
+    return repr(blotted_reference(text)[:300])

@@ -4,7 +4,7 @@ import re
 
 from formation.dataclass import dataclass
 from formation.errors import UsageError
-from formation.logins import blotted
+from formation.logins import blotted_reference, host_after_login
 
 _LABEL = r"[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?"
 # A first part without a dot and port is no host but a namespace of Docker Hub, and those are in lower case.
@@ -13,9 +13,10 @@ _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _REPOSITORY = re.compile(rf"(?:{_HOST}/)?{_COMPONENT}(?:/{_COMPONENT})*")
 TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 """A tag alone."""
-_LOGIN = re.compile(rf"(?:[a-z]+://)?[^@/]+@(?P<host>{_HOST}|localhost)/.*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _MAXIMUM_REPOSITORY = 255
+_LONGEST = 1000
+"""More than a host, a repository, a tag and a digest can have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +49,11 @@ class Reference:
 
 def parse_reference(text: str, *, default_tag: str | None = "latest") -> Reference:
     """The reference that `text` is; without a tag and digest it gets `default_tag`. Raises UsageError."""
-    if (login := _LOGIN.fullmatch(text)) or blotted(text) != text:
-        raise _with_login(text, login["host"] if login else "HOST")
+    if len(text) > _LONGEST:
+        raise _wrong(text, f"it has {len(text)} characters")
+    if (host := host_after_login(text)) is not None:
+        hint = f"write it without, and log in: podman login {host} (or docker login {host})"
+        raise _wrong(text, "a login does not belong into it, where others can read it", hint)
     if "://" in text:
         raise _wrong(text, f"write it without {text.partition('://')[0]}://")
     rest, _, digest = text.partition("@")
@@ -72,11 +76,5 @@ def parse_reference(text: str, *, default_tag: str | None = "latest") -> Referen
     return Reference(repository, tag or (None if digest else default_tag), digest or None)
 
 
-def _wrong(text: str, reason: str) -> UsageError:
-    return UsageError(f"{text[:300]!r} is not an image reference: {reason}", hint="write it as formation/base:1.0.0")
-
-
-def _with_login(text: str, host: str) -> UsageError:
-    reason = "a login does not belong into it, where others can read it"
-    hint = f"write it without, and log in: podman login {host} (or docker login {host})"
-    return UsageError(f"{blotted(text)[:300]!r} is not an image reference: {reason}", hint=hint)
+def _wrong(text: str, reason: str, hint: str = "write it as formation/base:1.0.0") -> UsageError:
+    return UsageError(f"{blotted_reference(text)[:300]!r} is not an image reference: {reason}", hint=hint)

@@ -134,10 +134,15 @@ def _acquire(session: Session, note: Callable[[str], None]) -> Lease:
 
 
 def _announce(session: Session) -> Lease:
+    """A new lease, written. One that is interrupted in the middle of that is given back: it may be there."""
     begun = session.settings.clock()
     until = datetime.fromtimestamp(_server_time(session) + SECONDS, UTC)
     tag = f"{_PREFIX}{until.strftime(_TIME)}-{secrets.token_hex(8)}"
-    put_manifest(session, _manifest(tag), OCI_MANIFEST, tag)
+    try:
+        put_manifest(session, _manifest(tag), OCI_MANIFEST, tag)
+    except KeyboardInterrupt:
+        _release(session, tag)
+        raise
     return Lease(tag, session, begun + SECONDS, until)
 
 
@@ -159,7 +164,7 @@ def _remove_ended(held: Lease) -> None:
     now = held.now().strftime(_TIME)
     with suppress(FormationError):
         ended = [tag for tag in tags(held.session) if (match := _NAME.fullmatch(tag)) and match[1] < now]
-        for tag in ended[:_MOST_REMOVED]:
+        for tag in ended[-_MOST_REMOVED:]:
             # One that was marked as released has no manifest of its own.
             with suppress(NotThere):
                 delete_manifest(held.session, sha256(_manifest(tag)))
@@ -170,10 +175,10 @@ def _release(session: Session, tag: str) -> None:
     with suppress(FormationError):
         try:
             delete_manifest(session, sha256(_manifest(tag)))
-        except NotThere:
-            return  # another publisher has, after its end
-        except FormationError:
-            put_manifest(session, _manifest("released"), OCI_MANIFEST, tag)
+        except FormationError as error:
+            # It may be gone: another publisher removes it after its end. Some that do not delete say 404 as well.
+            if not isinstance(error, NotThere) or tag_digest(session, tag) is not None:
+                put_manifest(session, _manifest("released"), OCI_MANIFEST, tag)
 
 
 def _manifest(name: str) -> bytes:

@@ -4,6 +4,7 @@ What formation wrote ends in a comment with the digest of it. An entry without o
 is of, is somebody's own: it is never replaced.
 """
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -60,7 +61,7 @@ def read_notes(path: Path) -> str:
     """The changelog at `path`; empty when there is none. Raises FormationError when it cannot be read."""
     if not path.exists():
         return ""
-    data = read_regular(path.resolve(), "the changelog", _LARGEST)
+    data = read_regular(Path(os.path.realpath(path)), "the changelog", _LARGEST)
     try:
         return data.decode()
     except UnicodeDecodeError:

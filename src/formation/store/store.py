@@ -20,6 +20,7 @@ A name appears only when its content is complete, so a killed run leaves nothing
 it leaves begins with a dot or is below work/. Prune removes it.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -60,7 +61,8 @@ class Store:
 
     def refuse_as_output(self, path: Path) -> None:
         """Raises UsageError when `path`, where a person wants something written, is in the store: prunes remove it."""
-        if path.resolve().is_relative_to(self.root.resolve()):
+        # Not Path.resolve, which has an error of its own for a link that leads to itself.
+        if Path(os.path.realpath(path)).is_relative_to(os.path.realpath(self.root)):
             raise UsageError(f"{path} is in the store, which keeps nothing but its own", hint="name another place")
 
     @property

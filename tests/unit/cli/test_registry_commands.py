@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -61,12 +62,14 @@ def test_a_moving_tag_that_is_not_there_is_not_said_to_stay(formation, server):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_that_ends_a_publication_has_it_give_back_the_lease(formation, server, number):
+@pytest.mark.parametrize("moment", ["1.0.0", "formation-lease-"])
+def test_a_signal_that_ends_a_publication_has_it_give_back_the_lease(formation, server, number, moment):
     keep(formation, "1.0.0")
 
     def end(seen):
-        if seen.method == "PUT" and seen.path.endswith("/manifests/1.0.0"):
+        if seen.method == "PUT" and f"/manifests/{moment}" in seen.path:
             os.kill(os.getpid(), number)
+            time.sleep(0.1)
 
     server.before = end
     ended = formation("publish", "formation/base:1.0.0", f"docker://{server.host}/team/base", "--plain-http")

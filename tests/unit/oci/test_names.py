@@ -134,7 +134,7 @@ def test_a_name_of_no_transport_gets_its_own_hint():
     [
         ("docker://robot:s3cret@localhost:5611/acme/v:1.0.2", "localhost:5611"),
         ("docker://https://robot:s3cret@registry.example.com/v", "registry.example.com"),
-        ("docker://robot:s3/cr@et@registry.example.com/v", "HOST"),
+        ("docker://robot:s3/cr@et@registry.example.com/v", "registry.example.com"),
         ("robot@registry.example.com/v", "registry.example.com"),
     ],
 )

@@ -63,6 +63,17 @@ def test_nothing_is_copied_into_the_directory_of_the_store(place, target):
         copy(parse_name("oci:layout"), parse_name(target), place)
 
 
+def test_an_archive_is_copied_through_a_link_to_itself_and_stays_whole(place, tmp_path):
+    with (tmp_path / "a.tar").open("wb") as file:
+        write_archive(file, tiny_image(), [parse_reference("f/b:1")])
+    (tmp_path / "l.tar").symlink_to("a.tar")
+    (tmp_path / "loop").symlink_to("loop")
+    assert copy(parse_name("docker-archive:a.tar"), parse_name("docker-archive:l.tar"), place) == tiny_image().digest
+    assert copy(parse_name("docker-archive:a.tar"), parse_name("oci:x:1"), place) == tiny_image().digest
+    with pytest.raises(OSError, match="symbolic links"):
+        copy(parse_name("docker-archive:a.tar"), parse_name("docker-archive:loop"), place)
+
+
 def test_an_index_is_copied_whole(place, store, name, index, tmp_path):
     assert copy(name("a/b:1"), parse_name("oci:layout:1"), place) == index
     assert copy(parse_name("oci:layout:1"), parse_name("c/d:1"), place) == index

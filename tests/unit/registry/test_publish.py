@@ -192,6 +192,14 @@ def test_the_lease_of_a_killed_publisher_is_removed_by_the_next_after_its_end(se
     assert standing(server)["latest"] == "1.0.1"
 
 
+def test_a_registry_that_says_404_where_it_does_not_delete_has_the_lease_released(server, publishing):
+    server.fail("DELETE", *[Fault(404)] * 10)
+    publishing("1.0.0")
+    assert leases(server)
+    publishing("1.0.1")
+    assert standing(server)["latest"] == "1.0.1"
+
+
 @pytest.mark.parametrize(
     "answer",
     [
