@@ -66,22 +66,52 @@ def before_link_references(text: str) -> int:
 def _lines(text: str) -> Iterator[_Line]:
     # An editor on Windows may put a mark of the byte order at the front of a file.
     start = 1 if text.startswith("\ufeff") else 0
-    fence, indent = "", 0
-    comment = False
-    for whole in text[start:].split("\n"):
-        line = whole.removesuffix("\r")
-        code = bool(fence) or comment
-        if fence:
-            closing = line.strip(" \t")
-            near = len(line) - len(line.lstrip(" ")) <= indent + 3
-            if near and closing.startswith(fence) and not closing.strip(fence[0]):
-                fence = ""
-        elif not comment:
-            opening = _FENCE.match(line)
-            comment = _COMMENT.match(line) is not None
-            fence, indent = (opening[1], opening.start(1)) if opening is not None else ("", 0)
-            code = comment or bool(fence)
-        if comment and "-->" in line:
-            comment = False
-        yield _Line(start, line, code)
+    lines = text[start:].split("\n")
+    code = _code([line.removesuffix("\r") for line in lines])
+    for number, whole in enumerate(lines):
+        yield _Line(start, whole.removesuffix("\r"), number in code)
         start += len(whole) + 1
+
+
+def _code(lines: list[str]) -> set[int]:
+    """The numbers of the lines that are in fenced blocks and comments.
+
+    One that nobody ends counts as text: to Markdown all that follows is code, or what its list item holds, and nobody
+    meant a changelog to be.
+    """
+    found: set[int] = set()
+    unended: set[str] = set()
+    number = 0
+    while number < len(lines):
+        opening = _FENCE.match(lines[number])
+        kind = "<!--" if _COMMENT.match(lines[number]) else opening[1] if opening is not None else ""
+        end = None
+        if kind and kind not in unended:
+            indent = opening.start(1) if opening is not None else 0
+            end = _comment_end(lines, number) if kind == "<!--" else _fence_end(lines, number + 1, kind, indent)
+            if end is None:
+                unended.add(kind)
+        if end is not None:
+            found.update(range(number, end + 1))
+            number = end
+        number += 1
+    return found
+
+
+def _comment_end(lines: list[str], first: int) -> int | None:
+    for number in range(first, len(lines)):
+        # One that begins before it ends would be ended by the end of the other.
+        if number > first and _COMMENT.match(lines[number]):
+            return None
+        if "-->" in lines[number]:
+            return number
+    return None
+
+
+def _fence_end(lines: list[str], first: int, fence: str, indent: int) -> int | None:
+    for number in range(first, len(lines)):
+        closing = lines[number].strip(" \t")
+        near = len(lines[number]) - len(lines[number].lstrip(" ")) <= indent + 3
+        if near and closing.startswith(fence) and not closing.strip(fence[0]):
+            return number
+    return None

@@ -22,6 +22,7 @@ _TITLE = "# Changelog"
 _LARGEST: Final = 8 << 20
 _PREFIX = r"(?:(?:version|release)\s+)?[\[*_]*v?"
 _VERSION = re.compile(_PREFIX + r"[0-9]+\.[0-9]+\.[0-9]", re.IGNORECASE)
+_CHANGELOG = re.compile(r"change|release|history|news", re.IGNORECASE)
 _UNRELEASED = re.compile(r"[\[*_]*unreleased", re.IGNORECASE)
 _MARK = re.compile(r"^<!-- formation release ([0-9a-f]{16}) -->(?=\r?$)", re.MULTILINE)
 
@@ -77,16 +78,34 @@ def write_notes(path: Path, text: str) -> None:
 
 
 def _entries(text: str) -> tuple[Sequence[Heading], int]:
-    """The headings below the title, and where what they head ends: another title begins something else."""
-    found = headings(text)
-    if found and _is_title(found[0]):
-        found = found[1:]
-    after = next((number for number, heading in enumerate(found) if _is_title(heading)), None)
-    return (found, len(text)) if after is None else (found[:after], found[after].start)
+    """The headings of the changelog, and where it ends: another title begins something else.
+
+    It is below the title that has versions below it, or else calls itself a changelog, or else is the first.
+    """
+    titles: list[str] = [""]
+    below: list[list[Heading]] = [[]]
+    ends: list[int] = []
+    for heading in headings(text):
+        if _is_title(heading):
+            titles.append(heading.title)
+            below.append([])
+            ends.append(heading.start)
+        else:
+            below[-1].append(heading)
+    ends.append(len(text))
+    parts = range(len(titles))
+    has_versions = (part for part in parts if any(_is_release(each) for each in below[part]))
+    is_called_so = (part for part in parts if _CHANGELOG.search(titles[part]))
+    chosen = next(has_versions, next(is_called_so, min(1, len(titles) - 1)))
+    return below[chosen], ends[chosen]
 
 
 def _is_title(heading: Heading) -> bool:
-    return heading.level == 1 and not _VERSION.match(heading.title) and not _UNRELEASED.match(heading.title)
+    return heading.level == 1 and not _is_release(heading)
+
+
+def _is_release(heading: Heading) -> bool:
+    return _VERSION.match(heading.title) is not None or _UNRELEASED.match(heading.title) is not None
 
 
 def _is_of(heading: Heading, version: str) -> bool:

@@ -8,6 +8,8 @@ from formation.errors import UsageError
 from formation.registry.tag_plan import Release, VersionTag, parse_version_tag
 from formation.release.levels import Level
 
+_DIGITS = "0123456789"
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -104,12 +106,14 @@ def following(version: str, tags: Iterable[str]) -> str:
         final = [each.release for each in others if not each.prerelease]
         patches = [each.patch for each in final if (each.major, each.minor) == (release.major, release.minor)]
         return _text(Release(release.major, release.minor, max(patches) + 1))
-    known = [each.prerelease for each in others if each.release == release]
-    for stem in (tag.prerelease.rstrip("0123456789"), f"{tag.prerelease}."):
+    known = [each for each in others if each.release == release]
+    word = tag.prerelease.rstrip(_DIGITS)
+    greatest = max((each for each in known if each.prerelease.rstrip(_DIGITS) == word), key=_order)
+    for stem in (word, f"{greatest.prerelease}."):
         pattern = re.compile(rf"{re.escape(stem)}([0-9]+)")
-        numbers = [int(match[1]) for text in known if (match := pattern.fullmatch(text)) is not None]
+        numbers = [int(match[1]) for each in known if (match := pattern.fullmatch(each.prerelease)) is not None]
         answer = f"{_text(release)}-{stem}{max(numbers, default=0) + 1}"
-        if stem != tag.prerelease and _order(parse_version(answer)) > _order(tag):
+        if stem != tag.prerelease and _order(parse_version(answer)) > _order(greatest):
             break
     return answer
 

@@ -128,3 +128,32 @@ def test_a_changelog_may_be_a_link_to_another_file(tmp_path):
     assert read_notes(path) == "# News\n"
     write_notes(path, "# Newer\n")
     assert path.is_symlink() and real.read_text() == "# Newer\n"
+
+
+NEW = "## 1.0.1 - 2026-11-30\n\n- new\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# Changelog\n\n- item\n  ```\n  code\n\n## 1.0.0\n\nold\n",
+        "# Changelog\n\n```\ncode\n",
+        "# Changelog\n\n<!-- todo\n",
+        "# Changelog\n\n````\n```\n## 1.0.0\n",
+    ],
+)
+def test_a_block_that_nobody_ends_does_not_have_an_entry_written_twice(text):
+    once = with_entry(text, "1.0.1", NEW).text
+    assert once.count("## 1.0.1") == 1
+    assert with_entry(once, "1.0.1", NEW).text == once
+    assert "## 1.0.0" not in text or once.index("## 1.0.1") < once.index("## 1.0.0")
+
+
+@pytest.mark.parametrize("above", ["# Product\n\nabout\n\n", "## How to read\n\ntext\n\n", "# About\n\n## Of whom\n\n"])
+@pytest.mark.parametrize("below", ["## 1.0.0\n\nold\n", ""])
+def test_the_entry_goes_below_the_title_of_the_changelog(above, below):
+    text = f"{above}# Changelog\n\n{below}"
+    placed = with_entry(text, "1.0.1", NEW)
+    assert placed.text.startswith(f"{above}# Changelog\n\n## 1.0.1")
+    planned = f"{above}# Changelog\n\n## 1.0.1 - planned\n\n{below}"
+    assert with_entry(planned, "1.0.1", NEW).text == planned

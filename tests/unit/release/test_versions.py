@@ -93,6 +93,11 @@ def test_the_version_that_follows_one_that_is_taken(version: str, expected: str)
     assert following(version, tags) == expected
 
 
+def test_the_version_that_follows_is_above_all_of_its_word():
+    assert following("1.0.0-rc1", ["1.0.0-rc9", "1.0.0-zz"]) == "1.0.0-rc9.1"
+    assert following("1.0.0-rc1", ["1.0.0-rc9", "1.0.0-rc9.3"]) == "1.0.0-rc9.4"
+
+
 @pytest.mark.parametrize(
     ("older", "newer", "same"),
     [
