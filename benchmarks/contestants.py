@@ -169,7 +169,9 @@ def one_package_changes(
     leaves = iter(packages)
 
     def change() -> Path:
-        leaf = next(leaves)
+        leaf = next(leaves, None)
+        if leaf is None:
+            raise SystemExit(f"there are {len(packages)} packages that can change: ask for fewer --runs")
         copy = scratch / f"changed-{leaf}"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(definition, copy)
