@@ -50,7 +50,7 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
         mode = path.stat().st_mode
     except FileNotFoundError:
         mode = stat.S_IFREG
-    special = stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+    special = not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
     with path.open("wb") if special else atomic_file(Path(os.path.realpath(path)), mode=None) as file:
         yield file
 

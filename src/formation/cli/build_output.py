@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 def check_output(arguments: Namespace, context: Context) -> None:
     """Raises UsageError for an output that cannot be."""
+    if not arguments.output:
+        # Most builds: what follows imports more than recalling an image does.
+        return
     from formation.errors import UsageError
+    from formation.oci.layout import holds_other_things
     from formation.oci.name import check_layout_tag, parse_name
 
     for output in arguments.output:
@@ -39,7 +43,7 @@ def check_output(arguments: Namespace, context: Context) -> None:
         if place.exists() and place.is_dir() != is_layout:
             wanted = "a directory, as oci: wants" if is_layout else "a file, as docker-archive: wants"
             raise UsageError(f"--output: {place} is not {wanted}", hint="name another one, or remove it")
-        if is_layout and place.exists() and any(place.iterdir()) and not (place / "oci-layout").exists():
+        if is_layout and place.exists() and holds_other_things(place):
             raise UsageError(f"--output: {place} is not empty, and no OCI layout", hint="name a new directory")
         # An archive takes the place of a file, that at the end of a link, in one step, which its directory must permit.
         in_place = place.exists() and (is_layout or not place.is_file())

@@ -41,7 +41,6 @@ def named_repository(text: str) -> "Reference":
 
 def open_registry(arguments: Namespace, context: Context, progress: "Progress") -> "Registry":
     """The client as the options and the environment say; a context manager."""
-    from formation.network.long_waits import LongWaits
     from formation.registry.registry import Registry
     from formation.registry.settings import Settings
 
@@ -50,6 +49,4 @@ def open_registry(arguments: Namespace, context: Context, progress: "Progress") 
         plain_http=arguments.plain_http,
         certificates=tuple(context.path(name) for name in arguments.ca),
     )
-    registry = Registry(settings, progress)
-    registry.run.long_waits = LongWaits(progress.note)
-    return registry
+    return Registry(settings, progress)

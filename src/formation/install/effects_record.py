@@ -110,7 +110,9 @@ def load_effects(directory: Path) -> Effects:
         landings = Landings(dict(document["followed"]), frozenset(document["covered"]))
         intact = (
             (directory / "files").is_dir()
-            and all(os.path.lexists(tree / path) for path in (*(entry.path for entry in changed), *removed))
+            # Files are opened for their digest.
+            and all(os.path.lexists(tree / entry.path) for entry in changed if entry.type != "file")
+            and all(os.path.lexists(tree / path) for path in removed)
             and document["content"] == _content_digest(tree, changed)
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError):

@@ -15,9 +15,9 @@ def check_only(definition: Definition, lock: Lock) -> None:
     `lock` has packages for every architecture of the definition.
     """
     problems: list[tuple[str, str | None]] = []
-    for variant in definition.variants:
+    for variant in (each for each in definition.variants if each.only):
+        offers = {each: _names(definition, lock, variant, each) for each in definition.architectures}
         for name in variant.only or ():
-            offers = {each: _names(definition, lock, variant, each) for each in definition.architectures}
             lacking = [architecture for architecture, names in offers.items() if name not in names]
             if lacking:
                 where = "" if len(lacking) == len(offers) else f" on {', '.join(lacking)}"

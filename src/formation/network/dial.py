@@ -72,12 +72,12 @@ class Dialler:
             outer = None
             if at.scheme == "https":
                 outer = secured(raw, default_context(at.netloc), at.host, opening.follow)
+            to_proxy = self._wire(outer or raw, outer or raw)
+            if target.scheme == "http":
+                return to_proxy
+            self._tunnel(to_proxy, target, proxy)
         except (FailedAttempt, TlsFailure) as error:
             raise FailedAttempt(f"the proxy {at.netloc} failed: {error.reason}", unconnected=True) from error
-        to_proxy = self._wire(outer or raw, outer or raw)
-        if target.scheme == "http":
-            return to_proxy
-        self._tunnel(to_proxy, target, proxy)
         context = self._context(target.netloc)
         if outer is not None:
             return self._wire(InnerTls(outer, context, target.host), outer)
@@ -85,7 +85,7 @@ class Dialler:
         return self._wire(inner, inner)
 
     def _tunnel(self, wire: Wire, target: Target, proxy: str) -> None:
-        """Has the proxy behind `wire` pass on what follows. Raises FailedAttempt."""
+        """Has the proxy behind `wire` pass on what follows. Raises FailedAttempt and TlsFailure, with `wire` closed."""
         fields = {"Host": target.full_authority, **proxy_login(proxy)}
         lines = (f"CONNECT {target.full_authority} HTTP/1.1", *(f"{name}: {text}" for name, text in fields.items()))
         try:
@@ -95,10 +95,6 @@ class Dialler:
                 raise FailedAttempt(f"it answers {status_text(head.status)}")
             if wire.has_surplus:
                 raise FailedAttempt("it speaks before the server")
-        except (FailedAttempt, TlsFailure) as error:
-            wire.close()
-            at = _proxy_target(proxy).netloc
-            raise FailedAttempt(f"the proxy {at} failed: {error.reason}", unconnected=True) from error
         except BaseException:
             wire.close()
             raise

@@ -26,9 +26,11 @@ class Run:
     """The transfers that end together: of one call to the downloader."""
 
     def __init__(self, pause: Callable[[float], object] | None, long_waits: LongWaits | None = None) -> None:
-        """`pause` waits that many seconds; None really waits, and wakes when the run is cancelled."""
-        self.long_waits = long_waits
-        """Hears of the waits that servers ask for; None: nobody does."""
+        """`pause` waits that many seconds; None really waits, and wakes when the run is cancelled.
+
+        `long_waits` hears of the waits that servers ask for; None: nobody does.
+        """
+        self._long_waits = long_waits
         self._cancelled = threading.Event()
         self._pause = pause or self._cancelled.wait
         self._wake: set[Callable[[], object]] = set()
@@ -65,8 +67,8 @@ class Run:
             time_asked = time_text(asked)
             message = f"{failure.reason} and asks to wait {time_asked}"
             raise FailedTransfer(message, failure, hint=f"run it again in {time_asked}") from failure
-        if asked is not None and self.long_waits is not None:
-            self.long_waits.tell(failure.at, asked)
+        if asked is not None and self._long_waits is not None:
+            self._long_waits.tell(failure.at, asked)
         self.pause(patience.delay(failures, asked))
 
     @contextmanager

@@ -107,6 +107,11 @@ def add_to_layout(
         write_bytes(path / "index.json", json_bytes(document), mode=None)
 
 
+def holds_other_things(path: Path) -> bool:
+    """Whether the directory `path` is neither empty nor a layout, so that nothing is written into it."""
+    return not os.path.lexists(path / "oci-layout") and any(path.iterdir())
+
+
 @contextmanager
 def _for_writing(path: Path) -> Iterator[list[dict[str, Any]]]:
     """The entries of index.json as they are written there, while no other process of ours writes the layout."""
@@ -115,9 +120,9 @@ def _for_writing(path: Path) -> Iterator[list[dict[str, Any]]]:
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)
         marker, index = path / "oci-layout", path / "index.json"
+        if holds_other_things(path):
+            raise FormationError(f"{path} is not empty and not an OCI layout", hint="name a new directory")
         if not os.path.lexists(marker):
-            if any(path.iterdir()):
-                raise FormationError(f"{path} is not empty and not an OCI layout", hint="name a new directory")
             write_bytes(marker, LAYOUT_MARKER, mode=None)
         check_marker(read_regular(marker, "the layout's marker", MAXIMUM_SIZE), str(path))
         for name in (path / "blobs", path / "blobs" / "sha256"):

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from formation.digest import check_digest, sha256
 from formation.errors import FormationError, IntegrityError, MalformedError
+from formation.network.long_waits import LongWaits
 from formation.network.transfer import Run
 from formation.oci.descriptor import Descriptor
 from formation.oci.media_types import INDEXES, MANIFESTS
@@ -45,7 +46,7 @@ class Registry:
     def __init__(self, settings: Settings, progress: Progress | None = None) -> None:
         self.settings = settings
         self.progress: Progress = progress or Silent()
-        self.run = Run(settings.pause)
+        self.run = Run(settings.pause, LongWaits(self.progress.note, settings.clock))
         """All transfers; `cancel` ends them."""
         self._exchange = Exchange(settings)
         self._registries: Registries | None = None

@@ -12,6 +12,7 @@ from formation.errors import UsageError
 from formation.lock.lockfile import file_text, lock_digest, lock_text, read_lock
 from formation.lock.model import Lock, LockedPackage, LockedSuite
 from formation.oci.descriptor import Descriptor
+from formation.oci.image import Image
 from formation.oci.layout import write_layout
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.platform_index import platform_index
@@ -185,6 +186,11 @@ def test_the_previous_release_is_the_highest_of_the_line(release):
     ]
 
 
+def keep(command, name: str, image: Image) -> None:
+    """Puts `image` into the store of `command`, under `name`."""
+    tag_image(command.store, parse_reference(name), add_image(command.store, image))
+
+
 def with_jq(version: str):
     """The image of a variant dev that has the package jq."""
     status = f"{STATUS}\nPackage: jq\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.7\n"
@@ -198,7 +204,7 @@ def test_a_variant_follows_the_newest_release_that_has_it(release):
     )
     lock(release, libc6="2.41-12", tool="1.0-1", hello="2.10")
     for version, image in (("1.0.1-dev", with_jq("1.0.1-dev")), ("1.0.2", other_image("1.0-1", "1.0.2"))):
-        tag_image(release.store, parse_reference(f"formation/base:{version}"), add_image(release.store, image))
+        keep(release, f"formation/base:{version}", image)
     with FakeRegistry() as server:
         repository = f"docker://{server.host}/team/base"
         names = [f"formation/base:{version}" for version in ("1.0.0", "1.0.1-dev", "1.0.2")]
@@ -217,7 +223,7 @@ def test_a_variant_that_a_major_version_dropped_is_new(release):
     )
     lock(release, libc6="2.41-12", tool="1.0-1", hello="2.10")
     for version, image in (("1.0.0-dev", with_jq("1.0.0-dev")), ("2.0.0", other_image("1.0-1", "2.0.0"))):
-        tag_image(release.store, parse_reference(f"formation/base:{version}"), add_image(release.store, image))
+        keep(release, f"formation/base:{version}", image)
     lines = release("release", "check", *NO_NEWS).stdout.splitlines()
     assert lines[0] == "minor  the variant dev is new"
     assert lines[-1] == "a minor change since 2.0.0: it deserves 2.1.0; 2.1.0 is enough"
@@ -333,7 +339,7 @@ RC = "2.0.0-rc.1"
 def candidate(release, image) -> None:
     """The definition at RC, and `image` under it in the store."""
     (release.directory / "formation.yaml").write_text(DEFINITION.replace("1.0.0", RC))
-    tag_image(release.store, parse_reference(f"formation/base:{RC}"), add_image(release.store, image))
+    keep(release, f"formation/base:{RC}", image)
 
 
 def test_a_prerelease_that_is_there_with_other_content_is_too_small(release):
@@ -402,7 +408,7 @@ def previous(release, version: str, *built: str) -> str | None:
 
 def test_what_was_built_is_left_out_under_its_own_version_only(release):
     image = other_image("1.0-2", "1.0.1")
-    tag_image(release.store, parse_reference("formation/base:1.0.1"), add_image(release.store, image))
+    keep(release, "formation/base:1.0.1", image)
     assert previous(release, "1.0.1", image.digest) == "1.0.0"
     assert previous(release, "1.0.2", image.digest) == "1.0.1"
     # An index of several platforms stands for each of its images.
@@ -425,7 +431,7 @@ def test_a_service_is_released_from_the_images_that_were_built(formation):
     def write(version: str, tool: str) -> None:
         (formation.directory / "formation.yaml").write_text(SERVICE.format(version=version))
         image = other_image(tool, version)
-        tag_image(formation.store, parse_reference(f"team/dns:{version}"), add_image(formation.store, image))
+        keep(formation, f"team/dns:{version}", image)
 
     write("1.0.0", "1.0-1")
     first = formation("release", "check", "--no-changelogs")
@@ -450,7 +456,7 @@ def test_what_publish_refuses_release_gives_the_next_version(formation):
     def build(version: str, tool: str) -> None:
         (formation.directory / "formation.yaml").write_text(SERVICE.format(version=version))
         image = other_image(tool, version)
-        tag_image(formation.store, parse_reference(f"team/dns:{version}"), add_image(formation.store, image))
+        keep(formation, f"team/dns:{version}", image)
 
     with FakeRegistry() as server:
         repository = f"docker://{server.host}/team/dns"
