@@ -222,7 +222,8 @@ def test_json_tells_what_was_built(base_image, base_project):
 @pytest.fixture(scope="module")
 def warm(base_image, base_project, formation, tmp_path_factory):
     """The base under another name and with another label, built offline where the base was built: no other lock is
-    needed for it, and no other test moves its tags. Gives its project and what `--json` told."""
+    needed for it, and no other test moves its tags: those that take it are in one group, for the store is that of all
+    workers. Gives its project and what `--json` told."""
     project = shutil.copytree(base_project, tmp_path_factory.mktemp("warm") / "base")
     definition = project / "formation.yaml"
     text = definition.read_text().replace("name: formation/base\n", "name: formation/warm\n", 1)
@@ -232,6 +233,7 @@ def warm(base_image, base_project, formation, tmp_path_factory):
 
 
 @pytest.mark.network
+@pytest.mark.xdist_group("warm")
 def test_offline_builds_from_a_warm_store(base_image, warm):
     project, told = warm
     assert told["reused"] is False
@@ -282,6 +284,7 @@ def version_in(formation, reference):
 
 
 @pytest.mark.network
+@pytest.mark.xdist_group("warm")
 def test_the_store_tells_of_what_was_built(warm, formation):
     project, told = warm
     images = {image["reference"]: image for image in json.loads(formation.succeed("images", "--json"))["images"]}
