@@ -30,8 +30,14 @@ def key_copies(archives: Iterable[Archive]) -> Iterator[str]:
             yield copied(file, keyring_path(archive))
 
 
-def archive_steps(archives: Iterable[Archive]) -> Iterator[str]:
+def archive_steps(archives: Sequence[Archive]) -> Iterator[str]:
     """The shell commands after which apt knows `archives` and no other."""
+    if any(archive.uri.startswith("https:") for archive in archives):
+        # debian:trixie-slim has none. Its own archives need none: they are signed, and spoken to without TLS.
+        yield (
+            "test -e /etc/ssl/certs/ca-certificates.crt || { apt-get update && DEBIAN_FRONTEND=noninteractive"
+            " apt-get install -y --no-install-recommends ca-certificates; }"
+        )
     yield "rm -f /etc/apt/sources.list /etc/apt/sources.list.d/*"
     for archive in archives:
         if key_file(archive) is not None:

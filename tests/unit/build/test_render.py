@@ -185,6 +185,19 @@ def test_a_private_archive_brings_its_key_before_apt_reads_it(tmp_path: Path):
     assert "> /etc/apt/sources.list.d/own.sources" in text
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_certificates_come_before_apt_needs_them(tmp_path: Path, scheme: str):
+    text = render_dockerfile(
+        define(
+            tmp_path,
+            f"archives: [{{name: more, uri: '{scheme}://deb.debian.org/debian', suites: [trixie], keys: [debian-trixie]}}]\n",
+        )
+    )
+    certificates = text.find("ca-certificates.crt || { apt-get update")
+    assert (certificates >= 0) == (scheme == "https")
+    assert certificates < text.index("rm -f /etc/apt/sources.list ")
+
+
 def test_a_source_file_is_copied_with_its_owner_and_mode(tmp_path: Path):
     (tmp_path / "tool.conf").write_text("x")
     text = render_dockerfile(

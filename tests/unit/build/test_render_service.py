@@ -70,7 +70,7 @@ def test_archives_replace_the_bases_before_anything_is_installed(tmp_path: Path)
             'COPY ["own.asc", "/etc/apt/keyrings/own.asc"]',
             "rm -f /etc/apt/sources.list",
             "> /etc/apt/sources.list.d/own.sources",
-            "apt-get update",
+            "\n    apt-get update",
         )
     ]
     assert places == sorted(places)
