@@ -105,7 +105,7 @@ def run(arguments: Namespace, context: Context) -> int:
     from formation.cli.build_output import check_output, deliver, say_built
 
     began = time.monotonic()
-    check_output(arguments, context)
+    context = check_output(arguments, context)
     build, plan, service = _built, _dry_run, is_service(context.path(arguments.directory))
     if service:
         from formation.cli.build_service import built_service, dry_run

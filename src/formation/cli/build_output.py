@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from formation.progress import Progress
 
 
-def check_output(arguments: Namespace, context: Context) -> None:
-    """Raises UsageError for an output that cannot be."""
+def check_output(arguments: Namespace, context: Context) -> Context:
+    """Raises UsageError for an output that cannot be. Gives the context for what is told of the build: an archive may
+    go to stdout."""
     if not arguments.output:
         # Most builds: what follows imports more than recalling an image does.
-        return
+        return context
     from formation.errors import UsageError
     from formation.oci.layout import holds_other_things
     from formation.oci.name import check_layout_tag, parse_name
@@ -50,6 +51,8 @@ def check_output(arguments: Namespace, context: Context) -> None:
         written = place if in_place else Path(os.path.realpath(place)).parent
         if not os.access(written, os.W_OK):
             raise UsageError(f"--output: {written} cannot be written to", hint="name another place")
+        context = context.beside(place)
+    return context
 
 
 def deliver(arguments: Namespace, context: Context, built: "BuiltImage", progress: "Progress") -> list[str]:

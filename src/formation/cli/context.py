@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 
 if TYPE_CHECKING:
     from formation.progress import Progress
@@ -93,6 +93,16 @@ class Context:
     def path(self, text: str) -> Path:
         """The absolute path that `text`, from the command line, names."""
         return self.directory / text
+
+    def beside(self, output: Path | None) -> "Context":
+        """This context; where `output`, which a command will write, is what stdout leads to, one that says on stderr
+        what this one says there."""
+        try:
+            taken = output is not None and os.path.samestat(output.stat(), os.fstat(self.stdout.fileno()))
+        except (OSError, ValueError):
+            # Not there yet; or stdout is no file.
+            taken = False
+        return replace(self, stdout=self.stderr) if taken else self
 
     def write(self, text: str) -> None:
         """Writes data to stdout, as it is. Raises StdoutError, or BrokenPipeError when its reader has gone."""

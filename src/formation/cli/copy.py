@@ -41,12 +41,14 @@ def register(subparsers: Subparsers) -> None:
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
     from formation.oci.descriptor import parse_platform_name
-    from formation.oci.name import parse_name
+    from formation.oci.name import Transport, parse_name
     from formation.registry.copy import Place, copy
     from formation.registry.platforms import machine_platform
 
     source, target = parse_name(arguments.source), parse_name(arguments.target)
     platform = parse_platform_name(arguments.platform) if arguments.platform else None
+    if target.transport is Transport.DOCKER_ARCHIVE and not arguments.dry_run:
+        context = context.beside(context.directory / (target.path or ""))
     with context.progress() as progress, open_registry(arguments, context, progress) as registry:
         machine = machine_platform(os.uname().machine)
         place = Place(context.store, registry, context.directory, context.environment, machine)

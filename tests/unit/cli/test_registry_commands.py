@@ -4,6 +4,8 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
@@ -334,3 +336,12 @@ def test_nothing_is_written_to_a_layout_under_a_tag_that_others_cannot_read(form
         assert "cannot be a tag in a layout" in result.stderr
     assert not (formation.directory / "out").exists()
     assert formation("copy", "oci:odd:odd tag", "oci:out:even").code == 0
+
+
+def test_nothing_but_the_archive_goes_to_a_stdout_that_it_is_written_to(formation):
+    keep(formation, "1.0.0")
+    command = [sys.executable, "-m", "formation", "copy", "formation/base:1.0.0", "docker-archive:/dev/stdout"]
+    environment = {**os.environ, "FORMATION_STORE": str(formation.store.root)}
+    ended = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert not ended.stdout[-1024:].strip(b"\0")
+    assert ended.stderr.startswith(b"formation/base:1.0.0  sha256:")
