@@ -3,14 +3,15 @@
 Source: useradd(8), passwd(5), shadow(5), gshadow(5).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from formation.dataclass import dataclass, replace
 from formation.definition.values import Group, User
 from formation.errors import FormationError
 
-SYSTEM_RANGE = range(100, 1000)
-ORDINARY_RANGE = range(1000, 60000)
+SYSTEM_RANGE = range(101, 1000)
+ORDINARY_RANGE = range(1000, 60001)
+"""Both as Debian's /etc/login.defs leaves them."""
 _DAY = 86400
 
 
@@ -120,19 +121,19 @@ def _require_same(what: str, name: str, wanted: int | None, actual: int) -> None
 
 
 def _free_id(what: str, name: str, wanted: int | None, system: bool, taken: Mapping[str, int]) -> int:
-    """The id that shadow's tools choose: system ids from 999 down, others above the highest in use."""
+    """The id that shadow's tools choose: for the system the one below the lowest in use, else that above the highest.
+
+    Where that end of the range is reached, the first free one from the other end. Source: shadow's lib/find_new_uid.c.
+    """
     used = set(taken.values())
     if wanted is not None:
         if wanted in used:
             holder = next(other for other, number in taken.items() if number == wanted)
             raise FormationError(f"the id {wanted} of the {what} {name!r} belongs to {holder!r}")
         return wanted
-    if system:
-        candidates: Iterable[int] = reversed(SYSTEM_RANGE)
-    else:
-        highest = max((number for number in used if number in ORDINARY_RANGE), default=ORDINARY_RANGE.start - 1)
-        candidates = range(highest + 1, ORDINARY_RANGE.stop)
-    for number in candidates:
+    order = SYSTEM_RANGE[::-1] if system else ORDINARY_RANGE
+    outermost = max((order.index(number) for number in used if number in order), default=-1)
+    for number in (*order[outermost + 1 :], *order):
         if number not in used:
             return number
     raise FormationError(f"no id is free for the {what} {name!r}")

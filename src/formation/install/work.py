@@ -61,11 +61,23 @@ def _make(store: Store, deb: Path, package: PackageJob, spec: SegmentSpec, check
         interests(control)
     except MalformedError as error:
         raise MalformedError(f"{name}: {error.message}") from None
-    stanza = parse_stanza(control["control"])
-    if (stanza.get("Package"), stanza.get("Version")) != (package.name, package.version):
-        found = f"{stanza.get('Package')} {stanza.get('Version')}"
-        raise MalformedError(f"the package that its archive calls {name} calls itself {found}")
+    _check_identity(package, parse_stanza(control["control"]))
     return segment
+
+
+def _check_identity(package: PackageJob, stanza: Mapping[str, str]) -> None:
+    """Raises MalformedError when the .deb of `package` is of another one.
+
+    Its digest alone decides which segment is taken from the store, and who edits a lock may write any.
+    """
+    expected = (package.name, package.version, package.architecture)
+    found = tuple(stanza.get(field, "") for field in ("Package", "Version", "Architecture"))
+    if found != expected:
+        raise MalformedError(
+            f"the package that its archive calls {' '.join(expected[:2])} calls itself {' '.join(found[:2])}"
+            if found[:2] != expected[:2]
+            else f"{' '.join(expected[:2])} is for {found[2]!r}, and not for {expected[2]!r} as the lock says"
+        )
 
 
 def known_segment(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int) -> Segment | None:
@@ -82,9 +94,10 @@ def known_segment(store: Store, package: PackageJob, spec: SegmentSpec, epoch: i
 
 
 def stage_package(store: Store, package: PackageJob, segment: Segment) -> StagePackage:
-    """What the stages need to know of an unpacked package."""
+    """What the stages need to know of an unpacked package. Raises MalformedError when it is another than `package`."""
     control = read_control(store.segments, segment)
     stanza = parse_stanza(control["control"])
+    _check_identity(package, stanza)
     return StagePackage(
         name=PackageName(package.name, package.architecture, stanza.get("Multi-Arch", "") == "same"),
         version=package.version,

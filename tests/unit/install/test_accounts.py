@@ -81,33 +81,51 @@ def test_numbers_are_ids_and_malformed_lines_are_passed_over() -> None:
     assert (odd.user_id("1234"), odd.user_id("root")) == (1234, 0)
 
 
-@pytest.mark.root
-def test_the_lines_are_those_of_useradd_and_groupadd(tmp_path: Path) -> None:
+def test_a_system_id_is_below_the_lowest_in_use_and_the_highest_free_one_when_there_is_none_below() -> None:
+    after = ACCOUNTS.with_user(user("low", uid=900), 0).with_user(user(), 0)
+    assert after.user_id("app") == 899
+    lowest = after.with_user(user("lowest", uid=101), 0).with_user(user("two"), 0)
+    assert lowest.user_id("two") == 999
+
+
+@pytest.fixture
+def run_shadow(tmp_path: Path):
+    """Runs one of shadow's tools on the files of ACCOUNTS; gives the accounts afterwards."""
     if not shutil.which("useradd") or not Path("/etc/login.defs").exists():
         missing("useradd is not installed")
+    names = ("passwd", "group", "shadow", "gshadow")
     (tmp_path / "etc").mkdir()
-    for name in ("passwd", "group", "shadow", "gshadow"):
+    for name in names:
         (tmp_path / "etc" / name).write_text(getattr(ACCOUNTS, name))
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SOURCE_DATE_EPOCH": str(20_500 * DAY)}
-    for command in (
-        ["groupadd", "--system", "app"],
-        [
-            "useradd",
-            "--system",
-            "-g",
-            "app",
-            "-G",
-            "shadow",
-            "-d",
-            "/home/app",
-            "-s",
-            "/usr/sbin/nologin",
-            "-c",
-            "An app",
-            "app",
-        ],
-    ):
+
+    def run(*command: str) -> Accounts:
         subprocess.run([*command, "--prefix", tmp_path], check=True, env=environment, capture_output=True)
+        return Accounts(**{name: (tmp_path / "etc" / name).read_text() for name in names})
+
+    return run
+
+
+@pytest.mark.root
+def test_the_lines_are_those_of_useradd_and_groupadd(run_shadow) -> None:
+    run_shadow("groupadd", "--system", "app")
+    words = ("--system", "-g", "app", "-G", "shadow", "-d", "/home/app", "-s", "/usr/sbin/nologin", "-c", "An app")
+    made = run_shadow("useradd", *words, "app")
     after = ACCOUNTS.with_group(Group("app", None, True)).with_user(user(group="app", groups=("shadow",)), 20_500 * DAY)
-    for name in ("passwd", "group", "shadow", "gshadow"):
-        assert getattr(after, name) == (tmp_path / "etc" / name).read_text(), name
+    assert made == after
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("fixed", "system"), [((), True), ((900,), True), ((900, 999), True), ((100,), True), ((100, 101, 998), True),
+                          ((101, 999, 997), True), ((1500,), False), ((1000, 60000), False)],
+)  # fmt: skip
+def test_the_ids_are_those_of_groupadd(run_shadow, fixed: tuple[int, ...], system: bool) -> None:
+    after = ACCOUNTS
+    for gid in fixed:
+        run_shadow("groupadd", "--gid", str(gid), f"g{gid}")
+        after = after.with_group(Group(f"g{gid}", gid, system))
+    for name in ("one", "two"):
+        made = run_shadow("groupadd", *(["--system"] if system else []), name)
+        after = after.with_group(Group(name, None, system))
+        assert after.group_id(name) == made.group_id(name)

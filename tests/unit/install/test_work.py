@@ -1,4 +1,4 @@
-"""What a build finds in the store counts as used, so that a prune by age leaves it."""
+"""What a build finds in the store is what the lock names, and counts as used, so that a prune by age leaves it."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 from debs import file, make_deb
 from formation.digest import sha256_file
+from formation.errors import MalformedError
 from formation.install import work
 from formation.install.effects_record import store_effects
 from formation.install.job import PackageJob
@@ -38,6 +39,28 @@ def test_a_segment_that_is_found_counts_as_used_with_its_tree(tmp_path: Path, us
     assert used == []
     assert work.known_segment(store, package, SPEC, work.FAR) is not None
     assert used == [store.segments / f"{key}.json", store.trees / key]
+
+
+@pytest.mark.root
+@pytest.mark.parametrize(
+    ("package", "told"),
+    [
+        (("jq", "1.0", "all"), "calls jq 1.0 calls itself hello 1.0"),
+        (("hello", "1.1", "all"), "calls hello 1.1 calls itself hello 1.0"),
+        (("hello", "1.0", "amd64"), "hello 1.0 is for 'all', and not for 'amd64' as the lock says"),
+    ],
+)
+def test_a_segment_of_the_digest_that_a_lock_has_for_another_package_is_refused(
+    tmp_path: Path, package: tuple[str, str, str], told: str
+) -> None:
+    store = Store(tmp_path / "store")
+    deb = make_deb(tmp_path)
+    digest = sha256_file(deb)
+    segment = make_segment(deb, digest, SPEC, kept=store.trees / segment_key(digest, SPEC), out=store.segments)
+    right = PackageJob("hello", "1.0", "all", digest, False, deb.stat().st_size)
+    assert work.stage_package(store, right, segment).version == "1.0"
+    with pytest.raises(MalformedError, match=told):
+        work.stage_package(store, PackageJob(*package, digest, False, deb.stat().st_size), segment)
 
 
 def test_effects_that_are_found_count_as_used(tmp_path: Path, used: list[Path]) -> None:
