@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import resource
+import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -189,10 +190,11 @@ def _mount_kernel_files(root: Path) -> None:
         namespaces.bind(Path("/dev") / name, dev / name, read_only=True)
     for name, target in _LINKS.items():
         (dev / name).symlink_to(target)
-    (dev / "shm").mkdir()
-    (dev / "shm").chmod(0o1777)
     (dev / "pts").mkdir()
-    namespaces.mount("tmpfs", root / "tmp", "tmpfs", namespaces.MS_NOSUID | namespaces.MS_NODEV, "mode=1777")
+    # Shared memory of its own size: PostgreSQL makes its first cluster with some megabytes of it.
+    (dev / "shm").mkdir()
+    for place in (dev / "shm", root / "tmp"):
+        namespaces.mount("tmpfs", place, "tmpfs", namespaces.MS_NOSUID | namespaces.MS_NODEV, "mode=1777")
 
 
 def make_devices(root: Path) -> None:
@@ -211,12 +213,17 @@ def make_devices(root: Path) -> None:
     for name, target in _LINKS.items():
         if not (dev / name).is_symlink():
             (dev / name).symlink_to(target)
+    if not os.path.lexists(dev / "shm"):
+        (dev / "shm").mkdir()
+        (dev / "shm").chmod(0o1777)
 
 
 def remove_devices(root: Path) -> None:
     """Takes away what a chroot sandbox put into /dev."""
     for name in (*_DEVICES, *_LINKS):
         (inside(root, "dev") / name).unlink(missing_ok=True)
+    # rmtree takes no symlink for the directory.
+    shutil.rmtree(inside(root, "dev") / "shm", ignore_errors=True)
 
 
 def _run_all(root: Path | None, programs: Sequence[Program], epoch: int, output: IO[bytes]) -> list[tuple[int, str]]:

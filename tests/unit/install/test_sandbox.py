@@ -87,6 +87,15 @@ def test_stdin_is_empty_and_the_devices_work(root: Path, isolated: bool) -> None
     assert list((root / "dev").iterdir()) == []
 
 
+@pytest.mark.parametrize("isolated", [True, False])
+def test_shared_memory_is_enough_for_a_database(root: Path, isolated: bool) -> None:
+    (root / "bin/dd").symlink_to("busybox")
+    text = "dd if=/dev/zero of=/dev/shm/segment bs=1M count=32 2>/dev/null && ls /dev/shm"
+    assert run(root, text, isolated=isolated) == [(0, "segment\n")]
+    remove_devices(root)
+    assert list((root / "dev").iterdir()) == []
+
+
 def test_no_process_network_or_mount_of_this_machine_is_there(root: Path) -> None:
     (_, text), (_, network), (_, mounts) = run(
         root, "ls /proc | grep -c '^[0-9]'", "cat /proc/net/dev", "cat /proc/mounts"
