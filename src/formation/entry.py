@@ -42,3 +42,9 @@ def encode_path(text: str) -> bytes:
 def decode_path(data: bytes) -> str:
     """The text of a path or link target; the inverse of `encode_path` for any bytes."""
     return data.decode("utf-8", "surrogateescape")
+
+
+def decode_lines(data: bytes) -> list[str]:
+    """The lines of a file that holds paths. Only a newline ends one: `splitlines` takes characters that names may have
+    for the ends of lines."""
+    return decode_path(data.removesuffix(b"\n")).split("\n") if data else []

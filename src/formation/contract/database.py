@@ -17,7 +17,7 @@ from formation.debian.administration import ADMINISTRATION, INFO, STATUS
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, parse_diversions
 from formation.debian.statoverrides import FILE as STAT_OVERRIDES
-from formation.entry import decode_path
+from formation.entry import decode_lines, decode_path
 
 _DPKG_CONFIGURATION = ("etc/dpkg/dpkg.cfg", "etc/dpkg/dpkg.cfg.d")
 _MOST = 200
@@ -150,7 +150,7 @@ def _conffiles(package: InstalledPackage, files: Filesystem) -> Iterator[Finding
 
 
 def _stat_overrides(facts: Facts) -> Iterator[Finding]:
-    for line in decode_path(facts.files.content(STAT_OVERRIDES) or b"").splitlines():
+    for line in decode_lines(facts.files.content(STAT_OVERRIDES) or b""):
         words = line.split(" ", 3)
         if len(words) != 4 or not re.fullmatch("[0-7]{1,5}", words[2]):
             what = f"{line[:100]!r} is no line of statoverride"

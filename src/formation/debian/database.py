@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from formation.dataclass import dataclass
 from formation.debian.administration import INFO, INSTALLED
+from formation.entry import decode_lines
 from formation.errors import MalformedError
 
 _TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
@@ -57,7 +58,7 @@ def conffiles(control: Mapping[str, bytes]) -> list[tuple[str, str]]:
 
     One with the flag is not in the package. Source: deb-conffiles(5).
     """
-    lines = control.get("conffiles", b"").decode("utf-8", "surrogateescape").splitlines()
+    lines = decode_lines(control.get("conffiles", b""))
     found = (line.rpartition(" ") if " /" in line else ("", "", line) for line in map(str.strip, lines) if line)
     return [(path, flag.strip()) for flag, _, path in found]
 
@@ -99,7 +100,7 @@ def _check_trigger(name: str) -> None:
 
 
 def _trigger_lines(control: Mapping[str, bytes]) -> Iterable[list[str]]:
-    for line in control.get("triggers", b"").decode("utf-8", "surrogateescape").splitlines():
+    for line in decode_lines(control.get("triggers", b"")):
         words = line.partition("#")[0].split()
         if words:
             yield words

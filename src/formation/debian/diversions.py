@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from formation.dataclass import dataclass
 from formation.debian.administration import ADMINISTRATION
+from formation.entry import decode_lines
 
 FILE = f"{ADMINISTRATION}/diversions"
 
@@ -23,7 +24,7 @@ class Diversion:
 
 def parse_diversions(data: bytes) -> tuple[Diversion, ...]:
     """The content of dpkg's file, in its order; what is cut off at its end is left out."""
-    lines = iter(data.decode("utf-8", "surrogateescape").splitlines())
+    lines = iter(decode_lines(data))
     return tuple(
         Diversion(path.lstrip("/"), target.lstrip("/"), package)
         for path, target, package in zip(lines, lines, lines, strict=False)

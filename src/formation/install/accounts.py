@@ -3,7 +3,7 @@
 Source: useradd(8), passwd(5), shadow(5), gshadow(5).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from formation.dataclass import dataclass, replace
 from formation.definition.values import Group, User
@@ -131,7 +131,7 @@ def _free_id(what: str, name: str, wanted: int | None, system: bool, taken: Mapp
             holder = next(other for other, number in taken.items() if number == wanted)
             raise FormationError(f"the id {wanted} of the {what} {name!r} belongs to {holder!r}")
         return wanted
-    order = SYSTEM_RANGE[::-1] if system else ORDINARY_RANGE
+    order: Sequence[int] = SYSTEM_RANGE[::-1] if system else ORDINARY_RANGE
     outermost = max((order.index(number) for number in used if number in order), default=-1)
     for number in (*order[outermost + 1 :], *order):
         if number not in used:

@@ -16,7 +16,7 @@ from formation.dataclass import dataclass, replace
 from formation.debian import database
 from formation.debian.administration import INFO, KEEP_CHANGED, STATUS
 from formation.digest import check_file
-from formation.entry import decode_path
+from formation.entry import decode_lines
 from formation.errors import FormationError
 from formation.install.configure import Captured
 from formation.install.effects import capture, restore_links
@@ -127,7 +127,7 @@ def _owned(root: Root, stage: Stage) -> set[str]:
     stems = {stem for package in stage.packages for stem in (package.name.name, package.name.in_files)}
     files = (inside(root.path, f"{INFO}/{stem}.list") for stem in stems)
     lists = (file.read_bytes() for file in files if file.is_file())
-    return {merged_path(decode_path(line[1:])) for content in lists for line in content.splitlines()}
+    return {merged_path(line[1:]) for content in lists for line in decode_lines(content)}
 
 
 def _programs(stage: Stage, archives: dict[str, str]) -> list[Program]:

@@ -7,7 +7,7 @@ from formation.dataclass import replace
 from formation.debian.database import PackageName, interests
 from formation.debian.deb822 import parse_stanza
 from formation.debian.diversions import Diversion, diverted
-from formation.entry import decode_path
+from formation.entry import decode_lines
 from formation.errors import IntegrityError, MalformedError
 from formation.install.built_layer import BuiltLayer
 from formation.install.configure import StageRun
@@ -144,7 +144,7 @@ def settled(
 
 def _listed(store: Store, segment: Segment) -> tuple[str, ...]:
     """The absolute paths that a package ships, in its order."""
-    return tuple(decode_path(read_listed(store.segments, segment)).splitlines())
+    return tuple(decode_lines(read_listed(store.segments, segment)))
 
 
 def configure(

@@ -11,6 +11,11 @@ def test_three_lines_make_a_diversion_and_a_cut_off_one_is_left_out():
     assert parse_diversions(data) == (ZCAT, LOCAL)
 
 
+def test_only_a_newline_ends_a_line():
+    (found,) = parse_diversions("/a\x0bb\u2028c\n/d\re\npkg\n".encode())
+    assert found == Diversion("a\x0bb\u2028c", "d\re", "pkg")
+
+
 def test_a_file_of_another_package_goes_away():
     listed = ["/.", "/usr/bin/gzip", "/usr/bin/zcat"]
     assert diverted("gzip", listed, [ZCAT]) == (("usr/bin/zcat", "usr/bin/zcat.gzip"),)

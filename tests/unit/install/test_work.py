@@ -72,3 +72,13 @@ def test_effects_that_are_found_count_as_used(tmp_path: Path, used: list[Path]) 
     assert used == []
     assert work.known_effects(store, stage) is not None
     assert used == [store.effects / stage.key]
+
+
+@pytest.mark.root
+def test_a_name_with_a_character_that_ends_lines_elsewhere_is_one_path(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    deb = make_deb(tmp_path, files=[file("opt/a\u2028b\x0cc", b"x")])
+    digest = sha256_file(deb)
+    segment = make_segment(deb, digest, SPEC, kept=store.trees / segment_key(digest, SPEC), out=store.segments)
+    package = PackageJob("hello", "1.0", "all", digest, False, deb.stat().st_size)
+    assert work.stage_package(store, package, segment).listed == ("/.", "/opt", "/opt/a\u2028b\x0cc")
