@@ -48,8 +48,8 @@ class Deb:
     def entries(self) -> Iterator[tuple[Entry, Iterable[bytes]]]:
         """Each entry of data.tar with its content, in the archive's order.
 
-        A content can be read once, before the next entry is asked for. No path occurs twice or lies below anything but
-        a directory, hard links point to an earlier file, and there are only files, directories and links.
+        A content can be read once, before the next entry is asked for. Nothing but a directory occurs twice or has
+        anything below it, hard links point to an earlier file, and there are only files, directories and links.
 
         Raises MalformedError as soon as something is wrong, so nothing may be used before the iteration has ended.
         """
@@ -151,7 +151,7 @@ class _Known:
     def add(self, entry: Entry) -> None:
         """Raises MalformedError when `entry` does not fit to those before it."""
         path, types = entry.path, self._types
-        if path in types:
+        if path in types and not entry.type == types[path] == "directory":
             self._refuse(path, "occurs twice")
         if "\n" in path:
             self._refuse(path, "has a newline in its name, which dpkg refuses")

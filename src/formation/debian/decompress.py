@@ -84,28 +84,31 @@ def _chunks(source: _Section, member: str, name: str) -> Iterator[bytes]:
             cast(IO[bytes], source), read_size=_INPUT, read_across_frames=True
         )
         return iter(lambda: reader.read(_OUTPUT), b"")
-    makers: dict[str, tuple[Callable[[], _Decompressor], bool]] = {
-        ".xz": (lambda: LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), False),
-        ".lzma": (lambda: LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY), False),
-        ".gz": (lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), True),
-        ".bz2": (bz2.BZ2Decompressor, True),
+    makers: dict[str, tuple[Callable[[], _Decompressor], bytes]] = {
+        ".xz": (lambda: LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY), b"\xfd7zXZ\0"),
+        ".lzma": (lambda: LZMADecompressor(lzma.FORMAT_ALONE, memlimit=_MEMORY), b""),
+        ".gz": (lambda: igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP), b"\x1f\x8b"),
+        ".bz2": (bz2.BZ2Decompressor, b"BZh"),
     }
     if extension not in makers:
         raise MalformedError(f"{name}: {member} is compressed in a way that deb(5) does not know")
     return _streams(source, *makers[extension], f"{name}: {member}")
 
 
-def _streams(source: _Section, make: Callable[[], _Decompressor], several: bool, what: str) -> Iterator[bytes]:
-    """Decompresses one stream, or `several` in a row."""
+def _streams(source: _Section, make: Callable[[], _Decompressor], magic: bytes, what: str) -> Iterator[bytes]:
+    """Decompresses one stream, or several in a row, each of which begins with `magic`; empty: only one."""
     decompressor, data = make(), source.read(_INPUT)
     while True:
         if chunk := decompressor.decompress(data, _OUTPUT):
             yield chunk
         if decompressor.eof:
-            data = decompressor.unused_data or source.read(_INPUT)
+            # Zeros after a stream are padding, as gzip(1) and xz(1) take it.
+            data = decompressor.unused_data.lstrip(b"\0")
+            while len(data) <= len(magic) and (more := source.read(_INPUT)):
+                data = (data + more).lstrip(b"\0")
             if not data:
                 return
-            if not several:
+            if not magic or not data.startswith(magic):
                 raise MalformedError(f"{what}: data follows the end of the compressed stream")
             decompressor = make()
         elif decompressor.needs_input:

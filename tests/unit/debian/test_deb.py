@@ -73,6 +73,10 @@ def test_members_with_an_underscore_are_ignored_as_dpkg_does(tmp_path: Path) -> 
     assert "a" in contents(make_deb(tmp_path, files=[file("a")], extra=[("_gpgorigin", b"abc")]))
 
 
+def test_a_directory_may_occur_twice_as_dpkg_has_it(tmp_path: Path) -> None:
+    assert "a/b" in contents(make_deb(tmp_path, files=[directory("a"), file("a/b"), directory("a")]))
+
+
 HOSTILE = {
     "traversal": ([file("../etc/passwd", b"x")], "leads out"),
     "traversal-inside": ([file("usr/../../etc/passwd", b"x")], "leads out"),

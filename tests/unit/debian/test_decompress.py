@@ -1,5 +1,7 @@
 """Members of a .deb, through each decompressor that may be used for xz."""
 
+import bz2
+import gzip
 import io
 import lzma
 import random
@@ -50,6 +52,15 @@ def test_the_old_lzma_format_is_read() -> None:
 def test_a_wrong_xz_is_refused(damage: Callable[[bytes], bytes], told: str) -> None:
     with pytest.raises(MalformedError, match=told):
         read(damage(lzma.compress(CONTENT)))
+
+
+@pytest.mark.parametrize("member", ["data.tar.xz", "data.tar.gz", "data.tar.bz2"])
+def test_streams_in_a_row_and_zeros_behind_them_are_read_as_dpkg_reads_them(member: str) -> None:
+    compress = {"xz": lzma.compress, "gz": gzip.compress, "bz2": bz2.compress}[member.rpartition(".")[2]]
+    halves = compress(CONTENT[:5000]) + compress(CONTENT[5000:])
+    assert read(halves + bytes(40), member) == CONTENT
+    with pytest.raises(MalformedError, match="data follows the end"):
+        read(halves + bytes(40) + b"more", member)
 
 
 def test_a_bomb_stops_at_the_limit() -> None:
