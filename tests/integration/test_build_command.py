@@ -131,7 +131,7 @@ def refused(ended, code, *words):
 
 def test_locked_refuses_to_write_a_lock(site, private):
     site.define()
-    refused(private("build", site.project, "--locked"), 2, "there is no lock", f"hint: formation lock {site.project}")
+    refused(private("build", site.project, "--locked"), 2, "there is no lock", f" lock {site.project}")
     assert not site.lock.exists()
 
 
@@ -162,7 +162,7 @@ def test_an_architecture_that_this_machine_cannot_run_is_refused_before_any_down
 def test_a_stale_lock_is_refused(alone, private):
     definition = alone.project / "formation.yaml"
     definition.write_text(definition.read_text() + "  - bash\n")
-    refused(private("build", alone.project), 2, "is stale", "bash", f"hint: formation lock {alone.project}")
+    refused(private("build", alone.project), 2, "is stale", "bash", f" lock {alone.project}")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_offline_names_the_packages_that_are_not_in_the_store(alone, tmp_path):
 def test_a_package_that_is_gone_everywhere_is_named(alone, private):
     alone.package.unlink()
     ended = private("build", alone.project)
-    refused(ended, 5, "hello-formation 1.0", f"hint: formation lock {alone.project}")
+    refused(ended, 5, "hello-formation 1.0", f" lock {alone.project}")
 
 
 @pytest.mark.parametrize("change", [lambda data: data[:-1] + b"?", lambda data: data + b"?", lambda data: data[:-1]])
@@ -267,7 +267,7 @@ def test_relock_when_gone_builds_from_a_fresh_lock_and_leaves_the_lock_file_alon
     before = debian.lock.read_bytes()
     debian.package.unlink()
     debian.publish("2.0")
-    refused(formation("build", debian.project), 5, "hello-formation 1.0", f"hint: formation lock {debian.project}")
+    refused(formation("build", debian.project), 5, "hello-formation 1.0", f" lock {debian.project}")
     ended = formation("build", debian.project, "--relock-when-gone", "--json")
     assert ended.returncode == 0, ended.stderr
     assert "hello-formation 1.0; locking afresh for this build, the lock file stays as it is" in ended.stderr

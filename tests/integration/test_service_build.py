@@ -313,4 +313,4 @@ def test_a_base_that_moved_is_refused_before_anything_is_built(small_service: Pa
     ran = start.build(store, project, "--offline")
     assert ran.status == 2
     assert "is stale: the base oci:../base:1.0.0 moved since: it was sha256:" in ran.errors
-    assert f"hint: formation lock {project}" in ran.errors
+    assert f"hint: formation --store {store} lock {project}" in ran.errors

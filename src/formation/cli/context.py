@@ -64,7 +64,16 @@ class Context:
 
     @property
     def program(self) -> str:
-        """What a person types to run this program: its name when that is enough, else as it was typed."""
+        """What a person types to run this program with the same store: its name when that is enough, else as it was
+        typed."""
+        if not self.store_option:
+            return self._program
+        import shlex
+
+        return f"{self._program} --store {shlex.quote(self.store_option)}"
+
+    @property
+    def _program(self) -> str:
         if "/" not in self.called or not self.called.endswith("/formation"):
             return "formation"
         import shlex

@@ -30,6 +30,10 @@ def context(tmp_path: Path) -> Context:
     )
 
 
+def test_a_store_that_was_named_is_named_again(context: Context) -> None:
+    assert dataclasses.replace(context, store_option="my store").program == "formation --store 'my store'"
+
+
 @pytest.mark.parametrize(
     ("called", "program"),
     [
