@@ -23,7 +23,7 @@ def register(subparsers: Subparsers) -> None:
         """
         Writes Dockerfile and .dockerignore beside a formation.yaml, and docker-compose.yml beside that of a base:
         `docker build` there gives an image that keeps the same contract, for those who have Docker and not Formation.
-        Edit the definition, not these files.
+        Edit the definition, not these files. What `leave_out:` names stays where the starting image has it.
 
         `formation render compose DIR...` writes one compose file that runs services as in production: read-only root
         file system, no capabilities, logs and state in volumes. A directory that is called compose is ./compose.

@@ -52,7 +52,11 @@ class ArchiveEntry(Entry):
     uri: Annotated[str, AfterValidator(grammar.uri), text_like(grammar.URI)] = Field(
         description="Address of the directory that holds dists/ and pool/, http or https."
     )
-    suites: list[ArchiveWord] = Field(min_length=1, description="Suites or codenames: trixie, trixie-updates.")
+    suites: list[ArchiveWord] = Field(
+        min_length=1,
+        description="Suites or codenames: trixie, trixie-updates. The highest version in all of them is taken, also "
+        "from backports.",
+    )
     components: list[ArchiveWord] = Field(
         default=["main"], min_length=1, description="Components; main when not given."
     )
