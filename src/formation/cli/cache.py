@@ -27,8 +27,8 @@ def register(subparsers: Subparsers) -> None:
         "show what the local store takes, or free some of it",
         """
         Without a word: the size of the local store, by kind. Downloads, segments, trees and effects make builds fast;
-        whatever is removed, the next build has it again or makes it again, but for packages that their archive has dropped:
-        `formation vendor` keeps those. Blobs are what images consist of.
+        whatever is removed, the next build has it again or makes it again, but for packages that their archive has
+        dropped: `formation vendor` keeps those. Blobs are what images consist of.
 
         `cache prune` removes what was not used for 30 days, what killed runs left, and the blobs of no image. Images
         stay, unless --images is given. It does not run beside another formation in the same store.
