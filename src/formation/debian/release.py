@@ -13,6 +13,7 @@ from formation.dataclass import dataclass
 from formation.debian.deb822 import Stanza, parse_stanza
 from formation.errors import IntegrityError, MalformedError
 
+USUAL_PRIORITY: Final = 500
 _DAY: Final = 86_400
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _DATE: Final = re.compile(
@@ -51,6 +52,8 @@ class Release:
     acquire_by_hash: bool
     all_in_each_architecture: bool
     """The Packages index of each architecture holds the packages for `all` as well: binary-all is not needed."""
+    priority: int
+    """apt's, of what the suite has: 500, or less where nothing is to be taken from it unasked (apt_preferences(5))."""
     files: dict[str, IndexFile]
     """By path. It lists files that the archive does not hold too, such as the uncompressed indexes."""
 
@@ -73,8 +76,18 @@ def parse_release(text: bytes, source: str) -> Release:
         all_in_each_architecture=(
             "all" not in architectures or "Packages" in fields.get("No-Support-for-Architecture-All", "").split()
         ),
+        priority=_priority(fields),
         files=_files(fields["SHA256"], source),
     )
+
+
+def _priority(fields: Stanza) -> int:
+    def says(name: str) -> bool:
+        return fields.get(name, "").lower() == "yes"
+
+    if not says("NotAutomatic"):
+        return USUAL_PRIORITY
+    return 100 if says("ButAutomaticUpgrades") else 1
 
 
 def check_release(

@@ -10,6 +10,7 @@ from formation.debian.marking import Marker, positive_groups
 from formation.debian.package import BinaryPackage
 from formation.debian.repair import repair
 from formation.debian.request import PackageRequest
+from formation.debian.suite_choice import follow_suites
 from formation.debian.universe import Choices, Universe
 from formation.errors import UnresolvableError
 
@@ -52,13 +53,17 @@ def resolve(
     """
     essentials = [package for package in universe.essential() if package.name not in without] if essential else []
     present = {package.name: package for package in installed}
+    suites: list[tuple[BinaryPackage, str]] = []
     wanted = {package.name: present.get(package.name, package) for package in essentials}
     for request in requests:
         package = universe.requested(request)
         if package.name in without:
             raise UnresolvableError(f"{request} is requested, and left out by the definition as well")
         wanted[package.name] = package
-    choices = Choices(universe, pinned=wanted.values(), installed=installed, without=without)
+        if request.suite is not None:
+            suites.append((package, request.suite))
+    pinned = follow_suites(suites, universe, wanted, present, recommends=recommends)
+    choices = Choices(universe, pinned=pinned.values(), installed=installed, without=without)
     marker = Marker(choices, installed, recommends=recommends)
     marker.request(list(wanted.values()))
     repair(marker)

@@ -75,6 +75,8 @@ class FetchedSuite:
     """In seconds since 1970; None: it stays valid."""
     signed_by: str
     """Fingerprint of the primary key that signed: 40 upper-case hexadecimal digits."""
+    priority: int
+    """As `Release.priority`."""
     indexes: tuple[FetchedIndex, ...]
     """By component in the archive's order, then by architecture as asked for, `all` last."""
 
@@ -138,6 +140,7 @@ def fetch_suite(
         date=release.date,
         valid_until=release.valid_until,
         signed_by=signed.signed_by,
+        priority=release.priority,
         indexes=indexes,
     )
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from formation.debian.index import PackageIndex
 from formation.debian.package import BinaryPackage, Relation
 from formation.debian.relation import provisions_of
+from formation.debian.release import USUAL_PRIORITY
 from formation.debian.request import PackageRequest
 from formation.debian.version import satisfies, sort_key
 from formation.errors import UnresolvableError
@@ -20,9 +21,13 @@ class Universe:
     first index wins between equal versions, and the order in which names first appear breaks ties between providers.
     """
 
-    def __init__(self, indexes: Sequence[PackageIndex], *, architecture: str) -> None:
+    def __init__(
+        self, indexes: Sequence[PackageIndex], *, architecture: str, priorities: Sequence[int] | None = None
+    ) -> None:
+        """`priorities` are those of the indexes' suites, as `Release.priority` has them; None: all have the same."""
         self.architecture = architecture
         self._indexes = tuple(indexes)
+        self._priorities = [USUAL_PRIORITY] * len(indexes) if priorities is None else priorities
         self._positions: dict[str, list[tuple[int, int]]] = {}
         self._packages: dict[tuple[int, int], BinaryPackage] = {}
         installable = {architecture, "all"}
@@ -33,7 +38,8 @@ class Universe:
                     positions.setdefault(name, []).append((number, position))
 
     def candidate(self, name: str) -> BinaryPackage | None:
-        """The version of `name` to install: the highest, from the first index that has it."""
+        """The version of `name` to install: the highest of the suites with the highest priority, from the first index
+        that has it."""
         positions = self._positions.get(name)
         if not positions:
             return None
@@ -42,7 +48,7 @@ class Universe:
         return self._package(positions[0])
 
     def versions(self, name: str) -> tuple[BinaryPackage, ...]:
-        """All versions of `name`, the highest first; empty when no index has it."""
+        """All versions of `name`, the candidate first; empty when no index has it."""
         found = sorted(self._positions.get(name, ()), key=self._sort_key, reverse=True)
         return tuple(map(self._package, found))
 
@@ -115,9 +121,9 @@ class Universe:
             package = self._packages[position] = self._indexes[position[0]][position[1]]
         return package
 
-    def _sort_key(self, position: tuple[int, int]) -> tuple[object, int]:
+    def _sort_key(self, position: tuple[int, int]) -> tuple[int, object, int]:
         number, place = position
-        return sort_key(self._indexes[number].versions[place]), -number
+        return self._priorities[number], sort_key(self._indexes[number].versions[place]), -number
 
     @cached_property
     def _offers(self) -> dict[str, list[tuple[tuple[int, int], str | None]]]:

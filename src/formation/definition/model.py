@@ -54,8 +54,8 @@ class ArchiveEntry(Entry):
     )
     suites: list[ArchiveWord] = Field(
         min_length=1,
-        description="Suites or codenames: trixie, trixie-updates. The highest version in all of them is taken, also "
-        "from backports.",
+        description="Suites or codenames: trixie, trixie-updates. From backports and experimental comes only what "
+        "is asked for as NAME/SUITE, what that needs of them, and what no other suite has.",
     )
     components: list[ArchiveWord] = Field(
         default=["main"], min_length=1, description="Components; main when not given."

@@ -1,6 +1,6 @@
 """The archives of a definition as they are now: verified, and what they offer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from formation.debian.archive import Archive
@@ -97,7 +97,7 @@ def universes(
     """
     indexes = [(suite, index) for suite in suites for index in suite.indexes]
     progress.start("indexes", len(indexes))
-    loaded: list[tuple[str, PackageIndex]] = []
+    loaded: list[tuple[str, PackageIndex, int]] = []
     for suite, index in indexes:
         try:
             packages = load_packages(
@@ -106,13 +106,13 @@ def universes(
         except IntegrityError as error:
             place = f"{suite.uri}/dists/{suite.suite}/{index.compressed.path}"
             raise type(error)(f"{place}: {error.message}", hint=error.hint) from error
-        loaded.append((index.architecture, packages))
+        loaded.append((index.architecture, packages, suite.priority))
         progress.advance("indexes")
-    progress.finish("indexes", f"{counted(sum(len(index) for _, index in loaded), 'package')} on offer")
-    return {each: Universe(list(_of(each, loaded)), architecture=each) for each in architectures}
+    progress.finish("indexes", f"{counted(sum(len(index) for _, index, _ in loaded), 'package')} on offer")
+    return {each: _universe(each, loaded) for each in architectures}
 
 
-def _of(architecture: str, loaded: list[tuple[str, PackageIndex]]) -> Iterator[PackageIndex]:
-    for its_architecture, index in loaded:
-        if its_architecture in (architecture, "all"):
-            yield index
+def _universe(architecture: str, loaded: list[tuple[str, PackageIndex, int]]) -> Universe:
+    own = [(index, priority) for its, index, priority in loaded if its in (architecture, "all")]
+    indexes, priorities = [index for index, _ in own], [priority for _, priority in own]
+    return Universe(indexes, architecture=architecture, priorities=priorities)

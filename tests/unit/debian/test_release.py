@@ -33,6 +33,14 @@ def test_a_release_file_is_read():
 
 
 @pytest.mark.parametrize(
+    ("automatic", "upgrades", "priority"),
+    [(None, None, 500), ("no", None, 500), (None, "yes", 500), ("yes", None, 1), ("Yes", "yes", 100)],
+)
+def test_a_suite_that_is_not_automatic_has_apts_priority(automatic, upgrades, priority):
+    assert parsed(NotAutomatic=automatic, ButAutomaticUpgrades=upgrades).priority == priority
+
+
+@pytest.mark.parametrize(
     ("architectures", "unsupported", "merged"),
     [
         ("all amd64", "Packages", True),

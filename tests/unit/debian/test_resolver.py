@@ -274,13 +274,42 @@ def test_a_missing_dependency_is_told_with_the_chain_from_the_request():
 def test_a_version_that_would_do_and_is_not_chosen_is_told_with_its_suite():
     old = (stanza("a", "1", Depends="b (= 1)"), stanza("b", "1"), stanza("b", "2"))
     archive = universe(*old, security=(stanza("a", "2"), stanza("b", "2")))
-    assert reason(archive, "a/stable") == (
+    assert reason(archive, "a=1") == (
         "a cannot be installed:\n"
         "  a 1 Depends: b (= 1)\n"
         "    the archives have b 2 (not chosen: 1 of stable)\n"
         "hint: request b/stable as well"
     )
-    assert "hint" not in reason(archive, "a/stable", "b=2")
+    assert "hint" not in reason(archive, "a=1", "b=2")
+
+
+def versions(archive: Universe, *names: str, **options) -> dict[str, str]:
+    return {s.package.name: s.package.version for s in resolved(archive, *names, **options).packages}
+
+
+def test_a_suite_that_is_named_gives_what_the_package_needs_as_well_where_the_candidate_would_not_do():
+    needs = {"Depends": "b (= 1), c, d (>= 1)"}
+    archive = universe(
+        stanza("a", "1", **needs), stanza("b", "1", Depends="e (<< 2) | f"), stanza("c", "1"), stanza("d", "1"),
+        stanza("e", "1"),
+        security=(stanza("a", "2"), stanza("b", "2"), stanza("c", "2"), stanza("d", "2"), stanza("e", "2")),
+    )  # fmt: skip
+    assert versions(archive, "a/stable") == {"a": "1", "b": "1", "c": "2", "d": "2", "e": "1"}
+    # What was asked for by itself stays.
+    assert "a 1 Depends: b (= 1)" in reason(archive, "a/stable", "b=2")
+
+
+def test_nothing_is_taken_unasked_from_a_suite_that_is_not_automatic():
+    suites = {
+        "stable": (stanza("a", "1", Depends="b"), stanza("b", "1")),
+        "backports": (stanza("a", "2", Depends="b (>= 2)"), stanza("b", "2"), stanza("c", "2")),
+        "experimental": (stanza("b", "3"), stanza("c", "3")),
+    }
+    indexes = [parse_packages("\n".join(texts).encode(), archive="d", suite=suite) for suite, texts in suites.items()]
+    archive = Universe(indexes, architecture="amd64", priorities=[500, 100, 1])
+    assert versions(archive, "a", "c") == {"a": "1", "b": "1", "c": "2"}
+    assert versions(archive, "a/backports") == {"a": "2", "b": "2"}
+    assert versions(archive, "b/experimental") == {"b": "3"}
 
 
 def test_a_conflict_is_told_with_those_who_asked():
