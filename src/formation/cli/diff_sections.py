@@ -31,6 +31,7 @@ _TOPICS: tuple[tuple[str, frozenset[Topic]], ...] = (
     ("environment and configuration", frozenset({"environment", "volume", "port", "label", "configuration"})),
     ("commands", frozenset({"command"})),
     ("shared libraries", frozenset({"library", "symbol version"})),
+    ("content that nothing else tells", frozenset({"content"})),
 )
 _FILES: Final = 20
 """Paths that are shown unless everything is asked for: those of no package first."""
@@ -137,7 +138,7 @@ def _entries(news: PackageNews, *, full: bool) -> Iterator[str]:
 
 def _change(change: Change) -> Item:
     shown = change.name
-    if change.topic not in ("command", "library", "directory", "file"):
+    if change.topic not in ("command", "library", "directory", "file", "content"):
         shown = f"{change.topic} {change.name}"
     values = f"{_short(change.old)} → {_short(change.new)}" if change.old and change.new else change.old or change.new
     if change.attribute:

@@ -21,11 +21,15 @@ Topic = Literal[
     "command",
     "library",
     "symbol version",
+    "content",
 ]
 """What a change is about."""
 
 TOPICS: tuple[Topic, ...] = get_args(Topic)
 """In the order in which people read them."""
+
+BUILD_LABELS = frozenset(f"org.opencontainers.image.{name}" for name in ("version", "created", "revision", "ref.name"))
+"""Labels and annotations that differ between any two releases."""
 
 ChangeKind = Literal["added", "removed", "changed"]
 

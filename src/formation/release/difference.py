@@ -7,7 +7,8 @@ from formation.lock.model import Lock
 from formation.oci.annotations import LAYER_KIND, layer_packages
 from formation.oci.image import Image, Layer
 from formation.release.changelogs import PackageNews
-from formation.release.changes import TOPICS, Change, FileChange, LayerChange
+from formation.release.changes import BUILD_LABELS, TOPICS, Change, FileChange, LayerChange
+from formation.release.config_changes import config_changes, other_content
 from formation.release.contract_changes import contract_changes
 from formation.release.file_changes import file_changes
 from formation.release.packages import PackageChange, package_changes, suite_family
@@ -41,11 +42,16 @@ class Difference:
 
 def compare(old: Snapshot, new: Snapshot) -> Difference:
     """The difference, without news. What only one side can tell is left out, and a note says so."""
-    both_images = old.facts is not None and new.facts is not None
     comparable = old.contract is not None and new.contract is not None and old.kind == new.kind
     changes = [*_platform(old, new), *_suites(old, new), *_pinned(old, new)]
     if comparable and old.contract is not None and new.contract is not None:
         changes += _real(contract_changes(old.contract, new.contract), old, new)
+    files: tuple[FileChange, ...] = ()
+    layers: tuple[LayerChange, ...] = ()
+    if old.facts is not None and new.facts is not None:
+        images = old.facts.image, new.facts.image
+        changes += config_changes(*images)
+        files, layers = tuple(file_changes(old.facts, new.facts)), tuple(_layers(*images))
     order = {topic: number for number, topic in enumerate(TOPICS)}
     # Architectures that came or went are told as such, not package by package.
     common = [name for name in old.packages if name in new.packages]
@@ -53,14 +59,18 @@ def compare(old: Snapshot, new: Snapshot) -> Difference:
         packages = package_changes(*({name: side.packages[name] for name in common} for side in (old, new)))
     else:
         packages = package_changes(*({"": sum(side.packages.values(), ())} for side in (old, new)))
+    told = packages or files or any(layer.kind != "kept" for layer in layers)
+    if old.facts is not None and new.facts is not None and not told and all(map(_of_the_build, changes)):
+        unsaid = other_content(old.facts.image, new.facts.image)
+        changes += () if unsaid is None else (unsaid,)
     return Difference(
         old=old,
         new=new,
         packages=packages,
         changes=tuple(sorted(changes, key=lambda change: order[change.topic])),
-        files=tuple(file_changes(old.facts, new.facts)) if old.facts and new.facts else (),
-        layers=tuple(_layers(old.facts.image, new.facts.image)) if old.facts and new.facts else (),
-        notes=tuple(_notes(both_images, comparable)),
+        files=files,
+        layers=layers,
+        notes=tuple(_notes(old, new, comparable)),
     )
 
 
@@ -90,8 +100,12 @@ def _real(changes: Iterator[Change], old: Snapshot, new: Snapshot) -> Iterator[C
         yield change
 
 
-def _notes(both_images: bool, comparable: bool) -> Iterator[str]:
-    if both_images:
+def _of_the_build(change: Change) -> bool:
+    return change.topic == "label" and change.name in BUILD_LABELS
+
+
+def _notes(old: Snapshot, new: Snapshot, comparable: bool) -> Iterator[str]:
+    if old.facts is not None and new.facts is not None:
         return
     if comparable:
         yield "locks and definitions were compared: what packages bring (files, commands, libraries) is in images only"

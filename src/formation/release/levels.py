@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 from formation.dataclass import dataclass
-from formation.release.changes import Change, FileChange, FileState, LayerChange
+from formation.release.changes import BUILD_LABELS, Change, FileChange, FileState, LayerChange
 from formation.release.packages import PackageChange, suite_family
 
 
@@ -63,7 +63,10 @@ _RULES = {
     "command": _ADDITION,
     "library": _ADDITION,
     "symbol version": _ADDITION,
+    "content": _CONTENT,
 }
+_HEALTH = {"added": Level.MINOR, "removed": Level.MAJOR, "changed": Level.MINOR}
+"""A health check may be waited for; what it looks at is the image's own business."""
 _PACKAGES = {
     "added": Level.MINOR,
     "removed": Level.MAJOR,
@@ -72,10 +75,6 @@ _PACKAGES = {
     "rebuilt": Level.PATCH,
     "moved": Level.PATCH,
 }
-_DESCRIBES_THE_BUILD = frozenset(
-    f"org.opencontainers.image.{name}" for name in ("version", "created", "revision", "ref.name")
-)
-"""Labels that differ between any two releases."""
 _NOT_PROMISED = re.compile(
     r"/(?:dev|proc|run|sys|tmp|boot|var/(?:cache|tmp|backups|lib/(?:dpkg|apt|systemd|ucf|pam|shells\.state))|etc/systemd"
     r"|usr/(?:share/(?:doc|man|info|locale|lintian|bug)|lib/python3))(?:/|$)|.*/__pycache__$"
@@ -165,7 +164,10 @@ def _upstream(version: str) -> str:
 
 
 def _change(change: Change) -> Iterator[Reason]:
-    if change.topic == "label" and change.name in _DESCRIBES_THE_BUILD:
+    if change.topic == "label" and change.name in BUILD_LABELS:
+        return
+    if change.topic == "content":
+        yield Reason(Level.PATCH, "content", f"the image is another one: {change.name}")
         return
     topic = change.topic.replace(" ", "-")
     rule = f"{topic}-{change.attribute or change.kind}".replace(" ", "-")
@@ -175,6 +177,8 @@ def _change(change: Change) -> Iterator[Reason]:
         level = Level.PATCH
     elif change.attribute == "mode" and not is_tighter(change.old, change.new):
         level, rule = Level.MINOR, f"{topic}-loosened"
+    elif (change.topic, change.name) == ("configuration", "health check"):
+        level, rule = _HEALTH[change.kind], f"health-check-{change.kind}"
     elif (change.topic, change.attribute) == ("file", "content") or _joins(change):
         level = Level.MINOR
     elif change.topic == "environment" and change.kind == "changed" and extends_path(change):

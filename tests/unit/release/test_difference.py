@@ -1,7 +1,11 @@
 """Two images side by side, from their layers to the level."""
 
+import json
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+
+import pytest
 
 from elves import elf_bytes
 from formation.contents.image import scan_image
@@ -11,7 +15,8 @@ from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock, LockedBase, LockedPackage, LockedSuite
 from formation.lock.stored import stored_lock
 from formation.oci.annotations import LOCK_DIGEST
-from formation.oci.config import Execution
+from formation.oci.config import Execution, parse_config
+from formation.oci.image import Image
 from formation.release.changes import Change
 from formation.release.difference import Difference, compare, compare_elsewhere
 from formation.release.levels import Level, judge, level_of
@@ -201,3 +206,64 @@ def test_locks_differ_in_their_archives_and_in_the_base_of_a_service():
     found = compare(locked(one, "0"), locked(two, "1"))
     assert [(change.topic, change.name) for change in found.changes] == [("archive", "trixie"), ("base", "amd64")]
     assert level(found) is Level.PATCH
+
+
+def reconfigured(change: Callable[[dict[str, Any]], object], base: Image | None = None) -> Snapshot:
+    """The sound image, whose config is `change`d as JSON: with keys that Formation does not write."""
+    image = base or sound_image()
+    config, manifest = json.loads(image.config_bytes), json.loads(image.manifest_bytes)
+    change(config)
+    data = json.dumps(config).encode()
+    manifest["config"] |= {"digest": sha256(data), "size": len(data)}
+    changed = replace(image, config_bytes=data, config=parse_config(data), manifest_bytes=json.dumps(manifest).encode())
+    return snapshot_of_image(facts_of(scan_image(changed, None, workers=1)), "image")
+
+
+def reasons(old: Snapshot, new: Snapshot) -> list[tuple[Level, str, str]]:
+    found = compare(old, new)
+    return [
+        (reason.level, reason.rule, reason.text)
+        for reason in judge(found.packages, found.changes, found.files, found.layers)
+    ]
+
+
+CHECKED = {"Test": ["CMD", "true"], "Interval": 10_000_000_000}
+
+
+def test_a_health_check_is_compared():
+    old, new = side(), reconfigured(lambda config: config["config"].update(Healthcheck=CHECKED))
+    assert reasons(old, new) == [(Level.MINOR, "health-check-added", "configuration health check added")]
+    assert reasons(new, old) == [(Level.MAJOR, "health-check-removed", "configuration health check removed")]
+    longer = reconfigured(lambda config: config["config"].update(Healthcheck={**CHECKED, "Interval": 30_000_000_000}))
+    text = "configuration health check: CMD true, Interval 10 s → CMD true"
+    assert reasons(new, longer) == [(Level.MINOR, "health-check-changed", text)]
+
+
+def test_what_every_child_image_runs_and_with_which_shell_is_compared():
+    found = reasons(side(), reconfigured(lambda config: config["config"].update(OnBuild=["RUN false"])))
+    assert found == [(Level.MAJOR, "configuration-added", "configuration OnBuild added")]
+    found = reasons(side(), reconfigured(lambda config: config["config"].update(Shell=["/bin/bash", "-c"])))
+    assert found == [(Level.MAJOR, "configuration-changed", "configuration Shell: /bin/sh -c → /bin/bash -c")]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda config: config.update(created="2020-01-01T00:00:00Z"), "created"),
+        (lambda config: config.update(author="me"), "author"),
+        (lambda config: config["config"]["Env"].reverse(), "the order of config.Env"),
+        (lambda config: config["config"].update(ArgsEscaped=True), "config.ArgsEscaped"),
+        (lambda config: config["config"].update(Shell=["/bin/sh", "-c"]), "config.Shell"),
+        (lambda config: config["config"]["Labels"].update({f"{LABEL}.revision": "a"}), f"label {LABEL}.revision"),
+        (lambda config: None, "the JSON, which is written in another way"),
+    ],
+)
+def test_two_images_of_one_version_with_two_digests_never_deserve_nothing(change, named):
+    assert reasons(side(), reconfigured(change)) == [(Level.PATCH, "content", f"the image is another one: {named}")]
+
+
+def test_two_versions_that_differ_in_the_labels_of_their_builds_are_no_other_content():
+    def labels(config: dict[str, Any]) -> None:
+        config["config"]["Labels"] |= {f"{LABEL}.version": "1.0.1", f"{LABEL}.revision": "a"}
+
+    assert reasons(side(), reconfigured(labels)) == []

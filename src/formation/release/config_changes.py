@@ -1,0 +1,109 @@
+"""What of two images' configs and manifests is not as before, beside what a contract says of them."""
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from formation.oci.image import Image
+from formation.oci.platform_index import version_of
+from formation.release.changes import BUILD_LABELS, Change, ChangeKind
+
+_SHELL: Final = ["/bin/sh", "-c"]
+"""What builders take where an image says nothing (Dockerfile reference, SHELL)."""
+_HEALTH_DEFAULTS: Final = {
+    "Interval": 30_000_000_000,
+    "Timeout": 30_000_000_000,
+    "StartPeriod": 0,
+    "StartInterval": 5_000_000_000,
+    "Retries": 3,
+}
+"""What Docker takes for 0 (Dockerfile reference, HEALTHCHECK); times in nanoseconds."""
+
+
+def config_changes(old: Image, new: Image) -> Iterator[Change]:
+    """The health check, OnBuild and Shell: Docker's keys, whose names image-spec 1.1 reserves (config.md)."""
+    before, after = _execution(old), _execution(new)
+    for name, was, now in (
+        ("health check", _health_check(before), _health_check(after)),
+        ("OnBuild", _lines(before.get("OnBuild")), _lines(after.get("OnBuild"))),
+        ("Shell", _words(before.get("Shell") or _SHELL), _words(after.get("Shell") or _SHELL)),
+    ):
+        if was != now:
+            kind: ChangeKind = "added" if not was else "removed" if not now else "changed"
+            yield Change("configuration", kind, name, "", was, now)
+
+
+def other_content(old: Image, new: Image) -> Change | None:
+    """What gives `new` another digest, where nothing else tells it; None where it is the version's labels alone.
+
+    Two images of one version differ by anything, for a registry takes one content under a version.
+    """
+    if old.digest == new.digest:
+        return None
+    another_version = version_of(old) != version_of(new)
+    before, after = (_parts(image, without_build=another_version) for image in (old, new))
+    different = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
+    if not different and another_version:
+        return None
+    named = [_order(name, before.get(name), after.get(name)) for name in different]
+    return Change("content", "changed", ", ".join(named) or "the JSON, which is written in another way")
+
+
+def _order(name: str, old: Any, new: Any) -> str:
+    if isinstance(old, list) and isinstance(new, list) and sorted(map(str, old)) == sorted(map(str, new)):
+        return f"the order of {name}"
+    return name
+
+
+def _parts(image: Image, *, without_build: bool) -> Mapping[str, Any]:
+    """Each key of config and manifest by its name, but for what only names the other parts."""
+    config, manifest = _object(image.config_bytes), _object(image.manifest_bytes)
+    execution = _execution(image)
+    parts = {f"config.{name}": value for name, value in execution.items() if name != "Labels"}
+    parts |= {f"label {name}": value for name, value in (execution.get("Labels") or {}).items()}
+    parts |= {name: value for name, value in config.items() if name != "config"}
+    annotations = manifest.get("annotations") or {}
+    parts |= {f"annotation {name}": value for name, value in annotations.items()}
+    parts |= {f"manifest.{name}": value for name, value in manifest.items() if name not in ("annotations", "config")}
+    parts["manifest.config"] = {**manifest["config"], "digest": "", "size": 0}
+    if without_build:
+        for name in BUILD_LABELS:
+            parts.pop(f"label {name}", None)
+            parts.pop(f"annotation {name}", None)
+    return parts
+
+
+def _execution(image: Image) -> Mapping[str, Any]:
+    """The `config` object as it is written: the view of it leaves out what Formation has no use for."""
+    found: Mapping[str, Any] = _object(image.config_bytes).get("config") or {}
+    return found
+
+
+def _object(data: bytes) -> Mapping[str, Any]:
+    # An Image has been parsed strictly already.
+    found: Mapping[str, Any] = json.loads(data)
+    return found
+
+
+def _health_check(execution: Mapping[str, Any]) -> str:
+    """As people write it; empty when there is none."""
+    check = execution.get("Healthcheck") or {}
+    test = check.get("Test") or []
+    if not test or test[0] == "NONE":
+        return ""
+    numbers = {name: check.get(name) or default for name, default in _HEALTH_DEFAULTS.items()}
+    said = [f"{name} {_number(name, value)}" for name, value in numbers.items() if value != _HEALTH_DEFAULTS[name]]
+    return ", ".join([_words(test), *said])
+
+
+def _number(name: str, value: Any) -> str:
+    return f"{value}" if name == "Retries" or not isinstance(value, int) else f"{value / 1e9:g} s"
+
+
+def _lines(instructions: Any) -> str:
+    return "; ".join(map(str, instructions or ()))
+
+
+def _words(words: Any) -> str:
+    return shlex.join(map(str, words))
