@@ -6,6 +6,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from formation.cli.compared_platforms import platforms_of
 from formation.cli.context import Context
 from formation.cli.parser import Parser
 from formation.cli.registry_options import add_registry_options
@@ -42,8 +43,9 @@ def snapshots(
         found: list[Snapshot | None] = [None, None]
         for number, name in enumerate(names):
             if locks[number] is None:
-                _, image = stack.enter_context(opened_name(name, arguments, context, progress))
-                found[number] = image_snapshot(image, name, context, progress)
+                parsed, image = stack.enter_context(opened_name(name, arguments, context, progress))
+                platforms = platforms_of(parsed, arguments, context, progress)
+                found[number] = image_snapshot(image, name, context, progress, platforms)
         for number, path in enumerate(locks):
             if path is not None:
                 variant = arguments.variant or _variant_of(found[1 - number])
@@ -54,14 +56,31 @@ def snapshots(
         yield old, new
 
 
-def image_snapshot(image: "Image", name: str, context: Context, progress: "Progress") -> "Snapshot":
-    """The side that `image`, asked for as `name`, is. Its layers are read where nobody remembers what is in them."""
+def image_snapshot(
+    image: "Image", name: str, context: Context, progress: "Progress", platforms: tuple[str, ...] = ()
+) -> "Snapshot":
+    """The side that `image`, asked for as `name`, is, which stands for all these `platforms`.
+
+    Its layers are read where nobody remembers what is in them.
+    """
     from formation.contents.image import scan_image
     from formation.contract.facts import facts_of
     from formation.release.snapshot import snapshot_of_image
 
     contents = scan_image(image, context.store, workers=context.workers, progress=progress)
-    return snapshot_of_image(facts_of(contents), name)
+    return snapshot_of_image(facts_of(contents), name, store=context.store, platforms=platforms)
+
+
+def difference_of(
+    old: "Snapshot", new: "Snapshot", arguments: Namespace, context: Context, progress: "Progress"
+) -> "Difference":
+    """What changed between two sides that were named, with news, and a note on the platforms that are not looked at."""
+    from formation.dataclass import replace
+    from formation.release.difference import compare
+    from formation.release.platforms import not_compared
+
+    found = compare(old, new)
+    return with_news(replace(found, notes=(*found.notes, *not_compared(old, new))), arguments, context, progress)
 
 
 def with_news(difference: "Difference", arguments: Namespace, context: Context, progress: "Progress") -> "Difference":

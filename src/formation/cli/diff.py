@@ -2,7 +2,7 @@
 
 from argparse import Namespace
 
-from formation.cli.compared import add_comparison_options, snapshots, with_news
+from formation.cli.compared import add_comparison_options, difference_of, snapshots
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
 
@@ -44,11 +44,10 @@ def register(subparsers: Subparsers) -> None:
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
     from formation.cli.diff_output import as_data, as_markdown, as_text
-    from formation.release.difference import compare
 
     names = arguments.old, arguments.new
     with context.progress() as progress, snapshots(names, arguments, context, progress) as (old, new):
-        difference = with_news(compare(old, new), arguments, context, progress)
+        difference = difference_of(old, new, arguments, context, progress)
     if arguments.json:
         context.write_json(as_data(difference))
     elif arguments.markdown:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from formation.cli.compared import image_snapshot, lock_file, snapshots, with_news
+from formation.cli.compared import difference_of, image_snapshot, lock_file, snapshots, with_news
+from formation.cli.compared_platforms import platforms_of
 from formation.cli.context import Context
 from formation.cli.image_source import opened_name
 from formation.cli.registry_options import open_registry
@@ -23,12 +24,11 @@ if TYPE_CHECKING:
 
 def review_named(arguments: Namespace, context: Context, progress: "Progress", version: str | None) -> "Review":
     """The review of `--new` after `--old`. Without a `version`, that of the new side is judged, when it states one."""
-    from formation.release.difference import compare
     from formation.release.review import VariantDifference, review
 
     names = arguments.old, arguments.new
     with snapshots(names, arguments, context, progress) as (old, new):
-        difference = with_news(compare(old, new), arguments, context, progress)
+        difference = difference_of(old, new, arguments, context, progress)
         part = VariantDifference("runtime", difference)
         return review([part], stated_version(old), version or stated_version(new))
 
@@ -58,7 +58,7 @@ def review_definition(
             # One image of anywhere: the variant that it says to be, and nothing is known of the others.
             old = _opened(releases, arguments, context, progress, stack)
             variant = stated_variant(old) if stated_variant(old) in made else "runtime"
-            part = _part(variant, old, made[variant], arguments, context, progress)
+            part = _part(variant, old, made[variant], definition.architectures, arguments, context, progress)
             return review([part, *_elsewhere([part])], stated_version(old), version)
         same = version == definition.version
         taken = taken_version(releases, version, made, arguments, context, progress, same_version=same)
@@ -67,7 +67,13 @@ def review_definition(
         names = {variant: name for variant in made if (name := releases.image(variant)) is not None}
         parts = [
             _part(
-                variant, _opened(name, arguments, context, progress, stack), made[variant], arguments, context, progress
+                variant,
+                _opened(name, arguments, context, progress, stack),
+                made[variant],
+                definition.architectures,
+                arguments,
+                context,
+                progress,
             )
             for variant, name in names.items()
         ]
@@ -127,17 +133,31 @@ def _stated(side: "Snapshot") -> "VersionTag | None":
 
 
 def _opened(name: str, arguments: Namespace, context: Context, progress: "Progress", stack: ExitStack) -> "Snapshot":
-    _, image = stack.enter_context(opened_name(name, arguments, context, progress))
-    return image_snapshot(image, name, context, progress)
+    parsed, image = stack.enter_context(opened_name(name, arguments, context, progress))
+    platforms = platforms_of(parsed, arguments, context, progress)
+    return image_snapshot(image, name, context, progress, platforms)
 
 
 def _part(
-    variant: str, old: "Snapshot", new: "Snapshot", arguments: Namespace, context: Context, progress: "Progress"
+    variant: str,
+    old: "Snapshot",
+    new: "Snapshot",
+    architectures: tuple[str, ...],
+    arguments: Namespace,
+    context: Context,
+    progress: "Progress",
 ) -> "VariantDifference":
+    from formation.dataclass import replace
     from formation.release.difference import compare
+    from formation.release.platforms import lock_missing, not_compared, of_release
     from formation.release.review import VariantDifference
 
-    return VariantDifference(variant, with_news(compare(old, new), arguments, context, progress))
+    found = compare(*of_release(old, new, architectures))
+    notes = [*found.notes, *lock_missing(old, new)]
+    if old.lock is None or new.lock is None:
+        # Else their packages are, by the locks.
+        notes += not_compared(found.old, found.new)
+    return VariantDifference(variant, with_news(replace(found, notes=tuple(notes)), arguments, context, progress))
 
 
 def _elsewhere(parts: "list[VariantDifference]") -> "Iterator[VariantDifference]":

@@ -7,6 +7,7 @@ from formation.contents.libraries import Libraries, commands, libraries
 from formation.contents.packages import InstalledPackage, Listing
 from formation.dataclass import dataclass
 from formation.errors import MalformedError
+from formation.oci.descriptor import Platform
 from formation.oci.image import Image
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -94,6 +95,10 @@ def _listings(files: Filesystem, packages: tuple[InstalledPackage, ...]) -> tupl
 
 def debian_architecture(image: Image) -> str | None:
     """Debian's name of the architecture that `image` is for; None when Debian has none."""
-    platform = image.config.platform
+    return debian_name(image.config.platform)
+
+
+def debian_name(platform: Platform) -> str | None:
+    """The same of a platform."""
     variant = platform.variant if platform.architecture == "arm" else None
     return _ARCHITECTURES.get((platform.architecture, variant))

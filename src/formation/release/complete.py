@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 
 from formation.build.image import platform_of
-from formation.dataclass import replace
-from formation.lock.stored import stored_lock
 from formation.oci.image import Image
 from formation.registry.platforms import is_for
-from formation.store.blobs import StoreBlobs
+from formation.release.snapshot import lock_of
 from formation.store.store import Store
 
 
@@ -18,7 +16,7 @@ def missing_architectures(images: Sequence[Image], store: Store) -> tuple[str, .
     """
     named: set[str] = set()
     for image in images:
-        lock = stored_lock(image) or stored_lock(replace(image, source=StoreBlobs(store)))
+        lock = lock_of(image, store)
         if lock is not None:
             named |= {*lock.packages, *(base.architecture for base in lock.base)}
     return tuple(sorted(name for name in named if not any(is_for(image, platform_of(name)) for image in images)))

@@ -12,6 +12,7 @@ from formation.release.config_changes import config_changes, other_content
 from formation.release.contract_changes import contract_changes
 from formation.release.file_changes import file_changes
 from formation.release.packages import PackageChange, package_changes, suite_family
+from formation.release.platforms import platform_changes
 from formation.release.snapshot import Snapshot, snapshot_of_lock
 
 
@@ -43,7 +44,7 @@ class Difference:
 def compare(old: Snapshot, new: Snapshot) -> Difference:
     """The difference, without news. What only one side can tell is left out, and a note says so."""
     comparable = old.contract is not None and new.contract is not None and old.kind == new.kind
-    changes = [*_platform(old, new), *_suites(old, new), *_pinned(old, new)]
+    changes = [*platform_changes(old, new), *_suites(old, new), *_pinned(old, new)]
     if comparable and old.contract is not None and new.contract is not None:
         changes += _real(contract_changes(old.contract, new.contract), old, new)
     files: tuple[FileChange, ...] = ()
@@ -111,15 +112,6 @@ def _notes(old: Snapshot, new: Snapshot, comparable: bool) -> Iterator[str]:
         yield "locks and definitions were compared: what packages bring (files, commands, libraries) is in images only"
     else:
         yield "packages were compared, and nothing else: that takes two images, or two locks beside their definitions"
-
-
-def _platform(old: Snapshot, new: Snapshot) -> Iterator[Change]:
-    before, after = tuple(old.packages), tuple(new.packages)
-    if old.kind == new.kind == "image" and before != after:
-        yield Change("platform", "changed", "architecture", "", before[0], after[0])
-    elif old.kind == new.kind:
-        yield from (Change("platform", "removed", name) for name in before if name not in after)
-        yield from (Change("platform", "added", name) for name in after if name not in before)
 
 
 def _suites(old: Snapshot, new: Snapshot) -> Iterator[Change]:

@@ -7,14 +7,17 @@ from formation.contract.facts import Facts
 from formation.contract.from_definition import base_contract, service_contract
 from formation.contract.from_image import contract_of, with_defaults
 from formation.contract.promise import Contract
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.definition.service_values import ServiceDefinition
 from formation.definition.values import RUNTIME, Definition
 from formation.digest import sha256
 from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock
 from formation.lock.stored import stored_lock
+from formation.oci.image import Image
 from formation.release.packages import PackageState
+from formation.store.blobs import StoreBlobs
+from formation.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +39,17 @@ class Snapshot:
     """None for a lock."""
     lock: Lock | None
     """An image may have one beside it."""
+    platforms: tuple[str, ...] = ()
+    """All that its name stands for, by Debian's names; empty: that of the image, those of the lock."""
     version: str = ""
     """That a definition states, without its variant; empty for an image, whose config says it."""
 
 
-def snapshot_of_image(facts: Facts, name: str) -> Snapshot:
-    """The image that `facts` tell of."""
-    lock = stored_lock(facts.image)
+def snapshot_of_image(
+    facts: Facts, name: str, *, store: Store | None = None, platforms: tuple[str, ...] = ()
+) -> Snapshot:
+    """The image that `facts` tell of, one of those for `platforms`. Its lock may be in the `store`."""
+    lock = lock_of(facts.image, store)
     architecture = facts.architecture or facts.image.config.platform.architecture
     return Snapshot(
         name=name,
@@ -53,7 +60,14 @@ def snapshot_of_image(facts: Facts, name: str) -> Snapshot:
         contract=contract_of(facts, name),
         facts=facts,
         lock=lock,
+        platforms=platforms,
     )
+
+
+def lock_of(image: Image, store: Store | None) -> Lock | None:
+    """The lock that `image` was built from, from beside it or from the `store`; None where neither has it."""
+    found = stored_lock(image)
+    return found if found is not None or store is None else stored_lock(replace(image, source=StoreBlobs(store)))
 
 
 def snapshot_of_lock(

@@ -19,7 +19,7 @@ from formation.oci.platform_index import platform_index
 from formation.oci.reference import parse_reference
 from formation.release.previous import releases_in_store
 from formation.store.blobs import add_bytes, add_image
-from formation.store.images import remove_image, tag_image
+from formation.store.images import list_images, remove_image, tag_image
 from layer_tars import file
 from sound_image import EXECUTION, STATUS, sound_image
 
@@ -71,6 +71,8 @@ def test_a_newer_package_deserves_a_patch(release):
     assert result.stdout.splitlines() == [
         "patch  tool 1.0-1 → 1.0-2",
         "note: packages were compared, and nothing else: that takes two images, or two locks beside their definitions",
+        "note: the lock of formation/base:1.0.0 is neither beside it nor in the store: only names and versions of its "
+        "packages are known, not their suites and bytes, and nothing of other architectures than amd64",
         "a patch change since 1.0.0: it deserves 1.0.1; 1.0.0 is too small",
     ]
     assert release("release", "check", "--version", "1.0.1", *NO_NEWS).code == 0
@@ -514,3 +516,57 @@ def test_what_runs_and_as_whom_is_compared_where_only_one_definition_says_it(rel
     # What engines take where nothing is said is no change when it is said.
     (release.directory / "formation.yaml").write_text(text.replace("user: app\n", "user: root\n"))
     assert release("diff", "before", ".", "--no-changelogs").stdout.count("→") == 1
+
+
+def keep_for_two(command, name: str) -> None:
+    """Puts an index of images for amd64 and arm64 into the store of `command`, under `name`."""
+    images = [sound_image(), sound_image(architecture="arm64")]
+    for image in images:
+        add_image(command.store, image)
+    data = platform_index(images, "1.0.0")
+    index = Descriptor(OCI_INDEX, add_bytes(command.store, data), len(data))
+    tag_image(command.store, parse_reference(name), index)
+
+
+def test_platforms_of_an_index_that_are_gone_or_new_are_told(formation):
+    keep_for_two(formation, "formation/base:1.0.0")
+    keep(formation, "formation/one:1.0.0", sound_image())
+    assert formation("copy", "formation/base:1.0.0", "oci:both:1.0.0").code == 0
+    amd64 = ("--platform", "linux/amd64")
+    with FakeRegistry() as server:
+        published = f"docker://{server.host}/team/base"
+        assert formation("publish", "formation/base:1.0.0", published, "--plain-http").code == 0
+        for both in ("formation/base:1.0.0", "oci:both:1.0.0", f"{published}:1.0.0"):
+            there = (*amd64, "--plain-http")
+            gone = formation("release", "check", "--old", both, "--new", "formation/one:1.0.0", *there)
+            assert (gone.code, gone.stdout.splitlines()[0]) == (1, "major  platform arm64 removed")
+            more = formation("release", "check", "--old", "formation/one:1.0.0", "--new", both, *there)
+            assert (more.code, more.stdout.splitlines()[0]) == (1, "minor  platform arm64 added")
+            assert "  - platform arm64\n" in formation("diff", both, "formation/one:1.0.0", *there).stdout
+        (digest,) = {each.descriptor.digest for each in list_images(formation.store) if "base" in str(each.reference)}
+        by_digest = f"{published}@{digest}"
+        assert formation("pull", by_digest, *there).code == 0
+    # What is there already needs no registry.
+    assert formation("diff", by_digest, "oci:both:1.0.0", *there).code == 0
+    same = formation("diff", "formation/base:1.0.0", "oci:both:1.0.0", *amd64).stdout
+    assert "no difference" in same
+    assert "note: the images for amd64 were compared, and those for arm64 were not: --platform chooses\n" in same
+
+
+def test_an_architecture_that_is_dropped_is_told_without_the_lock_of_the_release_before(release):
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    keep_for_two(release, "formation/base:1.0.0")
+    assert release("copy", "formation/base:1.0.0", "oci:both:1.0.0").code == 0
+    for since in ((), ("--since", "oci:both:1.0.0")):
+        lines = release("release", "check", *since, "--platform", "linux/amd64", *NO_NEWS).stdout.splitlines()
+        assert lines[0] == "major  platform arm64 removed"
+        assert lines[2].endswith("their suites and bytes")
+
+
+def test_the_lock_of_an_image_from_elsewhere_is_looked_for_in_the_store(release):
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    text = lock_text(read_lock(release.directory / "formation.lock")).encode()
+    digest = add_bytes(release.store, text)
+    write_layout(release.directory / "old", sound_image(annotations={"dev.formation.lock.digest": digest}), None)
+    found = release("release", "check", "--since", "oci:old", *NO_NEWS)
+    assert (found.code, "the lock of" in found.stdout) == (0, False)
