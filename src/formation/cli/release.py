@@ -168,7 +168,7 @@ def _write(
     from formation.cli.release_output import as_data
     from formation.errors import AnswerIsNo
     from formation.release.definition_edit import with_version
-    from formation.release.levels import Level
+    from formation.release.level import Level
     from formation.release.notes import entry
     from formation.release.notes_file import NAME, read_notes, with_entry, write_notes
     from formation.release.versions import judge_version

@@ -7,7 +7,7 @@ from formation.cli.text import printable
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from formation.release.levels import Reason
+    from formation.release.level import Reason
     from formation.release.review import Review
     from formation.release.taken import Taken
 

@@ -5,41 +5,11 @@ docs/versions.md has the rules as a table. Source: Semantic Versioning 2.0.0, of
 
 import re
 from collections.abc import Iterable, Iterator
-from enum import IntEnum
 
-from formation.dataclass import dataclass
-from formation.release.changes import BUILD_LABELS, Change, FileChange, FileState, LayerChange
+from formation.release.changes import BUILD_LABELS, Change, FileChange, LayerChange
+from formation.release.file_levels import NAMES_SHOWN, NOT_PROMISED, content_reasons, file_reasons, is_tighter
+from formation.release.level import Level, Reason
 from formation.release.packages import PackageChange, suite_family
-
-
-class Level(IntEnum):
-    """Which part of the version must grow."""
-
-    NONE = 0
-    """Nothing: the two are the same."""
-    PATCH = 1
-    """The same contract."""
-    MINOR = 2
-    """More than before, and all that was there before."""
-    MAJOR = 3
-    """Something that a service may rely on is gone or changed."""
-
-    def __str__(self) -> str:
-        return self.name.lower()
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """Why a change deserves a level."""
-
-    level: Level
-    rule: str
-    """Stable, for scripts: `package-removed`. docs/versions.md lists them."""
-    text: str
-    """One sentence, without a full stop."""
-    variant: str = ""
-    """Of the image that it is about; empty for the only one."""
-
 
 _EXECUTION = {"added": Level.MAJOR, "removed": Level.MAJOR, "changed": Level.MAJOR}
 _ADDITION = {"added": Level.MINOR, "removed": Level.MAJOR, "changed": Level.MAJOR}
@@ -75,21 +45,8 @@ _PACKAGES = {
     "rebuilt": Level.PATCH,
     "moved": Level.PATCH,
 }
-_NOT_PROMISED = re.compile(
-    r"/(?:dev|proc|run|sys|tmp|boot|var/(?:cache|tmp|backups|lib/(?:dpkg|apt|systemd|ucf|pam|shells\.state))|etc/systemd"
-    r"|usr/(?:share/(?:doc|man|info|locale|lintian|bug)|lib/python3))(?:/|$)|.*/__pycache__$"
-)
-"""Directories that maintainer scripts and engines make for themselves."""
-_OWN = re.compile(r"/(?:etc|usr/local|opt|srv|app|home)/.+")
-_GENERATED = re.compile(
-    r"/etc/(?:ssl/certs/.*|ca-certificates\.conf|alternatives/.*|ld\.so\.cache|(?:passwd|group|shadow|gshadow|subuid|subgid)-?"
-    r"|apt/.*|dpkg/.*|systemd/.*|rc[0-6S]\.d/.*|pam\.d/.*|machine-id|\.pwd\.lock|hostname|hosts|resolv\.conf"
-    r"|mtab|localtime|timezone|environment|shells|ld\.so\.conf\.d/.*|default/.*)|.*\.pyc"
-)
-"""Files below _OWN that maintainer scripts write, and that are told otherwise: users, commands, packages."""
 _EXPLAINS = frozenset({"platform-removed", "platform-changed", "suite-removed", "libc", "package-suite"})
 """Rules that explain why much else changed."""
-_NAMES_SHOWN = 5
 _LIBC = re.compile(r"(?:libc6(?:\.1)?|libc0\.[13]|musl)(?::[a-z0-9-]+)?")
 
 
@@ -104,16 +61,11 @@ def judge(
     packages = tuple(packages)
     found = [*_foreign(packages), *(reason for package in packages for reason in _package(package))]
     found += [reason for change in changes for reason in _change(change)]
-    found += [reason for file in files for reason in _file(file)]
+    found += [reason for file in files for reason in file_reasons(file)]
     if not found:
-        found += _content(files, layers)
+        found += content_reasons(files, layers)
     # Sorting is stable: within a level the order is that of the packages, then that of the topics.
     return tuple(sorted(dict.fromkeys(found), key=lambda reason: (-reason.level, reason.rule not in _EXPLAINS)))
-
-
-def level_of(reasons: Iterable[Reason]) -> Level:
-    """The gravest level of `reasons`; NONE when there are none."""
-    return max((reason.level for reason in reasons), default=Level.NONE)
 
 
 def _package(change: PackageChange) -> Iterator[Reason]:
@@ -139,8 +91,8 @@ def _foreign(packages: Iterable[PackageChange]) -> Iterator[Reason]:
             if old and new and old != new:
                 ways.setdefault((old, new), []).append(change.name)
     for (old, new), names in ways.items():
-        shown = ", ".join(names[:_NAMES_SHOWN])
-        more = len(names) - _NAMES_SHOWN
+        shown = ", ".join(names[:NAMES_SHOWN])
+        more = len(names) - NAMES_SHOWN
         text = f"from {new}, not from {old}: {shown}{f' and {more} more packages' if more > 0 else ''}"
         yield Reason(Level.MAJOR, "package-suite", text)
 
@@ -183,15 +135,9 @@ def _change(change: Change) -> Iterator[Reason]:
         level = Level.MINOR
     elif change.topic == "environment" and change.kind == "changed" and extends_path(change):
         level, rule = Level.MINOR, "environment-extended"
-    elif change.topic == "directory" and change.kind != "changed" and _NOT_PROMISED.match(change.name):
+    elif change.topic == "directory" and change.kind != "changed" and NOT_PROMISED.match(change.name):
         level, rule = Level.PATCH, "directory-unpromised"
     yield Reason(level, rule, str(change))
-
-
-def is_tighter(old: str, new: str) -> bool:
-    """Whether a mode, as four octal digits, denies something that the one before allowed."""
-    before, after = int(old, 8), int(new, 8)
-    return bool(before & 0o6777 & ~after) or bool(after & 0o1000 & ~before)
 
 
 def _joins(change: Change) -> bool:
@@ -206,48 +152,3 @@ def extends_path(change: Change) -> bool:
         return False
     before, after = change.old.split(":"), change.new.split(":")
     return after[: len(before)] == before
-
-
-def _file(change: FileChange) -> Iterator[Reason]:
-    """Access to directories of packages, and files of no package; everything else in packages is theirs."""
-    old, new = change.old, change.new
-    if change.package:
-        if old is not None and new is not None and old.type == new.type == "directory":
-            yield from _access("directory", change.path, change.what, old, new)
-        return
-    if not _OWN.fullmatch(change.path) or _GENERATED.fullmatch(change.path):
-        return
-    if old is None or new is None:
-        if (old or new) is not None and "directory" not in {state.type for state in (old, new) if state is not None}:
-            level = Level.MINOR if old is None else Level.MAJOR
-            yield Reason(level, f"file-{change.kind}", f"file {change.path} {change.kind}")
-        return
-    if "type" in change.what:
-        yield Reason(Level.MAJOR, "file-type", f"{change.path}: {old.type} → {new.type}")
-    elif new.type != "directory":
-        yield from _access("file", change.path, change.what, old, new)
-        if "content" in change.what or "target" in change.what:
-            yield Reason(Level.MINOR, "file-content", f"file {change.path} has another content")
-
-
-def _content(files: tuple[FileChange, ...], layers: Iterable[LayerChange]) -> Iterator[Reason]:
-    """Layers that are not as before, although nothing that anybody may rely on is: a version has one content only."""
-    if all(layer.kind == "kept" for layer in layers):
-        return
-    shown = ", ".join(file.path for file in files[:_NAMES_SHOWN])
-    more = len(files) - _NAMES_SHOWN
-    if shown:
-        yield Reason(Level.PATCH, "content", f"other content in {shown}{f' and {more} more files' if more > 0 else ''}")
-    else:
-        yield Reason(Level.PATCH, "content", "the layers are other ones, with the same files")
-
-
-def _access(what: str, path: str, changed: tuple[str, ...], old: FileState, new: FileState) -> Iterator[Reason]:
-    if "owner" in changed or "group" in changed:
-        text = f"{what} {path}: owner {old.uid}:{old.gid} → {new.uid}:{new.gid}"
-        yield Reason(Level.MAJOR, f"{what}-owner", text)
-    if "mode" in changed:
-        tighter = is_tighter(f"{old.mode:o}", f"{new.mode:o}")
-        rule = f"{what}-mode" if tighter else f"{what}-loosened"
-        text = f"{what} {path}: mode {old.mode:04o} → {new.mode:04o}"
-        yield Reason(Level.MAJOR if tighter else Level.MINOR, rule, text)

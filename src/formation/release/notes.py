@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from formation.release.difference import Difference
-from formation.release.levels import Level, Reason
+from formation.release.level import Level, Reason
 from formation.release.markdown import escaped
 from formation.release.packages import PackageChange
 from formation.release.versions import Verdict

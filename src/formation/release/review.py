@@ -4,7 +4,8 @@ from collections.abc import Iterable, Sequence
 
 from formation.dataclass import dataclass
 from formation.release.difference import Difference
-from formation.release.levels import Level, Reason, judge, level_of
+from formation.release.level import Level, Reason, level_of
+from formation.release.levels import judge
 from formation.release.taken import Taken
 from formation.release.versions import Verdict, judge_version
 

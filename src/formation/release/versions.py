@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from formation.dataclass import dataclass
 from formation.errors import UsageError
 from formation.registry.tag_plan import Release, VersionTag, parse_version_tag
-from formation.release.levels import Level
+from formation.release.level import Level
 
 _DIGITS = "0123456789"
 

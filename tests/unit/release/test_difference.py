@@ -19,7 +19,8 @@ from formation.oci.config import Execution, parse_config
 from formation.oci.image import Image
 from formation.release.changes import Change
 from formation.release.difference import Difference, compare, compare_elsewhere
-from formation.release.levels import Level, judge, level_of
+from formation.release.level import Level, level_of
+from formation.release.levels import judge
 from formation.release.snapshot import Snapshot, snapshot_of_image, snapshot_of_lock
 from layer_tars import Member, directory, file, symlink
 from sound_image import EXECUTION, STATUS, TOOL, TRIPLET, sound_image
@@ -267,3 +268,23 @@ def test_two_versions_that_differ_in_the_labels_of_their_builds_are_no_other_con
         config["config"]["Labels"] |= {f"{LABEL}.version": "1.0.1", f"{LABEL}.revision": "a"}
 
     assert reasons(side(), reconfigured(labels)) == []
+
+
+def test_an_alias_of_a_merged_usr_is_major_when_it_goes_or_leads_elsewhere():
+    gone = reasons(side(), side([whiteout("bin")]))
+    assert gone[0] == (Level.MAJOR, "alias-removed", "/bin, which stands for usr/bin, is gone")
+    other = reasons(side(), side([symlink("lib64", "usr/lib")]))
+    assert other == [(Level.MAJOR, "alias-changed", "/lib64 stands for usr/lib, not for usr/lib64")]
+    assert reasons(side(), side([whiteout("lib"), directory("lib")]))[0][1] == "alias-changed"
+    assert [rule for _, rule, _ in reasons(side(), side([symlink("lib64", "/usr/lib64")]))] == ["content"]
+
+
+def test_words_say_what_another_mode_of_a_program_means():
+    (private,) = reasons(side(), side([file("usr/bin/tool", TOOL, mode=0o700)]))
+    text = "file /usr/bin/tool: mode 0755 → 0700: others cannot read or run it any more"
+    assert private == (Level.MAJOR, "file-mode", text)
+    (set_id,) = reasons(side(), side([file("usr/bin/tool", TOOL, mode=0o4755)]))
+    text = "file /usr/bin/tool: mode 0755 → 4755: whoever runs it, it runs as its owner"
+    assert set_id == (Level.MINOR, "file-set-id", text)
+    (looser,) = reasons(side(), side([file("usr/bin/tool", TOOL, mode=0o775)]))
+    assert looser == (Level.PATCH, "content", "other content in /usr/bin/tool (mode 0755 → 0775)")

@@ -16,7 +16,9 @@ from formation.contract.promise import (
 )
 from formation.release.changes import Change, FileChange, FileState
 from formation.release.contract_changes import contract_changes
-from formation.release.levels import Level, Reason, is_tighter, judge, level_of
+from formation.release.file_levels import is_tighter
+from formation.release.level import Level, Reason, level_of
+from formation.release.levels import judge
 from formation.release.packages import PackageState, package_changes
 
 BASE = Contract(
@@ -242,7 +244,7 @@ def test_a_mode_is_tighter_when_it_denies_something():
 
 def file(path: str, kind: str, what: tuple[str, ...] = (), package: str = "", **new: object) -> FileChange:
     state = FileState("file", 0o644, 0, 0, 1, "", "a")
-    old = dataclasses.replace(state, type=str(new.get("type", "file")))
+    old = dataclasses.replace(state, type=str(new.get("type", "file")), mode=new.pop("was", state.mode))
     return FileChange(
         kind,
         path,
@@ -262,6 +264,16 @@ def file(path: str, kind: str, what: tuple[str, ...] = (), package: str = "", **
         (file("/etc/app/more.conf", "added"), Level.MINOR),
         (file("/etc/ssl/certs/ca-certificates.crt", "changed", ("content",), sha256="b"), Level.NONE),
         (file("/etc/openssl.cnf", "removed", package="openssl"), Level.NONE),
+        (file("/usr/bin/grep", "changed", ("mode",), "grep", was=0o755, mode=0o700), Level.MAJOR),
+        (file("/usr/bin/grep", "changed", ("mode",), was=0o755, mode=0o750), Level.MAJOR),
+        (file("/usr/bin/grep", "changed", ("mode",), "grep", was=0o755, mode=0o4755), Level.MINOR),
+        (file("/usr/bin/su", "changed", ("mode",), "util-linux", was=0o4755, mode=0o755), Level.MAJOR),
+        (file("/usr/lib/libz.so.1.3.1", "changed", ("content", "mode"), "zlib1g", mode=0o600), Level.MAJOR),
+        (file("/usr/share/x/example.sh", "changed", ("mode",), "x", was=0o755, mode=0o644), Level.NONE),
+        (file("/usr/share/doc/x/a", "changed", ("mode",), "x", mode=0o600), Level.NONE),
+        (file("/etc/passwd", "changed", ("mode",), mode=0o600), Level.MAJOR),
+        (file("/lib64", "removed", type="symlink", target="usr/lib64"), Level.MAJOR),
+        (file("/lib64", "changed", ("target",), type="symlink", target="lib"), Level.MAJOR),
         (file("/var/lib/dpkg/status", "changed", ("content",), sha256="b"), Level.NONE),
         (file("/tmp", "changed", ("mode",), "base-files", type="directory", mode=0o600), Level.MAJOR),
         (file("/var/log", "changed", ("owner",), "base-files", type="directory", uid=1), Level.MAJOR),

@@ -1,6 +1,6 @@
 """The entry of a release in CHANGELOG.md."""
 
-from formation.release.levels import Level, Reason
+from formation.release.level import Level, Reason
 from formation.release.notes import entry
 from formation.release.versions import judge_version
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from formation.errors import UsageError
-from formation.release.levels import Level
+from formation.release.level import Level
 from formation.release.versions import check_version, deserved, following, highest, judge_version, same_line
 
 numbers = st.integers(0, 30)
