@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from formation.contract.promise import Contract, DirectoryPromise, FilePromise, UserPromise
+from formation.release import meaning
 from formation.release.changes import Change, ChangeKind, Topic
 
 
@@ -12,7 +13,8 @@ def contract_changes(old: Contract, new: Contract) -> Iterator[Change]:
     """Each thing besides packages and files that `new` promises otherwise than `old`, topic by topic.
 
     An attribute of a user, group or file that only one of them states (None in the other) is no change. Of what runs,
-    and as whom, the side that states nothing has nothing: whoever makes the contract fills in what stands for that.
+    and as whom, the side that states nothing has nothing: whoever makes the contract fills in what stands for that. Two
+    ways to write one thing are no change.
     """
     yield from _records(
         "user",
@@ -33,8 +35,8 @@ def contract_changes(old: Contract, new: Contract) -> Iterator[Change]:
         "file", {each.path: _file(each) for each in old.files}, {each.path: _file(each) for each in new.files}
     )
     yield from _values("environment", dict(old.environment), dict(new.environment))
-    yield from _names("volume", old.volumes, new.volumes)
-    yield from _names("port", old.ports, new.ports)
+    yield from _names("volume", map(meaning.directory, old.volumes), map(meaning.directory, new.volumes))
+    yield from _names("port", map(meaning.port, old.ports), map(meaning.port, new.ports))
     yield from _values("label", dict(old.labels), dict(new.labels))
     yield from _configuration(old, new)
     yield from _names("command", old.commands, new.commands)
@@ -73,12 +75,13 @@ def _directory(directory: DirectoryPromise) -> dict[str, Any]:
 
 
 def _configuration(old: Contract, new: Contract) -> Iterator[Change]:
+    same_user = meaning.identity(old, old.user or "") == meaning.identity(new, new.user or "")
     for name, before, after in (
-        ("user", old.user, new.user),
-        ("working directory", old.working_directory, new.working_directory),
+        ("user", old.user, old.user if old.user and new.user and same_user else new.user),
+        ("working directory", *(meaning.directory(side.working_directory or "") for side in (old, new))),
         ("entrypoint", _words(old.entrypoint), _words(new.entrypoint)),
         ("command", _words(old.command), _words(new.command)),
-        ("stop signal", old.stop_signal, new.stop_signal),
+        ("stop signal", *(meaning.stop_signal(side.stop_signal or "") for side in (old, new))),
     ):
         if (before or "") != (after or ""):
             kind: ChangeKind = "added" if not before else "removed" if not after else "changed"
