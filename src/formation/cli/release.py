@@ -77,7 +77,7 @@ def run(arguments: Namespace, context: Context) -> int:
         hint = "did you mean check?" if nearly else "see --help"
         raise UsageError(f"one definition is released at a time, and these are {len(rest)}", hint=hint)
     if arguments.version is not None:
-        check_version(arguments.version, ())
+        check_version(arguments.version)
     if arguments.new is not None:
         if not check or arguments.old is None or rest:
             raise UsageError("--new goes with `release check --old IMAGE`, and without a definition")
@@ -97,13 +97,11 @@ def _check_named(arguments: Namespace, context: Context) -> int:
 def _of_definition(arguments: Namespace, context: Context, path: Path, check: bool) -> int:
     from formation.cli.release_review import review_definition
     from formation.definition.load import load_any
-    from formation.definition.values import Definition
     from formation.release.versions import check_version
 
     with context.progress() as progress:
         definition = load_any(path)
-        if arguments.version is not None and isinstance(definition, Definition):
-            check_version(arguments.version, [variant.name for variant in definition.variants])
+        check_version(arguments.version or definition.version)
         found = review_definition(definition, arguments, context, progress, arguments.version)
         if found.verdict is None:
             return _first(arguments, context, definition, found, check)

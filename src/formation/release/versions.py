@@ -42,12 +42,24 @@ def parse_version(text: str) -> VersionTag:
     return found
 
 
-def check_version(text: str, variants: Iterable[str]) -> None:
-    """Raises UsageError for what is no version, and for one whose tag would be that of one of the `variants`."""
-    parse_version(text)
-    for name in variants:
-        if parse_version_tag(text, name) is not None:
-            raise UsageError(f"{text!r} ends in {name!r}, which is a variant", hint="write another word: 1.0.1-rc.1")
+def check_version(text: str) -> None:
+    """Raises UsageError for what cannot be given: no version, or one whose tag `publish` takes for that of a variant.
+
+    So is a pre-release that no SemVer is (clause 9): with an empty part, or a number that begins with a zero.
+    """
+    tag = parse_version(text)
+    written = _text(tag.release)
+    found = parse_version_tag(text)
+    if found is not None and found.variant:
+        raise UsageError(
+            f"{text!r} ends in {found.variant!r}, which `publish` takes for the variant {found.variant} of "
+            f"{found.version}",
+            hint=f"a pre-release is {written}-rc.1; alpha, beta, pre, preview, snapshot, nightly and test will do too",
+        )
+    for part in tag.prerelease.split(".") if tag.prerelease else ():
+        if not part or (part.isdigit() and part != str(int(part))):
+            reason = f"the number {part} begins with a zero" if part else "a part of it is empty"
+            raise UsageError(f"{text!r} is not a version: {reason} (SemVer, clause 9)", hint=f"write {written}-rc.1")
 
 
 def deserved(previous: str, level: Level) -> str:

@@ -318,7 +318,13 @@ def test_a_version_that_reads_as_a_variant_is_refused(release):
     (release.directory / "formation.yaml").write_text(text)
     lock(release, libc6="2.41-12", tool="1.0-2", more="1")
     result = release("release", "--version", "1.0.1-dev", *NO_NEWS)
-    assert (result.code, "'1.0.1-dev' ends in 'dev', which is a variant" in result.stderr) == (2, True)
+    assert (result.code, "'1.0.1-dev' ends in 'dev', which `publish` takes for the variant" in result.stderr) == (
+        2,
+        True,
+    )
+    # So it does where the definition has no such variant.
+    other = release("release", "check", "--version", "1.0.1-slim", *NO_NEWS)
+    assert (other.code, "hint: a pre-release is 1.0.1-rc.1" in other.stderr) == (2, True)
     assert (release.directory / "formation.yaml").read_text() == text
 
 

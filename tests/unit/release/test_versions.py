@@ -113,10 +113,18 @@ def test_a_line_is_what_may_break_nothing(older: str, newer: str, same: bool):
 
 
 def test_a_version_that_ends_in_a_variant_is_refused():
-    check_version("1.0.1-rc.1", ["runtime", "dev"])
-    for version in ("1.0.1-dev", "1.0.1-rc.1-dev"):
-        with pytest.raises(UsageError, match="ends in 'dev', which is a variant"):
-            check_version(version, ["runtime", "dev"])
+    for version in ("1.0.1", "1.0.1-rc.1", "1.0.1-beta", "1.0.1-rc.10", "1.0.1-rc.0", "1.0.1-0a.b-rc1"):
+        check_version(version)
+    for version in ("1.0.1-dev", "1.0.1-rc.1-dev", "1.0.1-a-dev"):
+        with pytest.raises(UsageError, match="which `publish` takes for the variant dev") as told:
+            check_version(version)
+        assert "1.0.1-rc.1" in (told.value.hint or "")
+
+
+@pytest.mark.parametrize("version", ["1.0.1-rc.01", "1.0.1-00", "1.0.1-rc..1", "1.0.1-.", "1.0.1-rc."])
+def test_a_prerelease_that_is_none_to_semver_is_refused(version: str):
+    with pytest.raises(UsageError, match="SemVer, clause 9"):
+        check_version(version)
 
 
 def test_what_is_no_version_is_refused():
