@@ -9,7 +9,11 @@ from formation.dataclass import dataclass
 _SPECIAL: Final = frozenset("\\`*_[]<>|#~&")
 _BULLETS = r" {0,3}(?:(?:[-*+]|[0-9]{1,9}[.)]) {1,4})*"
 """A block may begin inside items of lists."""
-_HEADING = re.compile(r" {0,3}(#{1,2})(?:[ \t]+(.*))?")
+_HEADING = re.compile(r" {0,3}(#{1,6})(?:[ \t]+(.*))?")
+_UNDERLINE = re.compile(r" {0,3}(=+|-+)[ \t]*")
+_BREAK = re.compile(r" {0,3}([-*_])(?:[ \t]*\1){2,}[ \t]*")
+_NO_PARAGRAPH = re.compile(r" {0,3}(?:[-*+][ \t]|[0-9]{1,9}[.)][ \t]|>|<|\[[^\]]+\]:)| {4}|\t")
+"""Items, quotations, HTML, definitions of links and code: a line below them continues them, or is a break."""
 _FENCE = re.compile(rf"{_BULLETS}(`{{3,}}(?=[^`]*$)|~{{3,}})")
 _COMMENT = re.compile(rf"{_BULLETS}<!--")
 _LINK_REFERENCE = re.compile(r" {0,3}\[[^\]]+\]:.*\S.*")
@@ -17,12 +21,12 @@ _LINK_REFERENCE = re.compile(r" {0,3}\[[^\]]+\]:.*\S.*")
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """One line that begins with `#` or `##`; deeper ones end no entry."""
+    """A line that begins with up to six `#`, or a paragraph that is underlined with `=` or `-`: level 1 or 2."""
 
     start: int
-    """Where the line begins in the text."""
+    """Where its first line begins in the text."""
     line: int
-    """Its number, from 1."""
+    """The number of that line, from 1."""
     level: int
     title: str
 
@@ -43,13 +47,36 @@ def escaped(text: str) -> str:
 
 
 def headings(text: str) -> tuple[Heading, ...]:
-    """Those of the first two levels, in order; what looks like one in a fenced block or a comment is none."""
+    """All of them, in order; what looks like one in a fenced block, a comment or front matter is none."""
     found = []
+    paragraph: list[_Line] = []
+    within = False
+    """Whether the lines belong to something else than a paragraph, up to the next that is empty."""
     for number, line in enumerate(_lines(text), 1):
-        match = None if line.code else _HEADING.fullmatch(line.text)
-        if match is not None:
-            found.append(Heading(line.start, number, len(match[1]), (match[2] or "").strip()))
+        heading, underline = _HEADING.fullmatch(line.text), _UNDERLINE.fullmatch(line.text)
+        if line.code or not line.text.strip():
+            paragraph, within = [], False
+        elif heading is not None:
+            found.append(Heading(line.start, number, len(heading[1]), (heading[2] or "").strip()))
+            paragraph, within = [], False
+        elif underline is not None and paragraph:
+            title = " ".join(each.text.strip() for each in paragraph)
+            level = 1 if underline[1].startswith("=") else 2
+            found.append(Heading(paragraph[0].start, number - len(paragraph), level, title))
+            paragraph = []
+        elif _BREAK.fullmatch(line.text):
+            paragraph, within = [], False
+        elif within or _begins_other(line, paragraph):
+            paragraph, within = [], True
+        else:
+            paragraph.append(line)
     return tuple(found)
+
+
+def _begins_other(line: _Line, paragraph: list[_Line]) -> bool:
+    match = _NO_PARAGRAPH.match(line.text)
+    # An indented line goes on with a paragraph.
+    return match is not None and not (paragraph and match[0].isspace())
 
 
 def before_link_references(text: str) -> int:
@@ -74,14 +101,14 @@ def _lines(text: str) -> Iterator[_Line]:
 
 
 def _code(lines: list[str]) -> set[int]:
-    """The numbers of the lines that are in fenced blocks and comments.
+    """The numbers of the lines that are in fenced blocks and comments, or front matter between two lines `---`.
 
     One that nobody ends counts as text: to Markdown all that follows is code, or what its list item holds, and nobody
     meant a changelog to be.
     """
-    found: set[int] = set()
+    number = _front_matter(lines)
+    found = set(range(number))
     unended: set[str] = set()
-    number = 0
     while number < len(lines):
         opening = _FENCE.match(lines[number])
         kind = "<!--" if _COMMENT.match(lines[number]) else opening[1] if opening is not None else ""
@@ -96,6 +123,13 @@ def _code(lines: list[str]) -> set[int]:
             number = end
         number += 1
     return found
+
+
+def _front_matter(lines: list[str]) -> int:
+    """How many lines at the top are YAML, as Jekyll and Hugo have it; 0 when there is none."""
+    if len(lines) < 3 or lines[0] != "---" or not re.match(r"[A-Za-z_-]+:", lines[1]):
+        return 0
+    return next((number + 1 for number, line in enumerate(lines[2:], 2) if line == "---"), 0)
 
 
 def _comment_end(lines: list[str], first: int) -> int | None:

@@ -19,6 +19,8 @@ from formation.release.markdown import Heading, before_link_references, headings
 
 NAME: Final = "CHANGELOG.md"
 _TITLE = "# Changelog"
+_LEVEL: Final = 2
+"""Of the heading of a version."""
 _LARGEST: Final = 8 << 20
 _PREFIX = r"(?:(?:version|release)\s+)?[\[*_]*v?"
 _VERSION = re.compile(_PREFIX + r"[0-9]+\.[0-9]+\.[0-9]", re.IGNORECASE)
@@ -44,10 +46,10 @@ def with_entry(text: str, version: str, new: str) -> Placed:
     end as most lines of `text` do.
     """
     ending = "\r\n" if text.count("\r\n") * 2 > text.count("\n") else "\n"
-    marked = f"{new.rstrip()}\n\n<!-- formation release {_digest(new)} -->".replace("\n", ending)
     if not text.strip():
-        return Placed(f"{_TITLE}\n\n{marked}\n", None)
-    found, end = _entries(text)
+        return Placed(f"{_TITLE}\n\n{_marked(new, ending, _LEVEL)}\n", None)
+    found, end, level = _entries(text)
+    marked = _marked(new, ending, level)
     own = next((number for number, heading in enumerate(found) if _is_of(heading, version)), None)
     if own is None:
         return Placed(_inserted(text, _newest(text, found, end), marked, ending), None)
@@ -77,10 +79,17 @@ def write_notes(path: Path, text: str) -> None:
         raise system_error(f"cannot write {path}", error) from error
 
 
-def _entries(text: str) -> tuple[Sequence[Heading], int]:
-    """The headings of the changelog, and where it ends: another title begins something else.
+def _marked(new: str, ending: str, level: int) -> str:
+    """The entry with its mark; its heading, of the second level, becomes one of `level`, and those below go with it."""
+    deeper = re.sub("^#+", lambda match: "#" * min(len(match[0]) + level - _LEVEL, 6), new, flags=re.MULTILINE)
+    return f"{deeper.rstrip()}\n\n<!-- formation release {_digest(deeper)} -->".replace("\n", ending)
 
-    It is below the title that has versions below it, or else calls itself a changelog, or else is the first.
+
+def _entries(text: str) -> tuple[Sequence[Heading], int, int]:
+    """The headings of the changelog down to those of versions, where it ends, and the level of a new version.
+
+    It ends where another title begins something else. It is below the title that has versions below it, or else calls
+    itself a changelog, or else is the first. Versions are of the second level, or above, or deeper where all are.
     """
     titles: list[str] = [""]
     below: list[list[Heading]] = [[]]
@@ -94,10 +103,12 @@ def _entries(text: str) -> tuple[Sequence[Heading], int]:
             below[-1].append(heading)
     ends.append(len(text))
     parts = range(len(titles))
-    has_versions = (part for part in parts if any(_is_release(each) for each in below[part]))
+    high = (part for part in parts if any(_is_release(each) and each.level <= _LEVEL for each in below[part]))
+    deep = (part for part in parts if any(_VERSION.match(each.title) for each in below[part]))
     is_called_so = (part for part in parts if _CHANGELOG.search(titles[part]))
-    chosen = next(has_versions, next(is_called_so, min(1, len(titles) - 1)))
-    return below[chosen], ends[chosen]
+    chosen = next(high, next(deep, next(is_called_so, min(1, len(titles) - 1))))
+    level = max(_LEVEL, min((each.level for each in below[chosen] if _VERSION.match(each.title)), default=_LEVEL))
+    return [each for each in below[chosen] if each.level <= level], ends[chosen], level
 
 
 def _is_title(heading: Heading) -> bool:
@@ -118,8 +129,8 @@ def _newest(text: str, entries: Sequence[Heading], end: int) -> int:
     """Where the newest release begins, or would."""
     unreleased = next((heading for heading in entries if _UNRELEASED.match(heading.title)), None)
     if unreleased is not None:
-        later = (each for each in entries if each.start > unreleased.start and each.level <= unreleased.level)
-        first = next(later, None)
+        later = (each for each in entries if each.start > unreleased.start)
+        first = next((each for each in later if each.level <= unreleased.level or _VERSION.match(each.title)), None)
     else:
         first = next((each for each in entries if _VERSION.match(each.title)), entries[0] if entries else None)
     return before_link_references(text[:end]) if first is None else first.start

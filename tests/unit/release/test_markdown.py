@@ -15,9 +15,37 @@ def test_headings_have_a_place_a_level_and_a_title():
     found = headings("\ufeff# One #1\r\n### Three\r\n\r\n  ##\tTwo\r\n#none\r\n    ## code\r\n##")
     assert [(each.start, each.line, each.level, each.title) for each in found] == [
         (1, 1, 1, "One #1"),
+        (11, 2, 3, "Three"),
         (24, 4, 2, "Two"),
         (54, 7, 2, ""),
     ]
+
+
+def test_paragraphs_that_are_underlined_are_headings():
+    text = "Title\r\n=====\r\n\r\n[1.0.0] -\r\nplanned\r\n  -  \r\n"
+    assert [(each.start, each.line, each.level, each.title) for each in headings(text)] == [
+        (0, 1, 1, "Title"),
+        (16, 4, 2, "[1.0.0] - planned"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "text\n\n---\n",
+        "- item\n---\n",
+        "- item\ngoes on\n---\n",
+        "> said\n---\n",
+        "---\n---\n",
+        "    code\n---\n",
+        "[a]: b\n---\n",
+        "text\n- - -\n",
+        "---\ntitle: 1.0.0\n---\n",
+        "```\ntext\n```\n---\n",
+    ],
+)
+def test_lines_below_other_things_underline_nothing(text: str):
+    assert headings(text) == ()
 
 
 @pytest.mark.parametrize(

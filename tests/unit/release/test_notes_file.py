@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from formation.errors import FormationError
-from formation.release.notes_file import read_notes, with_entry, write_notes
+from formation.release.notes_file import Placed, read_notes, with_entry, write_notes
 
 NEW = "## 1.0.1 - 2026-11-23\n\nKeeps the contract of 1.0.0.\n"
 MARKED = f"{NEW}\n<!-- formation release bb14a23daa1cd02d -->\n"
@@ -157,3 +157,28 @@ def test_the_entry_goes_below_the_title_of_the_changelog(above, below):
     assert placed.text.startswith(f"{above}# Changelog\n\n## 1.0.1")
     planned = f"{above}# Changelog\n\n## 1.0.1 - planned\n\n{below}"
     assert with_entry(planned, "1.0.1", NEW).text == planned
+
+
+@pytest.mark.parametrize("line", ["-----", "=====", "-"])
+def test_versions_may_be_underlined(line):
+    old = f"1.0.0\n{line}\n\n- old\n"
+    once = with_entry(f"Changelog\n=========\n\nUnreleased\n{line}\n\n- x\n\n{old}", "1.0.1", NEW)
+    assert once.text.startswith(f"Changelog\n=========\n\nUnreleased\n{line}\n\n- x\n\n## 1.0.1")
+    assert once.text.endswith(f"-->\n\n{old}")
+    assert with_entry(once.text, "1.0.1", NEW) == once
+    planned = f"Changelog\n=========\n\n1.0.1 - planned\n{line}\n- x\n\n{old}"
+    assert with_entry(planned, "1.0.1", NEW) == Placed(planned, 4)
+
+
+def test_an_entry_has_the_level_that_the_versions_of_the_file_have():
+    new = "## 1.0.1 - 2026-11-30\n\n### Packages\n- a # b\n"
+    for above in ("# Changelog\n\n## 1.x\n\n", "# Product\n\n## Unreleased\n\n- x\n\n", ""):
+        old = "### 1.0.0\n\n#### Packages\n- old\n"
+        once = with_entry(f"{above}{old}", "1.0.1", new)
+        assert once.text.startswith(f"{above}### 1.0.1 - 2026-11-30\n\n#### Packages\n- a # b\n")
+        assert once.text.endswith(f"-->\n\n{old}")
+        assert with_entry(once.text, "1.0.1", new) == once
+        assert with_entry(f"{above}### 1.0.1\n- x\n\n{old}", "1.0.1", new).kept is not None
+    # Where versions are of the second level, deeper ones are parts of an entry.
+    text = "# Changelog\n\n## 1.0.0\n\n### 1.0.1 brought\n- x\n"
+    assert with_entry(text, "1.0.1", new).text.startswith("# Changelog\n\n## 1.0.1 - ")
