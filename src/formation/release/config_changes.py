@@ -11,6 +11,7 @@ from formation.release.changes import BUILD_LABELS, Change, ChangeKind
 
 _SHELL: Final = ["/bin/sh", "-c"]
 """What builders take where an image says nothing (Dockerfile reference, SHELL)."""
+_NAMES_SHOWN: Final = 8
 _HEALTH_DEFAULTS: Final = {
     "Interval": 30_000_000_000,
     "Timeout": 30_000_000_000,
@@ -41,12 +42,15 @@ def other_content(old: Image, new: Image) -> Change | None:
     """
     if old.digest == new.digest:
         return None
-    another_version = version_of(old) != version_of(new)
+    versions = {version_of(old), version_of(new)}
+    another_version = len(versions) == 2 and "" not in versions
     before, after = (_parts(image, without_build=another_version) for image in (old, new))
     different = [name for name in sorted({*before, *after}) if before.get(name) != after.get(name)]
     if not different and another_version:
         return None
-    named = [_order(name, before.get(name), after.get(name)) for name in different]
+    named = [_order(name, before.get(name), after.get(name)) for name in different[:_NAMES_SHOWN]]
+    if len(different) > _NAMES_SHOWN:
+        named.append(f"{len(different) - _NAMES_SHOWN} more")
     return Change("content", "changed", ", ".join(named) or "the JSON, which is written in another way")
 
 

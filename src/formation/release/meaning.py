@@ -16,7 +16,9 @@ def identity(contract: Contract, user: str) -> Identity:
     Further groups are those of a user who is named without a group (runc, libcontainer/user).
     """
     name, colon, group = user.partition(":")
-    entry = next((each for each in contract.users if name in (each.name, str(each.uid))), None)
+    # A name is looked for before a number.
+    entries = sorted(contract.users, key=lambda each: each.name != name)
+    entry = next((each for each in entries if name in (each.name, str(each.uid))), None)
     uid = "0" if name == "root" else name if entry is None or entry.uid is None else str(entry.uid)
     if colon:
         return uid, _gid(contract, group), ()

@@ -256,6 +256,8 @@ def test_what_every_child_image_runs_and_with_which_shell_is_compared():
         (lambda config: config["config"].update(ArgsEscaped=True), "config.ArgsEscaped"),
         (lambda config: config["config"].update(Shell=["/bin/sh", "-c"]), "config.Shell"),
         (lambda config: config["config"]["Labels"].update({f"{LABEL}.revision": "a"}), f"label {LABEL}.revision"),
+        (lambda config: config["config"]["Labels"].clear(), f"label {LABEL}.version"),
+        (lambda config: config.update({f"x{n}": n for n in range(10)}), "x0, x1, x2, x3, x4, x5, x6, x7, 2 more"),
         (lambda config: None, "the JSON, which is written in another way"),
     ],
 )

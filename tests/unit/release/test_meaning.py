@@ -13,6 +13,7 @@ ACCOUNTS = Contract(
     users=(
         UserPromise("app", 990, "app", (), "/app", "/bin/sh"),
         UserPromise("member", 991, "app", ("adm",), "/app", "/bin/sh"),
+        UserPromise("seven", 7, "adm", (), "/app", "/bin/sh"),
         UserPromise("7", 992, "app", (), "/app", "/bin/sh"),
     ),
     groups=(GroupPromise("app", 990), GroupPromise("adm", 4)),
@@ -38,6 +39,7 @@ ACCOUNTS = Contract(
         ("member", "991", True),
         ("member", "member:app", False),
         ("5", "5:0", True),
+        ("7", "992", True),
         ("nobody", "0", False),
     ],
 )
