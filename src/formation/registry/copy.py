@@ -20,8 +20,10 @@ from formation.registry.open_image import Opened, open_tree
 from formation.registry.platforms import require_platform
 from formation.registry.pull import fetch_tree
 from formation.registry.push import push_tree
-from formation.registry.registry import Registry, tag_digest
+from formation.registry.refusal import LoginNeeded
+from formation.registry.registry import Registry, listed_digest, tag_digest, tags
 from formation.registry.repository import repository_of
+from formation.registry.session import Session
 from formation.registry.tag_plan import parse_version_tag
 from formation.store.blobs import add_bytes, has_blob
 from formation.store.images import tag_image
@@ -114,12 +116,23 @@ def _refuse_other_content(digest: str, target: Reference, registry: Registry) ->
     """Raises FormationError when `target` is a version, and has other content in its registry."""
     if target.tag is None or parse_version_tag(target.tag) is None:
         return
-    there = tag_digest(registry.target(target), target.tag)
+    session = registry.target(target)
+    there = tag_digest(session, target.tag)
+    if there is None:
+        there = listed_digest(session, target.tag, _listed(session))
     if there not in (None, digest):
         raise FormationError(
             f"{target} is published already, with other content: {there} there, {digest} here",
             hint="a version is written once: copy it to another tag (or overwrite it: --force)",
         )
+
+
+def _listed(session: Session) -> tuple[str, ...]:
+    """The tags of the repository; none where a login that may push may not list them."""
+    try:
+        return tags(session)
+    except LoginNeeded:
+        return ()
 
 
 def _into_store(opened: Opened, reference: Reference, place: Place) -> None:

@@ -16,7 +16,7 @@ from formation.registry.history import Move, note_moves
 from formation.registry.lease import Lease, lease
 from formation.registry.push import Pushed, push_blobs, push_manifests, remember
 from formation.registry.refusal import RegistryError
-from formation.registry.registry import Registry, manifest, put_manifest, tag_digest, tags
+from formation.registry.registry import Registry, listed_digest, manifest, put_manifest, tag_digest, tags
 from formation.registry.session import Session
 from formation.registry.tag_plan import VersionTag, holder, moves, parse_version_tag
 from formation.registry.tree import Found, Tree, tree_of_image
@@ -128,13 +128,13 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
     """Version tags first, then moving tags, the narrowest of each version first.
 
     With the lease `held` a plan was made before, in which nothing was in the way. A tag is asked for even where the
-    list lacks it: no list that lies, or lags behind, has a version overwritten.
+    list lacks it: no list that lies, or lags behind, has a version overwritten. Nor has a 404 that the list denies.
     """
     published = set(tags(session) if held is None else held.tags())
     steps, digests = [], {publication.tag.text: publication.tree.root.descriptor.digest for publication in wanted}
     for publication in wanted:
         tag, digest = publication.tag, digests[publication.tag.text]
-        before = tag_digest(session, tag.text)
+        before = listed_digest(session, tag.text, published)
         if before not in (None, digest):
             raise FormationError(
                 f"{session.repository}:{tag.text} is published already, "
@@ -150,15 +150,15 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
         tag = publication.tag
         mine = moves(tag, everything)
         for name in tag.moving:
-            moving.append(_moving_step(name, tag, name in mine, digests[tag.text], session))
+            before = listed_digest(session, name, published)
+            moving.append(_moving_step(name, tag, name in mine, before, digests[tag.text], session))
     # Where two versions of one run share a line, only the greater one speaks of its tags.
     chosen = {step.tag: step for step in moving}
     chosen |= {step.tag: step for step in moving if step.action != "stays"}
     return [*steps, *chosen.values()]
 
 
-def _moving_step(name: str, tag: VersionTag, mine: bool, digest: str, session: Session) -> Step:
-    before = tag_digest(session, name)
+def _moving_step(name: str, tag: VersionTag, mine: bool, before: str | None, digest: str, session: Session) -> Step:
     if before == digest:
         return Step(name, "there", before, digest)
     if not mine or (before is not None and _is_above(tag, before, session)):

@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlencode
@@ -145,6 +145,21 @@ def tag_digest(session: Session, tag: str) -> str | None:
         return check_digest(digest) if digest else manifest(session, tag).descriptor.digest
     except NotThere:
         return None
+
+
+def listed_digest(session: Session, tag: str, listed: Container[str]) -> str | None:
+    """As `tag_digest`. Raises FormationError when there is no such tag although it is among the tags `listed`.
+
+    Only one of the two answers can be true, and who believes the 404 writes over what is there.
+    """
+    digest = tag_digest(session, tag)
+    if digest is None and tag in listed:
+        raise FormationError(
+            f"{session.repository}:{tag} is in the list of tags, but asking for it gives 404: whether it is there "
+            "cannot be known, and nothing was written",
+            hint="run it again later: a list may lag behind a removal, and a broken registry or cache has to be mended",
+        )
+    return digest
 
 
 def tags(session: Session, *, required: bool = False) -> tuple[str, ...]:

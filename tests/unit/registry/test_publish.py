@@ -223,6 +223,41 @@ def test_a_list_of_tags_that_lacks_some_has_nothing_overwritten(server, publishi
     assert leases(server) == []
 
 
+@pytest.mark.parametrize("times", [2, 1000])
+def test_a_version_that_is_listed_but_answers_404_is_not_overwritten(server, publishing, times):
+    publishing("1.1.0")
+    before = standing(server)
+    for method in ("HEAD", "GET"):
+        server.fail(method, *[Fault(404)] * times, where="/manifests/1.1.0")
+    with pytest.raises(FormationError, match=r"team/base:1\.1\.0 is in the list of tags, but asking for it gives 404"):
+        publishing("1.1.0", content=b"other")
+    assert standing(server) == before
+    assert leases(server) == []
+
+
+def test_a_version_that_answers_404_only_under_the_lease_moves_nothing(server, publishing):
+    publishing("1.1.0")
+    before = standing(server)
+
+    def hide(seen):
+        if seen.method == "PUT" and "formation-lease-" in seen.path:
+            server.fail("HEAD", *[Fault(404)] * 10, where="/manifests/1.1.0")
+
+    server.before = hide
+    with pytest.raises(FormationError, match="asking for it gives 404"):
+        publishing("1.1.0", "1.2.0")
+    assert standing(server) == before
+
+
+def test_latest_that_is_listed_but_answers_404_is_not_moved(server, publishing):
+    publishing("1.1.0")
+    before = standing(server)
+    server.fail("HEAD", *[Fault(404)] * 1000, where="/manifests/latest")
+    with pytest.raises(FormationError, match="team/base:latest is in the list of tags"):
+        publishing("1.2.0")
+    assert standing(server) == before
+
+
 def test_a_list_of_tags_that_lags_behind_is_waited_for(server, publishing):
     publishing("1.1.0")
     server.fail("GET", *[Fault(200, body=b'{"tags": ["1.0.0"]}')] * 10, where="/tags/list")
