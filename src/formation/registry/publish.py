@@ -120,7 +120,7 @@ def publish(
             _look_again(publication, plan, held)
     if store is not None:
         for publication in wanted:
-            remember(store, Reference(repository.repository, publication.tag.text, None), publication.tree)
+            remember(store, session, publication.tree, registry.progress.note)
     return Published(tuple(plan), tuple(pushed))
 
 

@@ -1,7 +1,7 @@
 """Images into a registry: blobs first, in parallel, then manifests, then the tag."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from formation.dataclass import dataclass
 from formation.errors import FormationError
@@ -17,9 +17,10 @@ from formation.registry.repository import repository_of
 from formation.registry.session import Session
 from formation.registry.tree import Tree, tree_at, tree_of_image
 from formation.registry.upload import upload_blob
-from formation.store.blobs import StoreBlobs, add_bytes, has_blob
-from formation.store.images import list_images, tag_image
+from formation.store.blobs import StoreBlobs
+from formation.store.images import list_images
 from formation.store.locking import in_use
+from formation.store.sent import list_sent, note_sent
 from formation.store.store import Store
 
 
@@ -66,20 +67,20 @@ def push_tree(
     if reference.tag is not None:
         put_manifest(session, tree.root.data, tree.root.descriptor.media_type, reference.tag)
     if store is not None:
-        remember(store, reference, tree)
+        remember(store, session, tree, registry.progress.note)
     return pushed
 
 
-def remember(store: Store, reference: Reference, tree: Tree) -> None:
-    """Tells the store that `reference` is `tree`, when it has all of it: what is pushed later is mounted from there.
+def remember(store: Store, session: Session, tree: Tree, note: Callable[[str], None]) -> None:
+    """Tells the store that the repository of `session` has `tree`: what is pushed later is mounted from there.
 
-    Does nothing for a reference without a tag.
+    The registry has everything by now, so a store that cannot be written is no failure: `note` gets a line about it.
     """
-    with in_use(store):
-        if reference.tag is not None and all(has_blob(store, blob.digest, blob.size) for blob in tree.blobs):
-            for each in tree.manifests:
-                add_bytes(store, each.data)
-            tag_image(store, Reference(reference.repository, reference.tag, None), tree.root.descriptor)
+    try:
+        with in_use(store):
+            note_sent(store, str(session.repository), [blob.digest for blob in tree.blobs])
+    except OSError as error:
+        note(f"later pushes may send again what {session.repository} has: {store.root}: {error.strerror or error}")
 
 
 def push_manifests(tree: Tree, session: Session) -> None:
@@ -159,8 +160,11 @@ def _on_same_host(text: str | None, session: Session) -> str:
 
 
 def _known(store: Store, session: Session) -> list[tuple[str, str]]:
-    """Repository and digest of each blob of the store's images that were pulled from, or pushed to, this registry."""
+    """Repository and digest of each blob that was pulled from, or pushed to, another repository of this registry."""
     found = []
+    for sent in list_sent(store):
+        if name := _on_same_host(sent.repository, session):
+            found += [(name, digest) for digest in sent.blobs]
     for image in list_images(store):
         name = _on_same_host(str(image.reference), session)
         if name:

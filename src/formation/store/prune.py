@@ -30,6 +30,7 @@ KINDS = (
     "contents",
     "blobs",
     "images",
+    "sent",
     "work",
 )
 """The kinds of entries, in the order in which a build makes them."""
@@ -132,7 +133,15 @@ def _children(source: StoreBlobs, descriptor: Descriptor, needed: set[str]) -> t
 
 def _entries(store: Store) -> Iterator[_Entry]:
     """Everything in the store, kind by kind. Directories that cannot be read count as empty."""
-    for directory in (store.downloads, store.metadata, store.layers, store.builds, store.blobs, store.images):
+    for directory in (
+        store.downloads,
+        store.metadata,
+        store.layers,
+        store.builds,
+        store.blobs,
+        store.images,
+        store.sent,
+    ):
         for path in _files(directory):
             yield _entry(directory, (path,))
     for directory in (store.segments, store.effects, store.trees, store.contents, store.work):

@@ -12,6 +12,7 @@ Layout, below `$XDG_CACHE_HOME/formation` (or `FORMATION_STORE`):
     contents/KEY.*              what is in a layer, and in which files its digest was found right
     blobs/sha256/HEX            layers, configs and manifests, named by their digest
     images/HEX.json             reference → manifest digest, named by the reference's sha256 (see images.py)
+    sent/HEX.json               which blobs a repository of a registry was sent (see sent.py)
     work/NAME/, work/NAME.lock  of a running build, removed when its owner is gone (see locking.py)
     unsynced.json               since when, and in which boot, downloads, segments, trees and effects are not synced
     lock                        held shared by those who use the store, exclusively by those who prune it
@@ -104,6 +105,10 @@ class Store:
     @property
     def images(self) -> Path:
         return self.root / "images"
+
+    @property
+    def sent(self) -> Path:
+        return self.root / "sent"
 
     @property
     def work(self) -> Path:

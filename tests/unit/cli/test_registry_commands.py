@@ -256,6 +256,38 @@ def test_copy_gives_a_published_version_no_other_content_unless_forced(formation
     assert server.repository("a/b").tags["1.0.0"] == second.digest
 
 
+@pytest.mark.parametrize("command", ["publish", "copy"])
+def test_a_store_that_cannot_be_written_does_not_fail_what_is_in_the_registry(formation, server, command):
+    image = tiny_image(annotations={VERSION: "1.0.0"})
+    write_layout(formation.directory / "layout", image, "1.0.0")
+    (formation.store.root).mkdir()
+    # For root every directory can be written.
+    (formation.store.root / "sent").write_text("")
+    target = f"docker://{server.host}/a/b{':1.0.0' if command == 'copy' else ''}"
+    result = formation(command, "oci:layout:1.0.0", target, "--plain-http")
+    assert result.code == 0
+    assert f"note: later pushes may send again what {server.host}/a/b has: {formation.store.root}" in result.stderr
+    assert server.repository("a/b").tags["1.0.0"] == image.digest
+
+
+@pytest.mark.parametrize("command", ["publish", "copy"])
+def test_what_is_pushed_leaves_no_image_in_the_store(formation, server, command):
+    keep(formation, "1.0.0")
+    target = f"docker://{server.host}/a/b{':1.0.0' if command == 'copy' else ''}"
+    assert formation(command, "formation/base:1.0.0", target, "--plain-http").code == 0
+    references = [row["reference"] for row in json.loads(formation("images", "--json").stdout)["images"]]
+    assert references == ["formation/base:1.0.0"]
+
+
+def test_copy_does_not_believe_a_404_for_a_version_that_is_in_the_list(formation, server):
+    first, _ = keep(formation, "1.0.0"), keep(formation, "1.1.0")
+    server.add_image("a/b", first, "1.0.0")
+    server.fail("HEAD", *[Fault(404)] * 10, where="/manifests/1.0.0")
+    refused = formation("copy", "formation/base:1.1.0", f"docker://{server.host}/a/b:1.0.0", "--plain-http")
+    assert (refused.code, "is in the list of tags, but asking for it gives 404" in refused.stderr) == (3, True)
+    assert server.repository("a/b").tags["1.0.0"] == first.digest
+
+
 def test_a_version_that_lacks_an_architecture_of_its_lock_is_refused(formation, server):
     lock = Lock("sha256:" + "0" * 64, 1, (), {"amd64": (), "arm64": ()})
     digest = add_bytes(formation.store, lock_text(lock).encode())

@@ -7,7 +7,8 @@ from formation.registry.pull import pull_image
 from formation.registry.push import push_image
 from formation.registry.refusal import LoginNeeded, RegistryError
 from formation.store.blobs import StoreBlobs, add_image
-from formation.store.images import open_stored, tag_image
+from formation.store.images import list_images, open_stored, tag_image
+from formation.store.sent import list_sent
 from tiny_images import noise, tiny_image
 
 
@@ -161,6 +162,23 @@ def test_a_layer_that_another_repository_has_is_mounted(server, client, store, r
     pushed = push_image(service, reference("services/dns:1.0.0"), client, store=store)
     assert (pushed.mounted, pushed.sent) == (2, 2)
     assert held(server, "services/dns", service)
+
+
+def test_what_was_pushed_is_mounted_from_there_and_is_no_image_of_the_store(server, client, store, reference):
+    push_image(tiny_image(), reference("formation/base:1.0.0"), client, store=store)
+    assert list_images(store) == ()
+    service = tiny_image([{"etc/base": b"base\n"}, {"etc/top": b"top\n"}, {"app": b"app"}])
+    assert push_image(service, reference("services/dns:1.0.0"), client, store=store).mounted == 2
+    # Pushed again, nothing is noted down twice.
+    push_image(tiny_image(), reference("formation/base:1.0.0"), client, store=store)
+    assert sorted(len(sent.blobs) for sent in list_sent(store)) == [3, 4]
+
+
+def test_a_damaged_note_of_a_push_is_no_matter_of_the_next(client, store, reference):
+    store.sent.mkdir(parents=True)
+    (store.sent / f"{'0' * 64}.json").write_text("{")
+    push_image(tiny_image(), reference("formation/base:1.0.0"), client, store=store)
+    assert [sent.repository for sent in list_sent(store)] == [reference("formation/base").repository]
 
 
 def test_the_annotated_base_is_where_layers_are_mounted_from(server, client, reference):
