@@ -112,28 +112,15 @@ def _open(
     name: "ImageName", arguments: Namespace, context: Context, registry: "Registry", stack: ExitStack
 ) -> "list[tuple[VersionTag, Image]]":
     """The images that `name` stands for, open until `stack` closes, each with its version."""
-    from formation.errors import UsageError
+    from formation.registry.image_version import image_version
     from formation.registry.open_image import open_tree
-    from formation.registry.publish import image_version
 
     variant = "" if arguments.variant == "runtime" else arguments.variant
     opened = stack.enter_context(
         open_tree(name, context.store, registry, directory=context.directory, environment=context.environment)
     )
-    found = []
-    for image in opened.images():
-        tag = name.tag or (name.reference.tag if name.reference else None)
-        version = image_version(image, tag, variant)
-        if version is None:
-            if variant is not None and (said := image_version(image, tag, None)) is not None:
-                raise UsageError(
-                    f"{name} is {said.text}, which is no version of the variant {arguments.variant}",
-                    hint=f"the variant's own image is {said.version}-{variant}",
-                )
-            hint = "give its definition a version, or name it by one: formation/base:1.0.1"
-            raise UsageError(f"{name} carries no version", hint=hint)
-        found.append((version, image))
-    return found
+    tag = name.tag or (name.reference.tag if name.reference else None)
+    return [(image_version(image, str(name), tag, variant), image) for image in opened.images()]
 
 
 def _text(repository: str, published: "Published", dry_run: bool) -> str:

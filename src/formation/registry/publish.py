@@ -10,7 +10,7 @@ from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image, remedy_of
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import OCI_INDEX
-from formation.oci.platform_index import VERSION, platform_index, version_of
+from formation.oci.platform_index import VERSION, platform_index
 from formation.oci.reference import Reference
 from formation.registry.history import Move, note_moves
 from formation.registry.lease import Lease, lease
@@ -229,11 +229,3 @@ class _Sources:
 
     def remedy(self, digest: str) -> str | None:
         return remedy_of(self._sources[digest], digest)
-
-
-def image_version(image: Image, tag: str | None, variant: str | None) -> VersionTag | None:
-    """The version that `image` says it is, else that of the `tag` it was named by; None: neither is a version."""
-    for text in (version_of(image), tag):
-        if text and (found := parse_version_tag(text, variant)) is not None:
-            return found
-    return None

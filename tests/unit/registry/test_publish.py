@@ -1,4 +1,5 @@
 import itertools
+import re
 import threading
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -8,14 +9,16 @@ import pytest
 
 from fake_registry import FakeRegistry, Fault
 from formation.errors import FormationError, MalformedError, UnreachableError, UsageError
+from formation.oci.config import Execution
 from formation.oci.manifest import parse_index
 from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from formation.progress import Silent
 from formation.registry.artifact import artifact
 from formation.registry.history import HISTORY_TAG, Move, note_moves, read_history
+from formation.registry.image_version import image_version
 from formation.registry.lease import SECONDS, is_lease, lease
 from formation.registry.listing import list_tags
-from formation.registry.publish import image_version, publications, publish
+from formation.registry.publish import publications, publish
 from formation.registry.registry import Registry, put_manifest
 from formation.registry.settings import Settings
 from formation.registry.tag_plan import version_tag
@@ -404,9 +407,54 @@ def test_latest_stays_at_content_that_says_it_is_newer(server, publishing):
 
 
 def test_the_version_of_an_image_is_what_it_says_or_its_tag():
-    assert image_version(image_of("1.0.1-dev"), "other", None) == version_tag("1.0.1-dev")
-    assert image_version(tiny_image(), "1.0.2", None) == version_tag("1.0.2")
-    assert image_version(tiny_image(), "latest", None) is None
+    assert image_version(image_of("1.0.1-dev"), "x", "other", None) == version_tag("1.0.1-dev")
+    assert image_version(tiny_image(), "x", "1.0.2", None) == version_tag("1.0.2")
+    assert image_version(labelled("1.0.1", annotation="1.0.1"), "x", "1.0.1", None) == version_tag("1.0.1")
+    assert image_version(labelled("1.0.1"), "x", "latest", None) == version_tag("1.0.1")
+
+
+def labelled(label, annotation=None):
+    return tiny_image(
+        execution=Execution(labels={VERSION: label}), annotations={VERSION: annotation} if annotation else {}
+    )
+
+
+@pytest.mark.parametrize(
+    ("label", "annotation", "tag", "variant", "message"),
+    [
+        # As Docker builds it above our base.
+        ("1.0.0", None, "5.0.0", None, "x has more than one version: its label says 1.0.0, its name says 5.0.0"),
+        ("1.0.0", "2.0.0", "latest", None, "its annotation says 2.0.0, its label says 1.0.0"),
+        ("1.0.0", "2.0.0", "2.0.0", None, "its annotation says 2.0.0, its label says 1.0.0, its name says 2.0.0"),
+        ("1.0.0", None, "1.0.0-dev", None, "its label says 1.0.0, its name says 1.0.0-dev"),
+        ("1.0.0", None, "1.1.0-dev", "dev", "its label says 1.0.0, its name says 1.1.0-dev"),
+        ("1.0.0-dev", None, "1.0.0", "", "its label says 1.0.0-dev, its name says 1.0.0"),
+    ],
+)
+def test_versions_of_one_image_that_contradict_each_other_are_refused(label, annotation, tag, variant, message):
+    with pytest.raises(UsageError) as caught:
+        image_version(labelled(label, annotation), "x", tag, variant)
+    assert message in caught.value.message
+    same = (label, tag) == ("1.0.0", "1.0.0-dev")
+    assert ("--variant dev" if same else "the base's: write LABEL org.opencontainers") in (caught.value.hint or "")
+
+
+def test_a_version_may_stand_without_the_suffix_of_the_variant_that_is_named():
+    assert image_version(labelled("1.0.0"), "x", "1.0.0-dev", "dev") == version_tag("1.0.0-dev", "dev")
+
+
+@pytest.mark.parametrize(
+    ("label", "why"),
+    [
+        ("13.1", "a version has three numbers"),
+        ("v3.0.0", "a version is written without v"),
+        ("3.0.0+build", r"no tag can have a \+"),
+        ("trixie", "a version is MAJOR.MINOR.PATCH"),
+    ],
+)
+def test_a_label_that_is_no_version_is_told_with_the_reason(label, why):
+    with pytest.raises(UsageError, match=f"x carries no version; its label says '{re.escape(label)}': {why}$"):
+        image_version(labelled(label), "x", None, None)
 
 
 def test_a_list_of_tags_tells_versions_from_what_moves(server, publishing, client, reference):
