@@ -137,7 +137,11 @@ def _text(repository: str, published: "Published", dry_run: bool) -> str:
 
 def _word(step: "Step", dry_run: bool) -> str:
     if step.action == "stays":
-        return "stays: a newer version has it" if step.after else "not there: for a newer version to write"
+        if step.after is None:
+            return f"not there: for {step.newer} to write"
+        return (
+            f"stays: {step.newer} has it" if step.held else f"stays, though it is for {step.newer}: publish that again"
+        )
     return (_WOULD if dry_run else _DONE)[step.action]
 
 
@@ -147,7 +151,7 @@ def _as_data(repository: str, published: "Published", dry_run: bool) -> dict[str
         "dry_run": dry_run,
         "unchanged": published.unchanged,
         "tags": [
-            {"tag": step.tag, "action": step.action, "before": step.before, "digest": step.after}
+            {"tag": step.tag, "action": step.action, "before": step.before, "digest": step.after, "newer": step.newer}
             for step in published.steps
         ],
         "sent": sum(each.sent_bytes for each in published.pushed),

@@ -23,7 +23,7 @@ from formation.registry.tree import Found, Tree, tree_of_image
 from formation.store.store import Store
 
 Action = Literal["write", "move", "there", "stays"]
-"""`write`: a new tag. `move`: an old one, to this version. `there`: it is right. `stays`: a newer version has it."""
+"""`write`: a new tag. `move`: an old one, to this version. `there`: it is right. `stays`: it is for a newer version."""
 
 _ROUNDS = 5
 
@@ -57,6 +57,10 @@ class Step:
     """The digest that it stood for; None: there was no such tag."""
     after: str | None
     """The digest that it stands for afterwards; None: still no such tag, since it is for a newer version to write."""
+    newer: str | None = None
+    """The newer version for which it stays."""
+    held: bool = False
+    """Whether the tag stands for that version. If not, it is wrong until that one is published again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,27 +155,47 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
         mine = moves(tag, everything)
         for name in tag.moving:
             before = listed_digest(session, name, published)
-            moving.append(_moving_step(name, tag, name in mine, before, digests[tag.text], session))
+            best = tag if name in mine else holder(name, everything) or tag
+            moving.append(_moving_step(name, tag, best, before, digests, session))
     # Where two versions of one run share a line, only the greater one speaks of its tags.
     chosen = {step.tag: step for step in moving}
     chosen |= {step.tag: step for step in moving if step.action != "stays"}
     return [*steps, *chosen.values()]
 
 
-def _moving_step(name: str, tag: VersionTag, mine: bool, before: str | None, digest: str, session: Session) -> Step:
+def _moving_step(
+    name: str, tag: VersionTag, best: VersionTag, before: str | None, digests: Mapping[str, str], session: Session
+) -> Step:
+    """What happens to the moving tag `name`, which stands for `before`, when `tag` is published.
+
+    `best` is the greatest version of the tag's line, and `digests` knows those of this run. What the tag stands for
+    holds it only where it says that it is of the line: else somebody put it there by hand, or by mistake.
+    """
+    digest = digests[tag.text]
+    if best.release > tag.release:
+        if before is None:
+            return Step(name, "stays", None, None, best.text, False)
+        said = None
+        right = before == (digests.get(best.text) or tag_digest(session, best.text))
+        if not right:
+            said = _held_by(name, before, tag.variant, session)
+            right = said is not None and said.release > best.release
+        return Step(name, "stays", before, before, said.text if said and right else best.text, right)
     if before == digest:
         return Step(name, "there", before, digest)
-    if not mine or (before is not None and _is_above(tag, before, session)):
-        return Step(name, "stays", before, before)
+    said = None if before is None else _held_by(name, before, tag.variant, session)
+    if said is not None and said.release > tag.release:
+        # Its own tag may have been removed, and it is still newer.
+        return Step(name, "stays", before, before, said.text, True)
     return Step(name, "write" if before is None else "move", before, digest)
 
 
-def _is_above(tag: VersionTag, digest: str, session: Session) -> bool:
-    """Whether the content of `digest` says that it is a greater version, whose own tag may have been removed."""
+def _held_by(name: str, digest: str, variant: str, session: Session) -> VersionTag | None:
+    """The version that the content of `digest` says it is, where it is one of the line of the moving tag `name`."""
     found = manifest(session, digest)
     annotations = parse_index(found.data).annotations if found.is_index else parse_manifest(found.data).annotations
-    said = parse_version_tag(annotations.get(VERSION, ""), tag.variant)
-    return said is not None and not said.prerelease and said.release > tag.release
+    said = parse_version_tag(annotations.get(VERSION, ""), variant)
+    return said if said is not None and name in said.moving else None
 
 
 def _write(plan: Sequence[Step], wanted: Sequence[Publication], held: Lease) -> None:

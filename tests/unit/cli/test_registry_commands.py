@@ -59,8 +59,27 @@ def test_a_moving_tag_that_is_not_there_is_not_said_to_stay(formation, server):
     server.add_image("team/base", tiny_image(), "1.1.0")
     ended = formation("publish", "formation/base:1.0.0", f"docker://{server.host}/team/base", "--plain-http")
     lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in ended.stdout.splitlines()}
-    assert lines["latest"] == lines["1"] == "not there: for a newer version to write"
+    assert lines["latest"] == lines["1"] == "not there: for 1.1.0 to write"
     assert lines["1.0"].startswith("written")
+
+
+def test_a_moving_tag_that_stays_is_told_truly(formation, server):
+    repository = f"docker://{server.host}/team/base"
+    for version in ("1.0.0", "9.0.0", "10.0.0"):
+        keep(formation, version)
+    for version in ("1.0.0", "10.0.0"):
+        formation("publish", f"formation/base:{version}", repository, "--plain-http")
+    tags = server.repository("team/base").tags
+
+    def latest(version):
+        ended = formation("publish", f"formation/base:{version}", repository, "--plain-http", "--dry-run")
+        return next(line for line in ended.stdout.splitlines() if line.startswith("latest")).split(maxsplit=1)[1]
+
+    assert latest("9.0.0").startswith("stays: 10.0.0 has it")
+    tags["latest"] = tags["1.0.0"]
+    for version in ("1.0.0", "9.0.0"):
+        assert latest(version).startswith("stays, though it is for 10.0.0: publish that again")
+    assert latest("10.0.0").startswith("would move")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

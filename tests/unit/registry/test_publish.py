@@ -18,7 +18,7 @@ from formation.registry.history import HISTORY_TAG, Move, note_moves, read_histo
 from formation.registry.image_version import image_version
 from formation.registry.lease import SECONDS, is_lease, lease
 from formation.registry.listing import list_tags
-from formation.registry.publish import publications, publish
+from formation.registry.publish import Step, publications, publish
 from formation.registry.registry import Registry, put_manifest
 from formation.registry.settings import Settings
 from formation.registry.tag_plan import version_tag
@@ -404,6 +404,24 @@ def test_latest_stays_at_content_that_says_it_is_newer(server, publishing):
     del tags["1.1.0"], tags["1.1"]
     publishing("1.0.2")
     assert standing(server)["latest"] == "1.1.0"
+
+
+def test_a_moving_tag_that_stands_for_another_line_is_put_right_by_the_greatest_of_its_own(server, publishing):
+    publishing("1.0.1")
+    publishing("10.0.0")
+    tags = server.repository("team/base").tags
+    tags["1"] = tags["1.0"] = tags["10.0.0"]
+    tags["latest"] = tags["1.0.1"]
+    assert publishing("1.0.0").steps[-1] == Step(
+        "latest", "stays", tags["1.0.1"], tags["1.0.1"], newer="10.0.0", held=False
+    )
+    publishing("1.0.1")
+    tags = server.repository("team/base").tags
+    assert (tags["1"], tags["1.0"], tags["latest"]) == (tags["1.0.1"],) * 3
+    publishing("10.0.0")
+    tags = server.repository("team/base").tags
+    assert tags["latest"] == tags["10.0.0"]
+    assert tags["1"] == tags["1.0.1"]
 
 
 def test_the_version_of_an_image_is_what_it_says_or_its_tag():
