@@ -23,7 +23,7 @@ from formation.registry.session import Session
 from formation.registry.source import RegistryBlobs
 from formation.registry.tree import DEEPEST, Found, Tree, read_tree
 from formation.store.blobs import StoreBlobs, add_bytes, has_blob
-from formation.store.images import tag_image
+from formation.store.images import keep_pulled
 from formation.store.locking import work_directory
 from formation.store.store import Store
 
@@ -49,6 +49,8 @@ def pull_image(
     if reference.digest is not None and (known := _known(store, reference, chosen)) is not None:
         if platform is not None:
             require_platform(known, platform, str(name))
+        if tag:
+            keep_pulled(store, reference, known.descriptor)
         return known
     sessions, named, found = find_one(registry, reference, chosen)
     if platform is not None and not named.is_index:
@@ -59,8 +61,8 @@ def pull_image(
     # An index is kept so that its digest finds the image without the registry.
     add_bytes(store, named.data)
     image = read_image(StoreBlobs(store), found.descriptor)
-    if tag and reference.tag is not None:
-        tag_image(store, Reference(reference.repository, reference.tag, None), image.descriptor)
+    if tag:
+        keep_pulled(store, reference, image.descriptor)
     return image
 
 
@@ -69,8 +71,7 @@ def pull_all(name: ImageName, store: Store, registry: Registry) -> Descriptor:
     reference = _registry_reference(name)
     sessions, tree = find_tree(registry, reference)
     fetch_tree(sessions, tree, store, registry)
-    if reference.tag is not None:
-        tag_image(store, Reference(reference.repository, reference.tag, None), tree.root.descriptor)
+    keep_pulled(store, reference, tree.root.descriptor)
     return tree.root.descriptor
 
 

@@ -25,9 +25,9 @@ class StoredImage:
     """What a reference in the store stands for."""
 
     reference: Reference
-    """With a tag, without a digest."""
+    """With a tag, or with a digest: what was pulled by one."""
     descriptor: Descriptor
-    """Of the manifest or index."""
+    """Of the manifest or index; behind the digest of an index it may be that of one of its images."""
 
 
 def tag_image(store: Store, reference: Reference, descriptor: Descriptor) -> None:
@@ -37,8 +37,19 @@ def tag_image(store: Store, reference: Reference, descriptor: Descriptor) -> Non
     """
     if reference.tag is None or reference.digest is not None:
         raise UsageError(f"{reference} cannot be given to an image: write REPOSITORY:TAG")
-    value = {"reference": str(reference), "descriptor": descriptor_json(descriptor)}
-    write_bytes(record_path(store, reference), json_bytes(value))
+    _write(store, reference, descriptor)
+
+
+def keep_pulled(store: Store, reference: Reference, descriptor: Descriptor) -> None:
+    """Has the store know the manifest of `descriptor` by the `reference` it was pulled by, and keep it. Idempotent.
+
+    With tag and digest that is the tag, and beside it the digest where it is of an index of which one image came.
+    """
+    repository, tag, digest = reference.repository, reference.tag, reference.digest
+    if tag is not None:
+        _write(store, Reference(repository, tag, None), descriptor)
+    if digest is not None and (tag is None or digest != descriptor.digest):
+        _write(store, Reference(repository, None, digest), descriptor)
 
 
 def find_image(store: Store, reference: Reference) -> StoredImage:
@@ -71,13 +82,14 @@ def remove_image(store: Store, reference: Reference) -> None:
 
 
 def _find_digest(store: Store, reference: Reference) -> StoredImage:
+    pulled = record_path(store, Reference(reference.repository, None, reference.digest))
+    kept = _read(pulled) if pulled.exists() else None
+    if kept is not None and reference.tag is None:
+        return kept
+    found = {reference.digest} if kept is None else {reference.digest, kept.descriptor.digest}
     for image in list_images(store):
         same_tag = reference.tag in (None, image.reference.tag)
-        if (
-            image.reference.repository == reference.repository
-            and image.descriptor.digest == reference.digest
-            and same_tag
-        ):
+        if image.reference.repository == reference.repository and image.descriptor.digest in found and same_tag:
             return image
     raise FormationError(f"the store has no image {reference}", hint="formation images")
 
@@ -85,6 +97,11 @@ def _find_digest(store: Store, reference: Reference) -> StoredImage:
 def record_path(store: Store, reference: Reference) -> Path:
     """The file that says what `reference` stands for; not there when the store has no such image."""
     return store.images / f"{hexadecimal(sha256(str(reference).encode()))}.json"
+
+
+def _write(store: Store, reference: Reference, descriptor: Descriptor) -> None:
+    value = {"reference": str(reference), "descriptor": descriptor_json(descriptor)}
+    write_bytes(record_path(store, reference), json_bytes(value))
 
 
 def _read(path: Path) -> StoredImage:

@@ -17,6 +17,8 @@ from formation.lock.model import Lock
 from formation.network.transfer import Run
 from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.layout import write_layout
+from formation.oci.manifest import Index, index_bytes
+from formation.oci.media_types import OCI_INDEX
 from formation.oci.reference import parse_reference
 from formation.registry.lease import is_lease
 from formation.store.blobs import add_bytes, add_image
@@ -169,6 +171,30 @@ def test_pull_brings_the_image_and_says_its_digest(formation, server):
     assert open_stored(formation.store, parse_reference(f"{server.host}/a/b:1")).digest == digest
     data = json.loads(formation("pull", f"docker://{server.host}/a/b:1", "--plain-http", "--json").stdout)
     assert (data["digest"], data["layers"]) == (digest, 2)
+
+
+@pytest.mark.parametrize("tag", ["", ":1.0"])
+@pytest.mark.parametrize("named", ["image", "index", "whole index"])
+def test_what_is_pulled_by_its_digest_is_kept_found_and_removed_by_it(formation, server, tag, named):
+    images = [tiny_image(architecture=each) for each in ("amd64", "arm64")]
+    for image in images:
+        digest = server.add_image("a/b", image, "")
+    if named != "image":
+        digest = server.add_manifest("a/b", OCI_INDEX, index_bytes(Index(tuple(i.descriptor for i in images))))
+    name = f"{server.host}/a/b{tag}@{digest}"
+    options = ("--all-platforms",) if named == "whole index" else ("--platform", "linux/arm64")
+    # The second time, the store has all of it but the name.
+    for _ in range(2):
+        assert formation("pull", name, "--plain-http", *options).code == 0
+        assert formation("cache", "prune", "--all").code == 0
+        platform = ("--platform", "linux/arm64")
+        assert formation("inspect", name, *platform, "--check").code == 0
+        listed = {row["reference"] for row in json.loads(formation("images", "--json").stdout)["images"]}
+        assert (f"{server.host}/a/b:1.0" if tag else name) in listed
+        for reference in listed:
+            assert formation("images", "--remove", reference).code == 0
+        assert formation("inspect", name, *platform).code == 3
+        assert json.loads(formation("images", "--json").stdout)["images"] == []
 
 
 def test_pull_of_what_is_not_there_is_an_error_of_one_line(formation, server):
