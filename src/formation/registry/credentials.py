@@ -42,8 +42,18 @@ class Credential:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must never be shown."""
-        return tuple(secret for secret in (self.password, self.identity_token, self.basic[6:]) if secret)
+        """What must never be shown, also not as a server may write it that echoes it."""
+        plain = [secret for secret in (self.password, self.identity_token) if secret]
+        both = f"{self.username}:{self.password}" if self.password else ""
+        encoded = [form for secret in (*plain, both) if secret for form in _encoded(secret)]
+        return (*plain, *encoded)
+
+
+def _encoded(secret: str) -> tuple[str, ...]:
+    """`secret` in base64 of both alphabets (RFC 4648), without the padding, which is left out by many."""
+    data = secret.encode()
+    forms = (base64.b64encode(data), base64.urlsafe_b64encode(data))
+    return tuple(text for form in forms for text in (form.decode(), form.decode().rstrip("=")))
 
 
 def find_credential(environment: Mapping[str, str], repository: Repository) -> Credential | None:

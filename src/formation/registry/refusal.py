@@ -31,10 +31,11 @@ class LoginNeeded(RegistryError):
 
 
 def refusal(
-    response: Response, what: str, host: str, secrets: Iterable[str], login: str = ""
+    response: Response, what: str, host: str, secrets: Iterable[str], login: str = "", *, registry: str
 ) -> FormationError | FailedAttempt:
     """The error for an answer of 400 and above; `what` was asked for, with the login found in `login`.
 
+    `host` answered: the registry itself, or its token server. Logins are those of the `registry`.
     What the server says is shown in part, and with `secrets` blotted out: it may have echoed a header.
     """
     codes, said = _read(response, secrets)
@@ -43,9 +44,11 @@ def refusal(
     if status in BUSY:
         return FailedAttempt(f"{host} answers {status_text(status)}", retry_after=retry_after(response), at=host)
     if status == 401 and login:
-        return LoginNeeded(f"{message}; the login in {login} was refused", status, codes, hint=f"podman login {host}")
+        return LoginNeeded(
+            f"{message}; the login in {login} was refused", status, codes, hint=f"podman login {registry}"
+        )
     if status == 401:
-        return LoginNeeded(message, status, codes, hint=f"log in: podman login {host} (or docker login {host})")
+        return LoginNeeded(message, status, codes, hint=f"log in: podman login {registry} (or docker login {registry})")
     if status == 403:
         return LoginNeeded(message, status, codes, hint="the login lacks this right, or is another's")
     if status == 404:
@@ -64,7 +67,8 @@ def _read(response: Response, secrets: Iterable[str]) -> tuple[tuple[str, ...], 
         return (), ""
     finally:
         response.close()
-    for secret in secrets:
+    # The longest first: one may be the beginning of another, of which the rest would stay.
+    for secret in sorted(secrets, key=len, reverse=True):
         said = said.replace(secret, "…")
     shown = "".join(character if character.isprintable() else " " for character in said)[:_SHOWN]
     return codes, "" if shown.lower() == status_phrase(response.status).lower() else shown

@@ -128,7 +128,8 @@ class Session:
         for _ in range(MOST_REDIRECTS):
             response = self._authorised_send(method, url, headers or {}, body, scope, base, authorizer)
             if response.status >= 400 and not (response.status == 416 and "Range" in (headers or {})):
-                raise refusal(response, what, urlsplit(url).netloc, authorizer.secrets, authorizer.login)
+                host, registry = urlsplit(url).netloc, self.repository.host
+                raise refusal(response, what, host, authorizer.secrets, authorizer.login, registry=registry)
             if response.status not in REDIRECTS or method not in ("GET", "HEAD"):
                 return response
             drop(response)
@@ -234,7 +235,8 @@ class Session:
         if response.status >= 400:
             secrets = () if self._authorizer is None else self._authorizer.secrets
             login = "" if self._authorizer is None else self._authorizer.login
-            raise refusal(response, f"the login for {self.repository.host} at {host}", host, secrets, login)
+            registry = self.repository.host
+            raise refusal(response, f"the login for {registry} at {host}", host, secrets, login, registry=registry)
         try:
             if response.status != 200:
                 raise FormationError(f"the token server {host} answers {status_text(response.status)}")

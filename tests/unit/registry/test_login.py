@@ -6,14 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fake_registry import Fault
+from fake_registry import FakeRegistry, Fault
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.registry.challenge import Challenge, parse_challenges
 from formation.registry.credentials import Credential, find_credential
 from formation.registry.pull import pull_image
 from formation.registry.push import push_image
 from formation.registry.refusal import LoginNeeded
+from formation.registry.registry import Registry
 from formation.registry.repository import Repository
+from formation.registry.settings import Settings
 from tiny_images import noise, tiny_image
 
 REPOSITORY = Repository("registry.example.com:5000", "team/sub/base")
@@ -245,15 +247,40 @@ def test_a_password_that_the_server_echoes_is_blotted_out(server, store, name, l
     assert "you sent …, …" in caught.value.message
 
 
+@pytest.mark.parametrize("strip", ["", "="])
+@pytest.mark.parametrize("sent", ["me:p?ssw>rd~", "p?ssw>rd~"])
+@pytest.mark.parametrize("encode", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_password_in_any_base64_is_blotted_out_whole(server, store, name, logged_in, strip, sent, encode):
+    server.require_basic("me", "p?ssw>rd~")
+    server.add_image("a/b", tiny_image(), "1")
+    with logged_in("me", "p?ssw>rd~") as client:
+        pull_image(name("a/b:1"), store, client)
+        said = {"errors": [{"code": "DENIED", "message": f"you sent {encode(sent.encode()).decode().rstrip(strip)}."}]}
+        server.fail("GET", Fault(status=403, body=json.dumps(said).encode()))
+        with pytest.raises(LoginNeeded) as caught:
+            pull_image(name("a/b:2"), store, client)
+    assert "you sent …." in caught.value.message
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_who_is_refused_by_a_token_server_is_told_to_log_in_to_the_registry(server, store, name, logged_in, known):
+    with FakeRegistry() as other:
+        realm = {"WWW-Authenticate": f'Bearer realm="http://{other.host}/token",service="fake"'}
+        server.fail("GET", Fault(status=401, headers=realm))
+        other.fail("GET", Fault(status=401), where="/token")
+        client = logged_in("me", "wrong") if known else Registry(Settings(plain_http=True))
+        with client, pytest.raises(LoginNeeded, match=f"at {other.host}: {other.host} answers 401") as caught:
+            pull_image(name("a/b:1"), store, client)
+    assert f"podman login {server.host}" in (caught.value.hint or "")
+    assert other.host not in (caught.value.hint or "")
+
+
 def test_an_identity_token_gets_tokens_by_post(server, store, name, tmp_path, pauses, logged_in):
     server.add_image("a/b", tiny_image(), "1")
     server.require_bearer()
     logged_in("x", "x")
     path = tmp_path / "auth.json"
     path.write_text(json.dumps({"auths": {server.host: {"identitytoken": "the-identity"}}}))
-    from formation.registry.registry import Registry
-    from formation.registry.settings import Settings
-
     with Registry(Settings({"REGISTRY_AUTH_FILE": str(path)}, plain_http=True)) as client:
         pull_image(name("a/b:1"), store, client)
     (asked,) = server.asked("POST", "/token")
