@@ -18,7 +18,7 @@ from formation.registry.settings import user_configuration
 
 _DOCKER_HUB_KEYS = (DOCKER_HUB, "index.docker.io", "https://index.docker.io/v1/")
 _URL_PATHS = ("", "/", "/v1", "/v1/", "/v2", "/v2/")
-_HELPER_SECONDS = 60
+_HELPER_SECONDS = 30
 _IDENTITY_TOKEN = "<token>"
 """The name that a helper gives where the secret is no password but a token to get tokens with."""
 
@@ -143,9 +143,7 @@ def _entry(entries: JsonObject, key: str) -> Credential | None:
 
 def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Credential | None:
     """What `docker-credential-NAME get` says; None when it has no login for `server`. The server goes by stdin."""
-    # Few have a helper, and these take 3 ms.
-    import shutil
-    import subprocess
+    import shutil  # few have a helper
 
     if not name or "/" in name:
         raise FormationError(f"the login file names {name[:100]!r}, which is no credential helper")
@@ -155,21 +153,14 @@ def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Crede
             f"the credential helper docker-credential-{name} for {server} is not installed",
             hint=f"install it, or log in without it: podman login {server}",
         )
-    try:
-        ran = subprocess.run(
-            [program, "get"], input=server.encode(), capture_output=True, env=dict(environment), timeout=_HELPER_SECONDS
-        )
-    except subprocess.TimeoutExpired:
-        raise FormationError(f"docker-credential-{name} gave no login for {server} in {_HELPER_SECONDS} s") from None
-    except OSError as error:
-        raise FormationError(f"docker-credential-{name} cannot be run: {error.strerror}") from None
-    if ran.returncode != 0:
+    code, said = _run_helper(program, server, environment)
+    if code != 0:
         # The protocol has one sentence for "not found", on stdout. Other output is not shown: it may hold a secret.
-        if b"credentials not found" in ran.stdout.lower():
+        if b"credentials not found" in said.lower():
             return None
-        raise FormationError(f"docker-credential-{name} gave no login for {server}: exit code {ran.returncode}")
+        raise FormationError(f"docker-credential-{name} gave no login for {server}: exit code {code}")
     try:
-        answer = json.loads(ran.stdout[:MAXIMUM_SIZE])
+        answer = json.loads(said[:MAXIMUM_SIZE])
         user, secret = answer["Username"], answer["Secret"]
     except (ValueError, KeyError, TypeError, RecursionError):
         user = secret = None
@@ -177,3 +168,35 @@ def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Crede
         raise FormationError(f"docker-credential-{name} did not answer as a credential helper does")
     origin = f"docker-credential-{name}"
     return Credential("", "", secret, origin) if user == _IDENTITY_TOKEN else Credential(user, secret, None, origin)
+
+
+def _run_helper(program: str, server: str, environment: Mapping[str, str]) -> tuple[int, bytes]:
+    """Exit code and stdout of the helper. Raises FormationError when it cannot be run, or does not end in time."""
+    import subprocess  # takes 3 ms, and few have a helper
+
+    name = Path(program).name
+    try:
+        helper = subprocess.Popen(
+            [program, "get"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=dict(environment),
+        )
+    except OSError as error:
+        raise FormationError(f"{name} cannot be run: {error.strerror}") from None
+    try:
+        said, _ = helper.communicate(server.encode(), _HELPER_SECONDS)
+    except subprocess.TimeoutExpired:
+        raise FormationError(
+            f"{name} gave no login for {server} in {_HELPER_SECONDS} s, and was ended",
+            hint=f"see what it waits for: echo {server} | {name} get (or log in without it: podman login {server})",
+        ) from None
+    finally:
+        helper.kill()
+        # Not read to their end, as subprocess.run does: what the helper has started may keep them open for ever.
+        for pipe in (helper.stdin, helper.stdout):
+            if pipe is not None:
+                pipe.close()
+        helper.wait()
+    return helper.returncode, said

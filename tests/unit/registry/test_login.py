@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from fake_registry import FakeRegistry, Fault
 from formation.errors import FormationError, MalformedError, UsageError
+from formation.registry import credentials
 from formation.registry.challenge import Challenge, parse_challenges
 from formation.registry.credentials import Credential, find_credential
 from formation.registry.pull import pull_image
@@ -131,6 +132,22 @@ def test_a_helper_that_fails_is_named_and_what_it_said_is_not_shown(tmp_path, sc
     with pytest.raises(FormationError, match="docker-credential-test") as caught:
         find_credential(helper(tmp_path, script), REPOSITORY)
     assert "the-secret" not in str(caught.value)
+
+
+def test_a_helper_that_hangs_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(credentials, "_HELPER_SECONDS", 0.2)
+    write(tmp_path / "auth.json", {"credsStore": "test"})
+    # What it started holds its stdout open after its end.
+    with pytest.raises(FormationError, match=r"docker-credential-test gave no login for \S+ in 0.2 s") as caught:
+        find_credential(helper(tmp_path, "sleep 60"), REPOSITORY)
+    assert f"echo {REPOSITORY.host} | docker-credential-test get" in (caught.value.hint or "")
+
+
+def test_a_helper_that_does_not_read_is_asked_all_the_same(tmp_path):
+    write(tmp_path / "auth.json", {"credsStore": "test"})
+    environment = helper(tmp_path, "")
+    (tmp_path / "docker-credential-test").write_text("""#!/bin/sh\necho '{"Username":"me","Secret":"s"}'\n""")
+    assert find_credential(environment, REPOSITORY) == Credential("me", "s")
 
 
 def test_a_helper_that_is_not_installed_or_no_name_is_told(tmp_path):
