@@ -17,14 +17,15 @@ import errno
 from pathlib import Path
 
 _REMEDIES = {
-    errno.ENOSPC: "free some space: formation cache prune",
-    errno.EDQUOT: "free some space: formation cache prune",
+    errno.ENOSPC: "free some space there",
+    errno.EDQUOT: "free some space there",
     errno.EFBIG: "allow larger files: ulimit -f unlimited",
     errno.EROFS: "choose a place that can be written to",
     errno.EACCES: "look at who owns it, and who may use it",
     errno.EPERM: "look at who owns it, and who may use it",
     errno.EMFILE: "allow more open files: ulimit -n 4096",
 }
+_PRUNE = "free some space: formation cache prune"
 _STORE_REMEDIES = {
     errno.EROFS: "choose a store that can be written to: --store DIR",
     errno.EACCES: "look at who owns it, or choose another store: --store DIR",
@@ -95,12 +96,25 @@ def quoted(word: object) -> str:
 def remedy(error: OSError, store: Path | None = None) -> str | None:
     """What a person can do about an error of the operating system; None when nothing in general.
 
-    `store` is where the store is: about its files there is more to do.
+    `store` is where the store is: about its files there is more to do, and a prune of it frees its own file system.
     """
-    named = (name for name in (error.filename, error.filename2) if isinstance(name, (str, Path)))
+    named = [name for name in (error.filename, error.filename2) if isinstance(name, (str, Path))]
+    if store is not None and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        beside = not named or any(_device(Path(name)) == _device(store) for name in named)
+        return _PRUNE if beside else _REMEDIES[error.errno]
     if store is not None and any(Path(name).is_relative_to(store) for name in named):
         return _STORE_REMEDIES.get(error.errno or 0) or _REMEDIES.get(error.errno or 0)
     return _REMEDIES.get(error.errno or 0)
+
+
+def _device(path: Path) -> int | None:
+    """The file system that has `path`, or would have it; None: it is not known."""
+    for place in (path, *path.parents):
+        try:
+            return place.stat().st_dev
+        except OSError:
+            continue
+    return None
 
 
 def system_error(failed: str, error: OSError) -> FormationError:

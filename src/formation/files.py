@@ -1,5 +1,6 @@
 """Writing files so that a reader, or a killed run, sees either the old content or the new, never a part."""
 
+import errno
 import json
 import os
 import stat
@@ -7,6 +8,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An OSError of a write that found no room gets the name `path`, which the system does not give there."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 @contextmanager
@@ -24,7 +38,7 @@ def atomic_file(path: Path, *, mode: int | None = 0o644, synced: bool = True) ->
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from None
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with _naming(path), os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             if mode is not None:
@@ -51,7 +65,7 @@ def output_file(path: Path) -> Iterator[IO[bytes]]:
     except FileNotFoundError:
         mode = stat.S_IFREG
     special = not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-    with path.open("wb") if special else atomic_file(Path(os.path.realpath(path)), mode=None) as file:
+    with _naming(path), path.open("wb") if special else atomic_file(Path(os.path.realpath(path)), mode=None) as file:
         yield file
 
 

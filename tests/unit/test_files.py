@@ -1,11 +1,13 @@
 """Files that are written in one step."""
 
+import errno
 import os
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from formation.files import output_file, write_bytes
+from formation.files import atomic_file, output_file, write_bytes
 
 
 def test_an_error_names_the_file_that_was_asked_for_and_leaves_nothing(tmp_path):
@@ -22,6 +24,15 @@ def test_an_error_of_a_file_that_cannot_be_made_names_it_too(tmp_path):
     with pytest.raises(OSError, match="File name too long") as caught:
         write_bytes(path, b"x")
     assert caught.value.filename == str(path)
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path):
+    with pytest.raises(OSError, match="No space left") as caught:
+        write(Path("/dev/full"), b"x" * 1_000_000)
+    assert caught.value.filename == "/dev/full"
+    with pytest.raises(OSError, match="No space left") as caught, atomic_file(tmp_path / "a"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    assert caught.value.filename == str(tmp_path / "a")
 
 
 def write(path, data):

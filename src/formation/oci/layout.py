@@ -4,7 +4,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -114,15 +114,19 @@ def holds_other_things(path: Path) -> bool:
 
 @contextmanager
 def _for_writing(path: Path) -> Iterator[list[dict[str, Any]]]:
-    """The entries of index.json as they are written there, while no other process of ours writes the layout."""
-    path.mkdir(parents=True, exist_ok=True)
-    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    """The entries of index.json as they are written there, while no other process of ours writes the layout.
+
+    A layout that is new, and for which something failed, is removed again.
+    """
+    made = next((each for each in reversed((path, *path.parents)) if not os.path.lexists(each)), None)
+    directory = _locked(path)
+    new = False
     try:
-        fcntl.flock(directory, fcntl.LOCK_EX)
         marker, index = path / "oci-layout", path / "index.json"
         if holds_other_things(path):
             raise FormationError(f"{path} is not empty and not an OCI layout", hint="name a new directory")
-        if not os.path.lexists(marker):
+        new = not os.path.lexists(marker)
+        if new:
             write_bytes(marker, LAYOUT_MARKER, mode=None)
         check_marker(read_regular(marker, "the layout's marker", MAXIMUM_SIZE), str(path))
         for name in (path / "blobs", path / "blobs" / "sha256"):
@@ -133,8 +137,40 @@ def _for_writing(path: Path) -> Iterator[list[dict[str, Any]]]:
         if data is not None:
             parse_index(data)
         yield [] if data is None else list(parse_object(data, "image index").value.get("manifests") or [])
+    except BaseException:
+        if new and not os.path.lexists(index):
+            _remove_new(path, made)
+        raise
     finally:
         os.close(directory)
+
+
+def _locked(path: Path) -> int:
+    """A descriptor of the directory `path`, which is made where it is missing, with the lock of it."""
+    while True:
+        path.mkdir(parents=True, exist_ok=True)
+        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            # Who had the lock may have removed the directory again, after a failure.
+            if path.exists() and os.path.samestat(os.fstat(directory), path.stat()):
+                return directory
+        except BaseException:
+            os.close(directory)
+            raise
+        os.close(directory)
+
+
+def _remove_new(path: Path, made: Path | None) -> None:
+    """Removes the layout that was begun in `path`, and the directories from `made` on. It was empty before."""
+    shutil.rmtree(path / "blobs", ignore_errors=True)
+    (path / "oci-layout").unlink(missing_ok=True)
+    if made is not None:
+        with suppress(OSError):
+            for each in (path, *path.parents):
+                each.rmdir()
+                if each == made:
+                    break
 
 
 def _write_blob(path: Path, descriptor: Descriptor, stream: BinaryIO) -> None:

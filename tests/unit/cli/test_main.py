@@ -122,7 +122,7 @@ def test_an_error_cannot_steer_the_terminal(formation, failing):
 @pytest.mark.parametrize(
     ("number", "hint"),
     [
-        (errno.ENOSPC, "formation cache prune"),
+        (errno.ENOSPC, "free some space"),
         (errno.EACCES, "look at who owns it, and who may use it"),
         (errno.EROFS, "choose a place that can be written to"),
         (errno.EIO, ""),
@@ -135,6 +135,14 @@ def test_an_error_of_the_system_is_one_line_and_a_hint(formation, failing, numbe
     assert result.stderr.startswith(f"error: /some/file: {os.strerror(number)}\n")
     assert hint in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_a_prune_is_advised_where_it_frees_the_full_file_system(formation, failing):
+    failing(OSError(errno.ENOSPC, "No space left on device", str(formation.directory / "out" / "blobs")))
+    assert "hint: free some space: formation cache prune\n" in formation("images").stderr
+    # A file system of its own on every Linux.
+    failing(OSError(errno.ENOSPC, "No space left on device", "/proc/out/blobs"))
+    assert "hint: free some space there\n" in formation("images").stderr
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])

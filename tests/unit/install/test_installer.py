@@ -74,7 +74,7 @@ def test_an_error_comes_back_as_what_it_was() -> None:
 
 
 def test_errors_of_the_system_come_with_their_remedy() -> None:
-    failed = agent._failure(OSError(28, "No space left on device", "/store/x"))
+    failed = agent._failure(OSError(28, "No space left on device", "/store/x"), Path("/store"))
     assert (failed.kind, failed.message) == ("FormationError", "/store/x: No space left on device")
     assert failed.hint == "free some space: formation cache prune"
     failed = agent._failure(PermissionError(13, "Permission denied", "/store/x"), Path("/store"))

@@ -83,6 +83,20 @@ def test_a_failed_write_leaves_the_layout_as_it_was(tmp_path):
     assert content(tmp_path) == before
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_a_failed_write_leaves_nothing_of_a_new_layout(tmp_path, there):
+    path = tmp_path / "some" / "where"
+    if there:
+        path.mkdir(parents=True)
+    broken = tiny_image([{"y": noise(5000)}, {"z": b"z"}])
+    broken.source.content[broken.manifest.layers[1].digest] = b"wrong"
+    with pytest.raises(IntegrityError):
+        write_layout(path, broken, "1")
+    assert sorted(tmp_path.rglob("*")) == ([path.parent, path] if there else [])
+    write_layout(path, tiny_image(), "1")
+    assert open_layout(path).image("1").digest == tiny_image().digest
+
+
 def test_a_write_that_was_killed_before_its_index_can_be_repeated(tmp_path):
     write_layout(tmp_path, tiny_image(), "1")
     (tmp_path / "index.json").unlink()
