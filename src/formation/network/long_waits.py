@@ -8,6 +8,8 @@ from typing import Final
 
 _WORTH_TELLING: Final = 5.0
 """Seconds from which on a person wonders."""
+DAY: Final = 86_400.0
+"""Seconds."""
 
 
 class LongWaits:
@@ -34,8 +36,8 @@ class LongWaits:
 
 
 def time_text(seconds: float) -> str:
-    """`20 s`, `60 min`, `12 h`: rounded up, so that it is not too early then."""
-    for size, unit, most in ((1, "s", 120), (60, "min", 120 * 60)):
+    """`20 s`, `60 min`, `12 h`, `3 days`: rounded up, so that it is not too early then."""
+    for size, unit, most in ((1, "s", 120), (60, "min", 120 * 60), (3600, "h", DAY)):
         if seconds <= most:
             return f"{math.ceil(seconds / size)} {unit}"
-    return f"{math.ceil(seconds / 3600)} h"
+    return f"{math.ceil(seconds / DAY)} days"

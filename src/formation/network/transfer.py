@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from formation.dataclass import dataclass
 from formation.errors import IntegrityError, UnreachableError
 from formation.network.answers import SLOWEST, Answer, FailedAttempt, PastEnd
-from formation.network.long_waits import LongWaits, time_text
+from formation.network.long_waits import DAY, LongWaits, time_text
 from formation.network.partial import Sink
 
 _LONGEST_PAUSE: Final = 20.0
@@ -65,8 +65,10 @@ class Run:
             raise FailedTransfer(f"{failure.reason}, {failures} times in a row", failure) from failure
         if asked is not None and asked > _LONGEST_ASKED_PAUSE:
             time_asked = time_text(asked)
+            # Nobody means months: its clock is wrong, or its date.
+            when = f"in {time_asked}" if asked <= 30 * DAY else "later, or ask who runs it: nobody waits for so long"
             message = f"{failure.reason} and asks to wait {time_asked}"
-            raise FailedTransfer(message, failure, hint=f"run it again in {time_asked}") from failure
+            raise FailedTransfer(message, failure, hint=f"run it again {when}") from failure
         if asked is not None and self._long_waits is not None:
             self._long_waits.tell(failure.at, asked)
         self.pause(patience.delay(failures, asked))

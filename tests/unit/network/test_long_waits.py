@@ -30,7 +30,8 @@ def test_transfers_that_are_sent_away_together_are_told_of_once():
 
 
 @pytest.mark.parametrize(
-    ("seconds", "text"), [(5, "5 s"), (19.2, "20 s"), (120, "120 s"), (3600, "60 min"), (43_000, "12 h")]
+    ("seconds", "text"),
+    [(5, "5 s"), (19.2, "20 s"), (120, "120 s"), (3600, "60 min"), (43_000, "12 h"), (86_401, "2 days")],
 )
 def test_times_are_rounded_up(seconds, text):
     assert time_text(seconds) == text
