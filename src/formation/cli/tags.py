@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
 from formation.cli.registry_options import add_registry_options, named_repository, open_registry
-from formation.cli.text import size_text, table
+from formation.cli.text import counted, size_text, table
 
 if TYPE_CHECKING:
     from formation.registry.history import Move
@@ -28,6 +28,9 @@ def register(subparsers: Subparsers) -> None:
         its packages, since the hour of the build must not change the image. SINCE is when the tag was written or moved
         to this image, and what it stood for before, as `formation publish` noted down; empty where it did not, as for
         a tag that something else wrote: a registry does not keep it. --json has all that was noted.
+
+        A tag whose manifest or config is broken or missing in the registry is listed as `broken`, beside all others;
+        the exit code is 4 then.
         """,
         """
         formation tags registry.example.com/formation/base
@@ -41,7 +44,7 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    from formation.errors import UsageError
+    from formation.errors import IntegrityError, UsageError
     from formation.registry.listing import list_tags
 
     reference = named_repository(arguments.repository)
@@ -50,7 +53,7 @@ def run(arguments: Namespace, context: Context) -> int:
         raise UsageError(f"{reference} is one image, and all tags of a repository are listed", hint=hint)
     with context.progress() as progress, open_registry(arguments, context, progress) as registry:
         entries = list_tags(reference, registry)
-    versions = {entry.content.digest: entry.version for entry in entries if entry.version}
+    versions = {entry.content.digest: entry.version for entry in entries if entry.version and entry.content.digest}
     if arguments.json:
         tags = [_as_data(entry, versions) for entry in entries]
         context.write_json({"repository": reference.repository, "tags": tags})
@@ -59,6 +62,11 @@ def run(arguments: Namespace, context: Context) -> int:
         context.write(table(header, [_row(entry, versions) for entry in entries], right=frozenset({4})))
     else:
         context.write(f"no tags in {reference.repository}\n")
+    problems = [entry.content.problem for entry in entries if entry.content.problem]
+    if problems:
+        more = f" (and {counted(len(problems) - 1, 'tag')} more)" if len(problems) > 1 else ""
+        hint = "publish or copy it again: what is broken there nobody can pull"
+        raise IntegrityError(f"{problems[0]}{more}", hint=hint)
     return 0
 
 
@@ -68,8 +76,8 @@ def _row(entry: "TagEntry", versions: Mapping[str, str]) -> tuple[str, ...]:
         entry.tag,
         entry.version or "",
         content.digest[7:19],
-        " ".join(content.platforms),
-        size_text(content.size),
+        "broken" if content.problem else " ".join(content.platforms),
+        "" if content.problem else size_text(content.size),
         (content.created or "")[:10],
         _since(entry.moved, versions) if entry.moved else "",
     )
@@ -87,10 +95,11 @@ def _as_data(entry: "TagEntry", versions: Mapping[str, str]) -> dict[str, Any]:
     return {
         "tag": entry.tag,
         "version": entry.version,
-        "digest": content.digest,
+        "digest": content.digest or None,
         "platforms": list(content.platforms),
-        "size": content.size,
+        "size": None if content.problem else content.size,
         "created": content.created,
+        "error": content.problem,
         "since": None if moved is None else moved.at,
         "moves": [
             {

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from formation.dataclass import dataclass
-from formation.errors import FormationError
+from formation.errors import FormationError, IntegrityError
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import CONFIGS
 from formation.oci.reference import Reference
@@ -29,6 +29,8 @@ class Content:
     """RFC 3339, as its first image says."""
     size: int
     """Bytes of all its manifests, configs and layers, each once."""
+    problem: str | None = None
+    """Why it cannot be told, as one sentence; then the rest is empty, the digest too where the manifest is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +50,20 @@ class TagEntry:
 def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
     """The tags of the repository of `reference`: versions first, the newest above, then moving tags, then others.
 
-    Raises NotThere when there is no such repository, LoginNeeded, UnreachableError, IntegrityError; a tag that
-    vanishes meanwhile is left out.
+    What is broken is listed with its problem. Raises NotThere when there is no such repository, LoginNeeded,
+    UnreachableError; a tag that vanishes meanwhile is left out.
     """
     session = registry.target(reference)
     named: dict[str, Found] = {}
+    broken: dict[str, Content] = {}
 
     def find(tag: str) -> None:
         try:
             named[tag] = manifest(session, tag)
         except NotThere:
             pass
+        except IntegrityError as error:
+            broken[tag] = Content("", (), None, 0, error.message)
 
     threads = registry.settings.connections
     there = tags(session, required=True)
@@ -67,14 +72,21 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
     distinct = {found.descriptor.digest: found for found in named.values()}
 
     def look(found: Found) -> None:
-        contents[found.descriptor.digest] = _content(session, found)
+        digest = found.descriptor.digest
+        try:
+            contents[digest] = _content(session, found)
+        except (IntegrityError, NotThere) as error:
+            contents[digest] = Content(digest, (), None, 0, error.message)
 
     in_parallel(distinct.values(), look, registry.run, threads=threads)
     versions = {tag: found.descriptor.digest for tag, found in named.items() if parse_version_tag(tag) is not None}
     moves = _moves(session, registry) if HISTORY_TAG in there else {}
+    its = {tag: contents[found.descriptor.digest] for tag, found in named.items()} | broken
     entries = [
-        TagEntry(tag, contents[its], _version(tag, its, versions), *_come_about(moves.get(tag, ()), its))
-        for tag, its in ((tag, found.descriptor.digest) for tag, found in named.items())
+        TagEntry(
+            tag, content, _version(tag, content.digest, versions), *_come_about(moves.get(tag, ()), content.digest)
+        )
+        for tag, content in its.items()
     ]
     return tuple(sorted(entries, key=_order))
 
@@ -101,7 +113,7 @@ def _come_about(moves: Sequence[Move], digest: str) -> tuple[tuple[Move, ...], M
 
 
 def _version(tag: str, digest: str, versions: Mapping[str, str]) -> str | None:
-    if tag in versions:
+    if parse_version_tag(tag) is not None:
         return tag
     return min((version for version, its in versions.items() if its == digest), default=None)
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -235,6 +236,44 @@ def test_tags_tells_since_when_and_what_was_before(formation, server):
         (None, "1.0.0"), ("1.0.0", "1.0.1"),
     ]  # fmt: skip
     assert latest["since"] == latest["moves"][-1]["at"]
+
+
+@pytest.mark.parametrize("part", ["manifest", "config", "no config", "child"])
+def test_tags_marks_what_is_broken_and_lists_the_rest(formation, server, part):
+    image, other = tiny_image(), tiny_image([{"x": b"x"}])
+    server.add_image("a/b", image, "1.0.0")
+    digest = server.add_image("a/b", other, "1.0.1")
+    found = server.repository("a/b")
+    config = other.manifest.config.digest
+    if part == "manifest":
+        found.manifests[digest] = (OCI_INDEX, b"{")
+    elif part == "config":
+        found.blobs[config] = b"{" + found.blobs[config][1:] + b" "
+    elif part == "no config":
+        del found.blobs[config]
+    else:
+        index = index_bytes(Index((replace(other.descriptor, digest=f"sha256:{'0' * 64}"),)))
+        digest = server.add_manifest("a/b", OCI_INDEX, index, "1.0.1")
+    listed = formation("tags", f"{server.host}/a/b", "--plain-http")
+    lines = [line.split() for line in listed.stdout.splitlines()[1:]]
+    assert [(line[0], line[1], "broken" in line) for line in lines] == [
+        ("1.0.1", "1.0.1", True), ("1.0.0", "1.0.0", False),
+    ]  # fmt: skip
+    assert listed.code == 4
+    assert listed.stderr.startswith("error: ") and "hint: publish or copy it again" in listed.stderr
+    data = json.loads(formation("tags", f"{server.host}/a/b", "--plain-http", "--json").stdout)["tags"]
+    assert [(tag["tag"], tag["error"] is None) for tag in data] == [("1.0.1", False), ("1.0.0", True)]
+
+
+def test_tags_of_a_history_that_is_broken_are_listed_with_a_note(formation, server):
+    keep(formation, "1.0.0")
+    formation("publish", "formation/base:1.0.0", f"docker://{server.host}/a/b", "--plain-http")
+    found = server.repository("a/b")
+    history = found.tags["formation-history"]
+    found.manifests[history] = (found.manifests[history][0], b"{")
+    listed = formation("tags", f"{server.host}/a/b", "--plain-http")
+    assert (listed.code, len(listed.stdout.splitlines())) == (0, 5)
+    assert "note: when tags moved is not known" in listed.stderr
 
 
 def test_a_repository_that_is_not_there_is_an_error_and_an_empty_one_has_no_tags(formation, server):
