@@ -30,7 +30,7 @@ def register(subparsers: Subparsers) -> None:
         a tag that something else wrote: a registry does not keep it. --json has all that was noted.
 
         A tag whose manifest or config is broken or missing in the registry is listed as `broken`, beside all others;
-        the exit code is 4 then.
+        the exit code is 4 then, or 5 where the registry gave an error for it.
         """,
         """
         formation tags registry.example.com/formation/base
@@ -44,7 +44,7 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    from formation.errors import IntegrityError, UsageError
+    from formation.errors import IntegrityError, UnreachableError, UsageError
     from formation.registry.listing import list_tags
 
     reference = named_repository(arguments.repository)
@@ -66,7 +66,8 @@ def run(arguments: Namespace, context: Context) -> int:
     if problems:
         more = f" (and {counted(len(problems) - 1, 'tag')} more)" if len(problems) > 1 else ""
         hint = "publish or copy it again: what is broken there nobody can pull"
-        raise IntegrityError(f"{problems[0]}{more}", hint=hint)
+        lost = any(isinstance(problem, UnreachableError) for problem in problems)
+        raise (UnreachableError if lost else IntegrityError)(f"{problems[0].message}{more}", hint=hint)
     return 0
 
 
@@ -99,7 +100,7 @@ def _as_data(entry: "TagEntry", versions: Mapping[str, str]) -> dict[str, Any]:
         "platforms": list(content.platforms),
         "size": None if content.problem else content.size,
         "created": content.created,
-        "error": content.problem,
+        "error": content.problem.message if content.problem else None,
         "since": None if moved is None else moved.at,
         "moves": [
             {

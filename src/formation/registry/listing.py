@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from formation.dataclass import dataclass
-from formation.errors import FormationError, IntegrityError
+from formation.errors import FormationError, IntegrityError, UnreachableError
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import CONFIGS
 from formation.oci.reference import Reference
@@ -29,8 +29,8 @@ class Content:
     """RFC 3339, as its first image says."""
     size: int
     """Bytes of all its manifests, configs and layers, each once."""
-    problem: str | None = None
-    """Why it cannot be told, as one sentence; then the rest is empty, the digest too where the manifest is broken."""
+    problem: FormationError | None = None
+    """Why it cannot be told; then the rest is empty, the digest too where the manifest is broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
     """The tags of the repository of `reference`: versions first, the newest above, then moving tags, then others.
 
     What is broken is listed with its problem. Raises NotThere when there is no such repository, LoginNeeded,
-    UnreachableError; a tag that vanishes meanwhile is left out.
+    UnreachableError where nothing is given at all; a tag that vanishes meanwhile is left out.
     """
     session = registry.target(reference)
     named: dict[str, Found] = {}
@@ -62,12 +62,16 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
             named[tag] = manifest(session, tag)
         except NotThere:
             pass
-        except IntegrityError as error:
-            broken[tag] = Content("", (), None, 0, error.message)
+        except (IntegrityError, UnreachableError) as error:
+            # docker-registry answers 500 for a manifest that is cut on its disk.
+            broken[tag] = Content("", (), None, 0, error)
 
     threads = registry.settings.connections
     there = tags(session, required=True)
     in_parallel((t for t in there if not is_lease(t) and t != HISTORY_TAG), find, registry.run, threads=threads)
+    lost = [each.problem for each in broken.values() if isinstance(each.problem, UnreachableError)]
+    if lost and not named:
+        raise lost[0]
     contents: dict[str, Content] = {}
     distinct = {found.descriptor.digest: found for found in named.values()}
 
@@ -75,8 +79,8 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
         digest = found.descriptor.digest
         try:
             contents[digest] = _content(session, found)
-        except (IntegrityError, NotThere) as error:
-            contents[digest] = Content(digest, (), None, 0, error.message)
+        except (IntegrityError, UnreachableError, NotThere) as error:
+            contents[digest] = Content(digest, (), None, 0, error)
 
     in_parallel(distinct.values(), look, registry.run, threads=threads)
     versions = {tag: found.descriptor.digest for tag, found in named.items() if parse_version_tag(tag) is not None}

@@ -156,8 +156,9 @@ def listed_digest(session: Session, tag: str, listed: Container[str]) -> str | N
     if digest is None and tag in listed:
         raise FormationError(
             f"{session.repository}:{tag} is in the list of tags, but asking for it gives 404: whether it is there "
-            "cannot be known, and nothing was written",
-            hint="run it again later: a list may lag behind a removal, and a broken registry or cache has to be mended",
+            "cannot be known, and no tag was written",
+            hint="run it again later, for a list may lag behind a removal; mend a broken registry or cache; or give this "
+            "content the next version",
         )
     return digest
 

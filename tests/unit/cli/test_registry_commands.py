@@ -265,6 +265,17 @@ def test_tags_marks_what_is_broken_and_lists_the_rest(formation, server, part):
     assert [(tag["tag"], tag["error"] is None) for tag in data] == [("1.0.1", False), ("1.0.0", True)]
 
 
+def test_tags_lists_the_rest_where_the_registry_fails_for_one(formation, server, monkeypatch):
+    monkeypatch.setattr(Run, "pause", lambda run, seconds: None)
+    for tag in ("1.0.0", "1.0.1"):
+        server.add_image("a/b", tiny_image(), tag)
+    server.fail("GET", *[Fault(status=500)] * 5, where="/manifests/1.0.1")
+    listed = formation("tags", f"{server.host}/a/b", "--plain-http")
+    assert (listed.code, [line.split()[0] for line in listed.stdout.splitlines()[1:]]) == (5, ["1.0.1", "1.0.0"])
+    server.fail("GET", *[Fault(status=500)] * 10, where="/manifests/")
+    assert (formation("tags", f"{server.host}/a/b", "--plain-http").code, listed.stdout.count("broken")) == (5, 1)
+
+
 def test_tags_of_a_history_that_is_broken_are_listed_with_a_note(formation, server):
     keep(formation, "1.0.0")
     formation("publish", "formation/base:1.0.0", f"docker://{server.host}/a/b", "--plain-http")
