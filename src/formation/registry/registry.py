@@ -157,8 +157,8 @@ def listed_digest(session: Session, tag: str, listed: Container[str]) -> str | N
         raise FormationError(
             f"{session.repository}:{tag} is in the list of tags, but asking for it gives 404: whether it is there "
             "cannot be known, and no tag was written",
-            hint="run it again later, for a list may lag behind a removal; mend a broken registry or cache; or give this "
-            "content the next version",
+            hint="run it again later, for a list may lag behind a removal; mend a broken registry or cache; or give "
+            "this content the next version",
         )
     return digest
 
