@@ -12,6 +12,8 @@ from formation.build.recall import IMAGE_FORMAT
 from formation.build.service_checks import Findings, check_files
 from formation.contents.filesystem import Filesystem
 from formation.dataclass import dataclass, replace
+from formation.debian.administration import STATUS
+from formation.debian.installed import installed_packages
 from formation.definition.base_accounts import check_base_accounts
 from formation.definition.service_files import collect
 from formation.definition.service_values import CollectedFile, ServiceDefinition
@@ -20,7 +22,7 @@ from formation.errors import DefinitionError, UsageError, quoted
 from formation.install.additions import pinned
 from formation.lock.lockfile import lock_path
 from formation.lock.model import Lock, LockedPackage
-from formation.lock.service_check import service_staleness
+from formation.lock.service_check import lacking, service_staleness, unlocked
 from formation.oci.image import Image
 
 PLAN_FORMAT = 1
@@ -101,11 +103,11 @@ def plan_service(
     `open_base` raises.
     """
     base = open_base(service, architecture, means.places)
-    reason = service_staleness(service, lock, {architecture: base.digest})
-    if reason is not None:
-        path = lock_path(service.path)
-        raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(Path(service.shown_path).parent)}")
+    _check_lock(service, service_staleness(service, lock, {architecture: base.digest}))
     there = means.read(base)
+    if requests := unlocked(service, lock, architecture):
+        installed = installed_packages(there.texts.get(STATUS, b""), architecture, service.base)
+        _check_lock(service, lacking(requests, installed, architecture))
     packages = lock.packages[architecture]
     findings = Findings()
     with findings.collected():
@@ -136,6 +138,13 @@ def plan_service(
         tuple(map(_pinned, files)),
         there.merged,
     )
+
+
+def _check_lock(service: ServiceDefinition, reason: str | None) -> None:
+    """Raises UsageError when there is a reason why the lock is stale."""
+    if reason is not None:
+        path = lock_path(service.path)
+        raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(Path(service.shown_path).parent)}")
 
 
 def _check_dpkg(service: ServiceDefinition, packages: Sequence[LockedPackage], base: BaseFiles) -> None:

@@ -35,8 +35,8 @@ def register(subparsers: Subparsers) -> None:
         The lock of a service has the digest of its base and the packages that it adds; those of the base stay as they
         are. A service without packages is locked without any network.
 
-        --check asks no archive: exit code 1 means that the definition was changed since the lock was written, or that
-        the base of a service moved.
+        --check asks no archive: exit code 1 means that the definition was changed since the lock was written, that the
+        lock has no package for a request any more, or that the base of a service moved.
         """,
         """
         formation lock docker/base
@@ -121,12 +121,19 @@ def _staleness(
 
     if not isinstance(definition, ServiceDefinition):
         return staleness(definition, lock)
-    from formation.cli.services import base_digests
-    from formation.lock.service_check import service_staleness
+    from formation.cli.services import base_digests, base_facts
+    from formation.lock.service_check import lacking, service_staleness, unlocked
     from formation.store.locking import in_use
 
     with context.progress() as progress, in_use(context.store):
-        return service_staleness(definition, lock, base_digests(definition, arguments, context, progress))
+        reason = service_staleness(definition, lock, base_digests(definition, arguments, context, progress))
+        missing = {} if reason else {each: unlocked(definition, lock, each) for each in definition.architectures}
+        if not any(missing.values()):
+            return reason
+        # What the base has is read only for requests that it has to meet.
+        bases = base_facts(definition, arguments, context, progress)
+        reasons = (lacking(requests, bases[each].installed or (), each) for each, requests in missing.items())
+        return next(filter(None, reasons), None)
 
 
 def _made(

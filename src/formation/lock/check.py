@@ -1,7 +1,8 @@
 """Whether a lock still is of its definition."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
+from formation.debian.request import PackageRequest
 from formation.definition.values import Definition, Variant
 from formation.lock.model import Lock, LockedPackage
 from formation.lock.only import check_only
@@ -18,7 +19,7 @@ def staleness(definition: Definition, lock: Lock) -> str | None:
     """
     if lock.definition == definition.digest:
         # The digest is text that anyone can edit; what the build relies on is looked at all the same.
-        misfit = next(misfits(definition, lock), None)
+        misfit = next((reason for check in (misfits, _unmet) for reason in check(definition, lock)), None)
         if misfit is None:
             check_only(definition, lock)
         return misfit
@@ -43,6 +44,44 @@ def misfits(definition: Definition, lock: Lock) -> Iterator[str]:
     yield from (f"its archive {name} is not in the definition" for name in gone)
 
 
+def _unmet(definition: Definition, lock: Lock) -> Iterator[str]:
+    """Requests that the lock of the very definition does not meet: an entry of it was taken away, or replaced."""
+    for architecture in definition.architectures:
+        for variant in definition.variants:
+            there = named(_packages(definition, lock, variant, architecture))
+            for request in requests_for(variant, architecture):
+                package = there.get(request.name)
+                if package is None:
+                    yield f"it has no package for {request}, which {variant.name} asks for on {architecture}"
+                elif not is_met(request, package):
+                    has = f"{package.version} of {package.suite}"
+                    yield f"{variant.name} asks for {request}, and it has {has} on {architecture}"
+
+
+def named(packages: Iterable[LockedPackage]) -> dict[str, LockedPackage]:
+    """`packages` by all that requests may call them: their own names, and those of virtual packages."""
+    found = {package.name: package for package in packages}
+    return {name: package for package in found.values() for name in package.requested_as} | found
+
+
+def is_met(request: PackageRequest, package: LockedPackage) -> bool:
+    """Whether `package`, to which the name of `request` leads, is what it asks for, as far as a lock tells.
+
+    It does not tell which version of a virtual package is provided; nor every suite that has a package, when several
+    variants add it.
+    """
+    if request.name != package.name:
+        return True
+    return request.version in (None, package.version) and (
+        request.suite in (None, package.suite) or len(package.variants) > 1
+    )
+
+
+def _packages(definition: Definition, lock: Lock, variant: Variant, architecture: str) -> tuple[LockedPackage, ...]:
+    """All that `variant` has, with what it extends."""
+    return lock.of(architecture, frozenset(each.name for each in definition.lineage(variant.name)))
+
+
 def archive_changes(definition: Definition, lock: Lock) -> Iterator[str]:
     locked = {(suite.archive, suite.suite): suite for suite in lock.suites}
     archives = {archive.name: archive for archive in definition.archives}
@@ -61,14 +100,11 @@ def archive_changes(definition: Definition, lock: Lock) -> Iterator[str]:
 
 
 def _request_changes(definition: Definition, lock: Lock) -> Iterator[str]:
-    """Requests that came and went, as far as the locked packages tell: a virtual package leaves no name behind."""
+    """Requests that came and went, as far as the locked packages tell."""
     for architecture, packages in lock.packages.items():
         if architecture in definition.architectures:
             for variant in definition.variants:
-                lineage = definition.lineage(variant.name)
-                names = frozenset(each.name for each in lineage)
-                there = {package.name: package for package in packages if not names.isdisjoint(package.variants)}
-                yield from _added(variant, architecture, there)
+                yield from _added(variant, architecture, named(_packages(definition, lock, variant, architecture)))
                 yield from _removed(variant, architecture, packages)
 
 
@@ -77,15 +113,16 @@ def _added(variant: Variant, architecture: str, there: dict[str, LockedPackage])
         package = there.get(request.name)
         if package is None:
             yield f"{request} was added to {variant.name}"
-        elif request.version not in (None, package.version) or request.suite not in (None, package.suite):
+        elif not is_met(request, package):
             yield f"{variant.name} now asks for {request}, and the lock has {package.version} of {package.suite}"
     for name in variant.without:
-        if name in there:
+        if name in there and there[name].name == name:
             yield f"-{name} was added to {variant.name}"
 
 
 def _removed(variant: Variant, architecture: str, packages: tuple[LockedPackage, ...]) -> Iterator[str]:
     requested = {request.name for request in requests_for(variant, architecture)}
     for package in packages:
-        if package.because == "requested" and package.variants == (variant.name,) and package.name not in requested:
+        asked = package.because == "requested" and package.variants == (variant.name,)
+        if asked and requested.isdisjoint({package.name, *package.requested_as}):
             yield f"{package.name} was removed from {variant.name}"

@@ -121,10 +121,11 @@ PACKAGE: Final[Mapping[str, Check]] = {
     "because": matching(
         rf"requested|essential|{_PACKAGE_NAME} (?:Pre-Depends|Depends|Recommends|Suggests)", "a reason to be here"
     ),
+    "requested_as": words(_NAME),
     "essential": truth,
 }
 
-OPTIONAL: Final = frozenset({"checksum", "valid_until", "only_on", "essential"})
+OPTIONAL: Final = frozenset({"checksum", "valid_until", "only_on", "requested_as", "essential"})
 """Fields that are not written when they would say nothing."""
 
 

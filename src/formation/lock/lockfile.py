@@ -161,6 +161,7 @@ def package_values(lock: Lock, package: LockedPackage, architectures: tuple[str,
         "path": package.path,
         "variants": list(package.variants),
         "because": package.because,
+        **({"requested_as": list(package.requested_as)} if package.requested_as else {}),
         **({"essential": True} if package.essential else {}),
     }
 
@@ -232,6 +233,7 @@ def _add_package(
     values = fields.checked(table, fields.PACKAGE)
     architectures = values.pop("only_on") or _implied(values["architecture"], tuple(packages))
     values["essential"] = bool(values["essential"])
+    values["requested_as"] = values["requested_as"] or ()
     package = LockedPackage(**values)
     if (package.archive, package.suite) not in suites:
         raise WrongLine(table.lines["suite"], f"this lock has no suite {package.suite} of {package.archive}")

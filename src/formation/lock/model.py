@@ -59,6 +59,8 @@ class LockedPackage:
     such as `curl Depends`. Where several variants add it, why the first of them in the definition's order does."""
     essential: bool
     """Essential, or needed by an essential package: unpacked and configured before all others."""
+    requested_as: tuple[str, ...] = ()
+    """Virtual packages that requests name, and this one stands for; sorted. Nothing else in a lock tells of them."""
 
 
 @dataclass(frozen=True, slots=True)

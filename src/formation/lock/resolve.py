@@ -1,6 +1,6 @@
 """From a Definition and its archives to a Lock."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from formation.dataclass import replace
 from formation.debian.archive import package_urls
@@ -69,14 +69,25 @@ def _packages(definition: Definition, universe: Universe, progress: Progress) ->
     for variant in definition.variants:
         selected = _resolve(definition, variant, universe, _above(variant, chosen))
         chosen[variant.name] = {each.package.name: each for each in selected}
-        asked = {universe.requested(request).name for request in requests_for(variant, universe.architecture)}
+        asked = asked_names(universe, requests_for(variant, universe.architecture))
         for each in selected:
+            key = (each.package.name, each.package.sha256)
             if variant.extends is None or each.package.name not in chosen[variant.extends]:
-                entry = locked_package(each, variant, is_asked=each.package.name in asked)
-                key = (entry.name, entry.sha256)
+                entry = locked_package(each, variant, asked)
                 locked[key] = _joined(locked[key], entry) if key in locked else entry
+            elif names := asked.get(each.package.name):
+                locked[key] = _also_asked(locked[key], names)
         progress.advance("resolve")
     return tuple(sorted(locked.values(), key=lambda package: (package.name, package.variants)))
+
+
+def asked_names(universe: Universe, requests: Iterable[PackageRequest]) -> dict[str, tuple[str, ...]]:
+    """Each package that `requests` ask for, and the names of virtual packages by which they do."""
+    names: dict[str, tuple[str, ...]] = {}
+    for request in requests:
+        name = universe.requested(request).name
+        names[name] = (*names.get(name, ()), *([request.name] if request.name != name else []))
+    return names
 
 
 def _above(variant: Variant, chosen: dict[str, dict[str, Selected]]) -> list[BinaryPackage]:
@@ -162,7 +173,8 @@ def check_exclusions(definition: Definition, universes: Iterable[Universe]) -> N
         raise joined_error(problems)
 
 
-def locked_package(selected: Selected, variant: Variant, *, is_asked: bool) -> LockedPackage:
+def locked_package(selected: Selected, variant: Variant, asked: Mapping[str, tuple[str, ...]]) -> LockedPackage:
+    """The entry of a package that `variant` adds. `asked` is what `asked_names` gives."""
     package = selected.package
     # What a variant adds comes after a complete system: none of it is needed to unpack and configure the others. Its
     # packages may yet be a second way to meet an essential one's dependency, which is not why they are here.
@@ -180,14 +192,20 @@ def locked_package(selected: Selected, variant: Variant, *, is_asked: bool) -> L
         suite=package.suite,
         path=package.path,
         variants=(variant.name,),
-        because="requested" if is_asked and selected.because != "essential" else selected.because,
+        because="requested" if package.name in asked and selected.because != "essential" else selected.because,
         essential=selected.essential and not adds,
+        requested_as=tuple(sorted(set(asked.get(package.name, ())))),
     )
 
 
 def _joined(first: LockedPackage, again: LockedPackage) -> LockedPackage:
     """One entry for a package that several variants add."""
-    return replace(first, variants=tuple(sorted({*first.variants, *again.variants})))
+    return replace(_also_asked(first, again.requested_as), variants=tuple(sorted({*first.variants, *again.variants})))
+
+
+def _also_asked(package: LockedPackage, names: Iterable[str]) -> LockedPackage:
+    """The entry of a package that is asked for by these names of virtual packages as well."""
+    return replace(package, requested_as=tuple(sorted({*package.requested_as, *names})))
 
 
 def check_paths(definition: Definition, lock: Lock) -> None:

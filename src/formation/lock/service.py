@@ -21,7 +21,14 @@ from formation.errors import DefinitionError, UnresolvableError
 from formation.lock.base_facts import BaseFacts, present
 from formation.lock.model import Lock, LockedBase, LockedPackage
 from formation.lock.requests import requests_for
-from formation.lock.resolve import check_exclusions, check_paths, check_requests, locked_package, place_of_error
+from formation.lock.resolve import (
+    asked_names,
+    check_exclusions,
+    check_paths,
+    check_requests,
+    locked_package,
+    place_of_error,
+)
 from formation.lock.suites import fetch_suites, locked_suites, universes
 from formation.network import Downloader
 from formation.progress import Progress, counted
@@ -143,13 +150,13 @@ def _added(
     variant = replace(wanted.variants[0], packages=tuple(requests))
     check_requests(replace(wanted, variants=(variant,)), universe)
     resolution = _resolved(wanted, requests, universe, installed)
-    asked = list(dict.fromkeys(universe.requested(request).name for request in requests))
+    asked = asked_names(universe, requests)
     _check_changes(wanted, asked, there.packages, {each.package.name: each.package for each in resolution.packages})
     selected = [each for each in resolution.packages if _is_new(each.package, there.packages)]
     reasons = _reasons([each.package for each in selected], asked)
     # What the base needs was there before the service: nothing that is added is essential.
     explained = (Selected(each.package, reasons.get(each.package.name, each.because), False) for each in selected)
-    return tuple(locked_package(each, variant, is_asked=each.package.name in asked) for each in explained)
+    return tuple(locked_package(each, variant, asked) for each in explained)
 
 
 def _resolved(

@@ -1,12 +1,15 @@
 """Whether a lock still is of its service, and of what the service's base is now."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from formation.debian.archive import Archive
+from formation.debian.package import BinaryPackage
+from formation.debian.request import PackageRequest
 from formation.definition.distribution import snapshot_of
 from formation.definition.service_packages import package_definition
 from formation.definition.service_values import ServiceDefinition
-from formation.lock.check import archive_changes, misfits
+from formation.lock.base_facts import present
+from formation.lock.check import archive_changes, is_met, misfits, named
 from formation.lock.model import Lock
 from formation.lock.requests import requests_for
 
@@ -26,6 +29,29 @@ def service_staleness(service: ServiceDefinition, lock: Lock, digests: Mapping[s
         reasons += _request_changes(service, lock)
         reasons = reasons or ["what decides its packages was changed in the definition"]
     return "; ".join(dict.fromkeys(reasons)) or None
+
+
+def unlocked(service: ServiceDefinition, lock: Lock, architecture: str) -> tuple[PackageRequest, ...]:
+    """The requests that the lock itself does not meet: the base does, or nothing, which `lacking` tells."""
+    there = named(lock.packages[architecture])
+    requests = requests_for(package_definition(service, ()).variants[0], architecture)
+    return tuple(each for each in requests if each.name not in there)
+
+
+def lacking(requests: Iterable[PackageRequest], installed: tuple[BinaryPackage, ...], architecture: str) -> str | None:
+    """Why a lock without packages for `requests` is not of a service on a base that has `installed`, as the end of a
+    sentence; None when the base meets them all, in the version asked for.
+
+    The suite that a package of the base is from leaves no trace.
+    """
+    base = present(installed)
+    for request in requests:
+        has = base.packages.get(request.name)
+        if has is None and request.name not in base.provided:
+            return f"it has no package for {request} on {architecture}, nor has the base"
+        if has is not None and request.version not in (None, has.version):
+            return f"it has no package for {request} on {architecture}, and the base has {has.version}"
+    return None
 
 
 def locked_archives(lock: Lock) -> tuple[Archive, ...]:
@@ -53,16 +79,16 @@ def _request_changes(service: ServiceDefinition, lock: Lock) -> Iterator[str]:
     """What the locked packages tell of requests that came and went. What the base has leaves no trace in a lock."""
     variant = package_definition(service, ()).variants[0]
     for architecture, packages in lock.packages.items():
-        there = {package.name: package for package in packages}
+        there, own = named(packages), {package.name for package in packages}
         requests = requests_for(variant, architecture)
         for request in requests:
             package = there.get(request.name)
             if package is None:
                 continue
-            if request.version not in (None, package.version) or request.suite not in (None, package.suite):
+            if not is_met(request, package):
                 yield f"the definition asks for {request}, and it has {package.version} of {package.suite}"
-        yield from (f"-{name} was added to the definition" for name in service.without if name in there)
+        yield from (f"-{name} was added to the definition" for name in service.without if name in own)
         asked = {request.name for request in requests}
         for package in packages:
-            if package.because == "requested" and package.name not in asked:
+            if package.because == "requested" and asked.isdisjoint({package.name, *package.requested_as}):
                 yield f"{package.name} was removed from the definition"

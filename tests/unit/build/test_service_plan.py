@@ -11,6 +11,7 @@ from formation.build.opened_base import Places
 from formation.build.programs import Having
 from formation.build.service import Means, ServicePlan, plan_service
 from formation.build.service_tree import Listed
+from formation.debian.administration import STATUS
 from formation.errors import DefinitionError, FormationError, UsageError
 from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock, LockedBase, LockedPackage
@@ -31,6 +32,8 @@ PACKAGE = LockedPackage(
     "libnew1", "1.0", "amd64", "new", "1.0", "sha256:" + "3" * 64, 1, 1, "local", "stable", "pool/x.deb",
     ("runtime",), "requested", False,
 )  # fmt: skip
+
+STATUS_FILE = b"Package: libc6\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1.0\n"
 
 
 class Bench:
@@ -125,6 +128,13 @@ def test_a_package_layer_has_the_key_of_its_packages_base_and_filters(bench):
     bench.files = base_files(texts={"etc/dpkg/dpkg.cfg.d/x": b"path-exclude=/usr/share/man/*\n"})
     third = bench.plan()
     assert len({plan.packages_key for plan in (first, second, third)}) == 3
+
+
+def test_a_lock_that_lost_a_request_which_the_base_does_not_meet_is_refused(bench):
+    bench.files = base_files(texts={STATUS: STATUS_FILE})
+    assert bench.plan(BODY + "packages: [libc6]\n").packages == ()
+    with pytest.raises(UsageError, match="is stale: it has no package for jq on amd64, nor has the base"):
+        bench.plan(BODY + "packages: [libc6, jq]\n")
 
 
 def test_a_stale_lock_is_refused_with_a_hint_before_anything_is_read(bench):

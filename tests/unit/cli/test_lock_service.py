@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from archives import HOUR, served
+from formation.lock.lockfile import file_text, parse_lock
 from formation.oci.reference import parse_reference
 from formation.store.blobs import add_image
 from formation.store.images import find_image, tag_image
@@ -136,3 +137,22 @@ def test_a_base_of_another_name_is_told_to_replace_the_one_before(service, lock,
     path = service / "formation.yaml"
     path.write_text(path.read_text().replace("formation/base:1.0.0", "formation/other:1.0.0"))
     assert lock("service").stdout.startswith("formation/other:1.0.0 replaces formation/base:1.0.0 for amd64: sha256:")
+
+
+def test_a_service_whose_lock_lost_a_request_is_stale(service, lock):
+    (service / "formation.yaml").write_text(f"{HEAD}packages: [curl, libc6]\n")
+    lock("service")
+    assert lock("service", "--check").code == 0
+    path = service / "formation.lock"
+    entries = path.read_text().split("\n[[package]]\n")
+    kept = "\n[[package]]\n".join(each for each in entries if not each.startswith('name = "curl"'))
+    path.write_text(
+        file_text(
+            parse_lock(
+                "".join(line for line in kept.splitlines(keepends=True) if not line.startswith("checksum")), "lock"
+            )
+        )
+    )
+    stale = lock("service", "--check")
+    assert stale.code == 1
+    assert "formation.lock is stale: it has no package for curl on amd64, nor has the base" in stale.stderr

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 from formation.lock.check import staleness
-from workshop import DEV
+from formation.lock.lockfile import lock_text, parse_lock
+from workshop import DEV, PACKAGES
 
 
 def test_a_lock_is_of_the_definition_that_it_was_made_from(published):
@@ -67,3 +68,70 @@ def test_a_lock_with_a_copied_digest_does_not_pass(published):
     lock = published.lock(definition)
     forged = dataclasses.replace(lock, packages={"arm64": ()})
     assert staleness(definition, forged) == "it has no packages for amd64"
+
+
+def without(lock, *names):
+    packages = {each: tuple(p for p in these if p.name not in names) for each, these in lock.packages.items()}
+    return dataclasses.replace(lock, packages=packages)
+
+
+def test_a_lock_that_lost_a_request_is_stale(published):
+    definition = published.define("curl gdb", DEV)
+    lock = published.lock(definition)
+    assert staleness(definition, without(lock, "gdb")) == ("it has no package for gdb, which runtime asks for on amd64")
+    assert staleness(definition, without(lock, "clang")) == ("it has no package for clang, which dev asks for on amd64")
+
+
+def test_a_lock_with_another_version_or_suite_than_was_asked_for_is_stale(published):
+    published.publish(version="1.1", suite="updates")
+    definition = published.define("curl=1.0 libcurl4/stable gdb/updates", suites="stable, updates")
+    lock = published.lock(definition)
+    assert staleness(definition, lock) is None
+    for name, changed in (("curl", {"version": "1.1"}), ("gdb", {"suite": "stable"})):
+        packages = tuple(
+            dataclasses.replace(each, **changed) if each.name == name else each for each in lock.packages["amd64"]
+        )
+        reason = staleness(definition, dataclasses.replace(lock, packages={"amd64": packages}))
+        assert reason is not None and f"runtime asks for {name}" in reason
+
+
+@pytest.mark.parametrize(
+    ("runtime", "dev", "provider"),
+    [
+        ("awk", "clang", "mawk"),
+        ("mawk awk", "clang", "mawk"),
+        ("cookie", "clang", "base-files"),
+        ("curl", "awk", "mawk"),
+        ("curl", "cookie", "base-files"),
+    ],
+)
+def test_a_virtual_package_that_was_asked_for_is_known_by_what_stands_for_it(published, runtime, dev, provider):
+    published.publish({**PACKAGES, "base-files": {**PACKAGES["base-files"], "Provides": "cookie"}})
+    more = f"variants:\n  dev: {{packages: [{dev}]}}\n"
+    definition = published.define(runtime, more)
+    lock = published.lock(definition)
+    assert staleness(definition, lock) is None
+    assert parse_lock(lock_text(lock), "formation.lock") == lock
+    reason = staleness(definition, without(lock, provider))
+    assert reason is not None and reason.startswith("it has no package for ")
+    changed = published.define(runtime, f"recommends: true\n{more}")
+    assert staleness(changed, lock) == "what decides its packages was changed in the definition"
+
+
+def test_the_same_package_of_two_suites_meets_the_requests_of_two_variants(published):
+    published.publish(suite="updates")
+    more = "variants:\n  one: {packages: [gdb]}\n  two: {packages: [gdb/updates]}\n"
+    definition = published.define("curl", more, suites="stable, updates")
+    assert staleness(definition, published.lock(definition)) is None
+
+
+def test_requests_for_one_architecture_and_minimal_variants_leave_a_lock_fresh(workshop):
+    workshop.publish(architectures=("amd64", "arm64"))
+    more = "architectures: [amd64, arm64]\nvariants:\n  tiny: {only: [curl]}\n"
+    definition = workshop.define("curl gdb:arm64", more)
+    lock = workshop.lock(definition)
+    assert staleness(definition, lock) is None
+    assert (
+        staleness(definition, without(lock, "gdb"))
+        == "it has no package for gdb:arm64, which runtime asks for on arm64"
+    )

@@ -14,11 +14,11 @@ from formation.lock.check import staleness
 from formation.lock.lockfile import lock_text, parse_lock
 from formation.lock.model import Lock, LockedBase
 from formation.lock.service import make_service_lock
-from formation.lock.service_check import locked_archives, service_staleness
+from formation.lock.service_check import lacking, locked_archives, service_staleness, unlocked
 from formation.network import Downloader
 from formation.progress import Silent
 from services import installed
-from workshop import NOW, Workshop
+from workshop import NOW, PACKAGES, Workshop
 
 DIGEST = "sha256:" + "1" * 64
 OTHER = "sha256:" + "2" * 64
@@ -322,3 +322,24 @@ def test_a_lock_with_a_wrong_base_is_refused_with_its_line(define, published, ch
     with pytest.raises(DefinitionError, match=r"^formation.lock:\d+: ") as error:
         parse_lock(change(text), "formation.lock")
     assert reason in error.value.message
+
+
+def test_what_neither_the_lock_nor_the_base_has_is_lacking(published, define):
+    service = define("curl mawk awk gdb libc6=1.0")
+    lock = locked(published, service)
+    assert lacking(unlocked(service, lock, "amd64"), BASE, "amd64") is None
+    packages = tuple(each for each in lock.packages["amd64"] if each.name != "gdb")
+    lost = unlocked(service, dataclasses.replace(lock, packages={"amd64": packages}), "amd64")
+    assert lacking(lost, BASE, "amd64") == "it has no package for gdb on amd64, nor has the base"
+    newer = (*BASE[2:], installed("libc6", "2.0"))
+    assert lacking(lost, newer, "amd64") is not None
+
+
+def test_a_virtual_package_that_a_service_adds_is_known_by_what_stands_for_it(published, define):
+    published.publish({**PACKAGES, "sendmail": {"Provides": "mta"}})
+    service = define("mta")
+    lock = locked(published, service)
+    assert [(each.name, each.requested_as) for each in lock.packages["amd64"]] == [("sendmail", ("mta",))]
+    assert parse_lock(lock_text(lock), "formation.lock") == lock
+    assert unlocked(service, lock, "amd64") == ()
+    assert service_staleness(service, lock, {}) is None
