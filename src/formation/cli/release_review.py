@@ -58,13 +58,19 @@ def review_definition(
             # One image of anywhere: the variant that it says to be, and nothing is known of the others.
             old = _opened(releases, arguments, context, progress, stack)
             variant = stated_variant(old) if stated_variant(old) in made else "runtime"
-            part = _part(variant, old, made[variant], definition.architectures, arguments, context, progress)
-            return review([part, *_elsewhere([part])], stated_version(old), version)
+            untold = _untold(definition, arguments, [variant])
+            parts = [
+                _part(each, old, made[each], definition.architectures, arguments, context, progress)
+                for each in [variant]
+                if each not in untold
+            ]
+            return review([*parts, *_elsewhere(parts)], stated_version(old), version, notes=untold.values())
         same = version == definition.version
         taken = taken_version(releases, version, made, arguments, context, progress, same_version=same)
         if releases.previous is None:
             return review([], None, version, taken=taken)
         names = {variant: name for variant in made if (name := releases.image(variant)) is not None}
+        untold = _untold(definition, arguments, names)
         parts = [
             _part(
                 variant,
@@ -76,6 +82,7 @@ def review_definition(
                 progress,
             )
             for variant, name in names.items()
+            if variant not in untold
         ]
         return review(
             [*parts, *_elsewhere(parts)],
@@ -83,7 +90,7 @@ def review_definition(
             version,
             new_variants=[variant for variant in made if variant not in names],
             lost_variants=sorted(releases.variants - set(made)),
-            notes=_older(releases, names),
+            notes=[*_older(releases, (name for name in names if name not in untold)), *untold.values()],
             taken=taken,
         )
 
@@ -94,6 +101,21 @@ def _older(releases: "Releases", variants: Iterable[str]) -> Iterator[str]:
         version = releases.version_of(variant)
         if version != releases.previous:
             yield f"{variant} is compared with {version}, the last release that has it: {releases.previous} lacks it"
+
+
+def _untold(
+    definition: "Definition | ServiceDefinition", arguments: Namespace, variants: Iterable[str]
+) -> dict[str, str]:
+    """Those of `variants` whose packages no lock tells, each with a note: `only` takes what the libraries need too."""
+    from formation.definition.service_values import ServiceDefinition
+
+    if isinstance(definition, ServiceDefinition) or not arguments.no_build:
+        return {}
+    told = (
+        "is not compared: which packages a variant with `only` has, the image tells and no lock; leave --no-build out"
+    )
+    minimal = {each.name for each in definition.variants if each.only is not None}
+    return {variant: f"{variant} {told}" for variant in variants if variant in minimal}
 
 
 def _refuse_stale(definition: "Definition | ServiceDefinition") -> None:

@@ -78,9 +78,25 @@ def test_a_newer_package_deserves_a_patch(release):
     assert release("release", "check", "--version", "1.0.1", *NO_NEWS).code == 0
 
 
+def test_a_variant_with_only_is_left_out_without_a_build_and_a_note_says_so(release):
+    (release.directory / "formation.yaml").write_text(DEFINITION + "variants: {tiny: {only: [libc6], command: []}}\n")
+    tag_image(release.store, parse_reference("formation/base:1.0.0-tiny"), add_image(release.store, sound_image()))
+    lock(release, libc6="2.41-12", tool="1.0-2", bash="5.2")
+    result = release("release", "check", *NO_NEWS)
+    lines = result.stdout.splitlines()
+    assert [line for line in lines if "tiny" in line] == [
+        "note: tiny is not compared: which packages a variant with `only` has, the image tells and no lock; "
+        "leave --no-build out"
+    ]
+    assert "minor  the package bash is new" in lines
+    alone = release("release", "check", "--since", "formation/base:1.0.0-tiny", "--version", "1.1.0", *NO_NEWS)
+    assert "tiny is not compared" in alone.stdout and "[tiny]" not in alone.stdout
+
+
 def test_a_removed_package_deserves_a_major_version_and_less_is_refused(release):
+    before = DEFINITION.replace("[tool]", "[libc6]")
+    (release.directory / "formation.yaml").write_text(before)
     lock(release, libc6="2.41-12")
-    before = (release.directory / "formation.yaml").read_text()
     result = release("release", "--version", "1.1.0", *NO_NEWS)
     assert result.code == 1
     assert "1.1.0 is too small after 1.0.0 for a major change: the package tool is gone" in result.stderr
