@@ -52,6 +52,17 @@ def check_tags(model: BaseDefinition, problems: list[Problem]) -> None:
             problems.append(Problem(path, f"{reason}, and an image tag at most {grammar.LONGEST_TAG}"))
 
 
+def check_variant_tags(model: BaseDefinition, problems: list[Problem]) -> None:
+    """None of the `tags` is the tag of a variant: the image that is built last would have it."""
+    for variant in model.variants:
+        taken = {variant_tag(tag, variant): tag for tag in (model.version, *model.tags)}
+        for index, tag in enumerate(model.tags):
+            if tag in taken:
+                reason = f"the tag {tag!r} is that of the variant {variant}, from {taken[tag]!r}"
+                hint = "leave it out: variants take TAG-VARIANT of `version` and of each of `tags`"
+                problems.append(Problem(("tags", index), reason, hint))
+
+
 def check_accounts(part: Part, set_aside: SetAside, problems: list[Problem]) -> None:
     """Users and groups are declared once, under free names and ids, and their groups exist."""
     above = [each.section for each in part.lineage]

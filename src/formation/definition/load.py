@@ -139,6 +139,7 @@ def _check(
     checks.check_not_empty(model, problems)
     checks.check_version(model, problems)
     checks.check_tags(model, problems)
+    checks.check_variant_tags(model, problems)
     for part in parts:
         checks.check_accounts(part, set_aside, problems)
         checks.check_owners(part, set_aside, problems)
