@@ -222,4 +222,5 @@ def _definition(
         shown_path=str(file),
         package_lines=lines,
         lines={key: source.position((key,)).line for key in source.data},
+        archive_lines={each.name: source.position(("archives", i)).line for i, each in enumerate(model.archives)},
     )

@@ -40,4 +40,12 @@ def package_definition(service: ServiceDefinition, archives: tuple[Archive, ...]
         shown_path=service.shown_path,
         package_lines=service.package_lines,
         lines={str(path[0]): line for path, line in service.lines.items() if len(path) == 1},
+        archive_lines=_archive_lines(service),
     )
+
+
+def _archive_lines(service: ServiceDefinition) -> dict[str, int]:
+    """The lines of the archives that the service writes out: those of its distribution come before them."""
+    lines = [line for path, line in service.lines.items() if len(path) == 2 and path[0] == "archives"]
+    own = (service.archives or ())[-len(lines) :] if lines else ()
+    return dict(zip((archive.name for archive in own), sorted(lines), strict=True))

@@ -172,6 +172,8 @@ class Definition:
     """Package name → the line, from 1, that first mentions it."""
     lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
     """Key of the top level → its line, from 1."""
+    archive_lines: Mapping[str, int] = field(default_factory=dict, compare=False, repr=False)
+    """Name of an archive → the line, from 1, of its entry under `archives:`; without those of `distribution:`."""
 
     def lineage(self, name: str) -> tuple[Variant, ...]:
         """The variant `name` and all that it extends, `runtime` first. Raises KeyError for an unknown name."""
@@ -193,6 +195,11 @@ class Definition:
     def place(self, key: str) -> str:
         """`FILE:LINE` of a key of the top level; `FILE:1` when the definition does not say it."""
         return f"{self.shown_path}:{self.lines.get(key, 1)}"
+
+    def place_of_archive(self, name: str) -> str:
+        """`FILE:LINE` of the archive's entry, else of `distribution:`; only FILE for an archive of a service's base."""
+        line = self.archive_lines.get(name, self.lines.get("distribution"))
+        return self.shown_path if line is None else f"{self.shown_path}:{line}"
 
     def place_of_package(self, name: str) -> str:
         """`FILE:LINE` where the definition first mentions the package; `FILE:1` when it does not."""

@@ -50,8 +50,7 @@ def fetch_suites(
                 cache_dir=store.metadata,
             )
         except (UsageError, GoneError) as error:
-            key = next((key for key in ("archives", "distribution") if key in definition.lines), None)
-            place = definition.shown_path if key is None else definition.place(key)
+            place = definition.place_of_archive(archive.name)
             raise type(error)(f"{place}: {error.message}", hint=error.hint) from error
         progress.advance("archives")
         return fetched

@@ -184,8 +184,19 @@ def test_what_an_archive_does_not_have_is_told_with_file_and_line(published, old
     file.write_text(file.read_text().replace(old, new))
     with pytest.raises(error, match=message) as caught:
         published.lock(load_definition(file))
-    assert caught.value.message.startswith(f"{file}:4: ")
+    assert caught.value.message.startswith(f"{file}:5: ")
     assert caught.value.hint
+
+
+def test_each_archive_is_told_with_its_own_line(published):
+    file = published.define("curl").path
+    text = file.read_text()
+    first = next(line for line in text.splitlines(keepends=True) if "name: local" in line)
+    second = first.replace("name: local", "name: second").replace("[stable]", "[nosuch]")
+    file.write_text(text.replace(first, first + second))
+    with pytest.raises(GoneError, match="nosuch/InRelease") as caught:
+        published.lock(load_definition(file))
+    assert caught.value.message.startswith(f"{file}:6: ")
 
 
 def test_packages_that_do_not_go_together_name_the_request_and_its_line(workshop):

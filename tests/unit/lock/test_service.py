@@ -15,7 +15,7 @@ from formation.lock.lockfile import lock_text, parse_lock
 from formation.lock.model import Lock, LockedBase
 from formation.lock.service import make_service_lock
 from formation.lock.service_check import lacking, locked_archives, service_staleness, unlocked
-from formation.network import Downloader
+from formation.network import Downloader, GoneError
 from formation.progress import Silent
 from services import installed
 from workshop import NOW, PACKAGES, Workshop
@@ -343,3 +343,11 @@ def test_a_virtual_package_that_a_service_adds_is_known_by_what_stands_for_it(pu
     assert parse_lock(lock_text(lock), "formation.lock") == lock
     assert unlocked(service, lock, "amd64") == ()
     assert service_staleness(service, lock, {}) is None
+
+
+def test_an_archive_of_a_service_is_told_with_its_own_line(published, define):
+    path = define("curl").path
+    path.write_text(path.read_text().replace("[stable]", "[nosuch]"))
+    with pytest.raises(GoneError) as caught:
+        locked(published, load_service(path))
+    assert caught.value.message.startswith(f"{path}:6: ")
