@@ -59,7 +59,7 @@ def _checked(model: BaseDefinition, name: str, entry: VariantEntry, problems: li
     if name == RUNTIME:
         problems.append(Problem(path, f"the variant {RUNTIME!r} is the top level", "move its keys there"))
     elif entry.extends != RUNTIME and entry.extends not in model.variants:
-        known = [RUNTIME, *(other for other in model.variants if other != name)]
+        known = [RUNTIME, *(other for other in model.variants if other not in (name, RUNTIME))]
         hint = nearest(entry.extends, known) or f"variants are {', '.join(known)}"
         problems.append(Problem((*path, "extends"), f"{name} extends the unknown variant {entry.extends!r}", hint))
     else:

@@ -79,7 +79,9 @@ class Validated(Generic[Model]):
 
     def _validate(self) -> Model:
         if not isinstance(self._data, dict):
-            raise definition_error(self._source, [Problem((), "a definition is a mapping of keys", "see `kind: base`")])
+            reason = f"a definition is a mapping of keys, not {_kind(self._data)}"
+            hint = "it begins with `kind: base` or `kind: service`"
+            raise definition_error(self._source, [Problem((), reason, hint)])
         # The first look finds all that is wrong. Setting that aside can make a list too short, and that the item
         # around it incomplete: these are no problems of the document, and levels of nesting bound how often it happens.
         for look in range(8):
@@ -139,11 +141,10 @@ def _problem(path: DataPath, model_path: DataPath, detail: Mapping[str, Any], sc
     if kind == "extra_forbidden":
         known = keys_at(schema, model_path[:-1])
         place = f" in {label(path[:-1])}" if len(path) > 1 else ""
-        return Problem(
-            path,
-            f"unknown key {path[-1]!r}{place}",
-            nearest(str(path[-1]), known) or f"known keys are {', '.join(sorted(known))}",
-        )
+        hint = nearest(str(path[-1]), known) or f"known keys are {', '.join(sorted(known))}"
+        if path[0] == "variants" and len(path) == 3 and path[-1] in keys_at(schema, ()):
+            hint = "it is a key of the top level"
+        return Problem(path, f"unknown key {path[-1]!r}{place}", hint)
     if kind == "missing":
         place = label(path[:-1]) or "the definition"
         return Problem(path[:-1], f"{place} needs the key {path[-1]!r}")
