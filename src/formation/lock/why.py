@@ -4,7 +4,7 @@ import difflib
 
 from formation.dataclass import dataclass
 from formation.definition.values import Definition
-from formation.errors import AnswerIsNo
+from formation.errors import AnswerIsNo, UsageError
 from formation.lock.model import Lock, LockedPackage
 
 
@@ -41,14 +41,22 @@ class Reason:
 def why(lock: Lock, definition: Definition, name: str) -> tuple[Reason, ...]:
     """The reasons for each locked package of this name, one for each version and architecture that differ.
 
-    Raises AnswerIsNo, with similar names, when the lock has no such package.
+    `-NAME`, as a definition writes it, is asked for as NAME. Raises AnswerIsNo when the lock has no such package: it is
+    left out by the definition, or there are similar names; UsageError for no name.
     """
+    name = name.removeprefix("-")
+    if not name:
+        raise UsageError("the name of the package is empty", hint="such as: formation why libc6")
     found: dict[Reason, list[str]] = {}
     for architecture, packages in lock.packages.items():
         for package in packages:
             if package.name == name:
                 found.setdefault(_reason(packages, definition, package), []).append(architecture)
     if not found:
+        for variant in definition.variants:
+            if name in variant.without:
+                place = definition.place_of_package(name)
+                raise AnswerIsNo(f"the lock has no package {name}: {variant.name} leaves it out, in {place}")
         raise AnswerIsNo(f"the lock has no package {name}", hint=_similar(lock, name))
     return tuple(Reason(tuple(each), reason.package, reason.chain, reason.place) for reason, each in found.items())
 
@@ -80,6 +88,9 @@ def _puller(
 def _similar(lock: Lock, name: str) -> str | None:
     """What the person may have meant: a source package, or another spelling."""
     packages = [package for each in lock.packages.values() for package in each]
+    standing = sorted({package.name for package in packages if name in package.requested_as})
+    if standing:
+        return f"{name} is a virtual package, for which {' and '.join(standing)} stands"
     built = sorted({package.name for package in packages if package.source == name})
     if built:
         return f"{name} is the source of {', '.join(built)}"

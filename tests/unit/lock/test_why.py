@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from formation.errors import AnswerIsNo
+from formation.errors import AnswerIsNo, UsageError
 from formation.lock.why import why
 from workshop import DEV
 
@@ -69,3 +69,25 @@ def test_a_circle_in_an_edited_lock_ends(locked):
     )
     (reason,) = why(dataclasses.replace(lock, packages={"amd64": circle}), definition, "libcurl4")
     assert [link.name for link in reason.chain] == ["libcurl4", "curl"]
+
+
+@pytest.mark.parametrize("name", ["clang", "-clang"])
+def test_a_package_that_is_left_out_is_told_with_the_line(published, name):
+    definition = published.define("curl -clang")
+    with pytest.raises(AnswerIsNo) as caught:
+        why(published.lock(definition), definition, name)
+    assert caught.value.message == (
+        f"the lock has no package clang: runtime leaves it out, in {definition.shown_path}:8"
+    )
+
+
+def test_a_virtual_package_is_answered_with_what_stands_for_it(published):
+    definition = published.define("awk")
+    with pytest.raises(AnswerIsNo) as caught:
+        why(published.lock(definition), definition, "awk")
+    assert caught.value.hint == "awk is a virtual package, for which mawk stands"
+
+
+def test_no_name_is_a_usage_error(locked):
+    with pytest.raises(UsageError, match="the name of the package is empty"):
+        why(*locked, "")
