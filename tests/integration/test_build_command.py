@@ -14,7 +14,7 @@ import pytest
 from archives import DAY, make_archive, served
 from built_images import Command
 from debs import file, make_deb
-from formation.lock.lockfile import read_lock
+from formation.lock.lockfile import lock_digest, lock_text, read_lock
 from formation.oci.layout import open_layout
 from formation.store.store import Store
 from signed_archive import new_key
@@ -272,7 +272,14 @@ def test_relock_when_gone_builds_from_a_fresh_lock_and_leaves_the_lock_file_alon
     assert ended.returncode == 0, ended.stderr
     assert "hello-formation 1.0; locking afresh for this build, the lock file stays as it is" in ended.stderr
     assert debian.lock.read_bytes() == before
-    assert version_in(formation, json.loads(ended.stdout)["reference"]) == "2.0"
+    told = json.loads(ended.stdout)
+    assert version_in(formation, told["reference"]) == "2.0"
+    assert (told["relocked"], told["lock"] != lock_digest(lock_text(read_lock(debian.lock)))) == (True, True)
+    quiet = formation("build", debian.project, "--relock-when-gone", "--quiet", "--json")
+    assert json.loads(quiet.stdout)["relocked"] is True
+    assert quiet.stderr.startswith(
+        "warning: the archive and its snapshot no longer have hello-formation 1.0; locking afresh"
+    )
     assert '"2.0"' in formation.succeed("inspect", "formation/hello:1.0.0", "--lock")
 
 

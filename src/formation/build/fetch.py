@@ -8,21 +8,17 @@ from typing import Final
 
 from formation.definition.values import Definition
 from formation.digest import wrong_digest
-from formation.errors import FormationError, UnreachableError
+from formation.errors import FormationError
 from formation.files import atomic_file
 from formation.install.installer import Installer
 from formation.install.job import BuiltVariant, Job
 from formation.lock.model import Lock, LockedPackage
-from formation.lock.vendor import package_sources, vendor_directory, vendored_path
+from formation.lock.vendor import gone_error, package_sources, vendor_directory, vendored_path
 from formation.network import Download, Downloader, GoneError
 from formation.progress import Progress
 from formation.store.store import Store
 
 _PIECE: Final = 1 << 20
-
-
-class PackageGoneError(UnreachableError):
-    """Neither the archive nor its snapshot has some packages of the lock any more."""
 
 
 class Fetching:
@@ -70,7 +66,7 @@ class Fetching:
             for job in self._downloader.fetch_all(jobs) if jobs else ():
                 self._arrived(job.sha256, True)
         except GoneError as error:
-            self.error = self._gone(error)
+            self.error = gone_error(self._definition, self._packages.values(), error)
             self._failed()
         except BaseException as error:
             self.error = error
@@ -103,14 +99,6 @@ class Fetching:
             self._store.download(package.sha256),
             package.sha256,
             package.size,
-        )
-
-    def _gone(self, error: GoneError) -> FormationError:
-        digests = {download.sha256 for download in error.missing}
-        gone = [package for digest, package in self._packages.items() if digest in digests]
-        names = ", ".join(sorted(f"{package.name} {package.version}" for package in gone))
-        return PackageGoneError(
-            f"the archive and its snapshot no longer have {names or error.message}", hint="formation lock"
         )
 
 

@@ -47,6 +47,8 @@ class BuiltImage:
     """How many of a service's layers are those of its base."""
     siblings: tuple[str, ...] = ()
     """The names of the builds of the same for other architectures: what of them the store has shares the tags."""
+    relocked: bool = False
+    """Whether it is of a fresh lock, and not of the one beside the definition."""
 
 
 def ask(definition: Path, variant: str, architecture: str | None) -> str | None:

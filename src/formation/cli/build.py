@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
 from formation.cli.registry_options import add_registry_options
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 
 if TYPE_CHECKING:
     from formation.build.recall import BuiltImage, Read
@@ -87,13 +87,14 @@ def register(subparsers: Subparsers) -> None:
         help="also write it to oci:DIR[:TAG] or docker-archive:FILE; may be repeated",
     )
     parser.add_argument("--load", choices=("docker", "podman"), help="also give it to an engine on this machine")
-    parser.add_argument("--locked", action="store_true", help="fail when there is no lock, instead of writing one")
-    parser.add_argument("--offline", action="store_true", help="download nothing: everything must be in the store")
-    parser.add_argument(
+    locking = parser.add_mutually_exclusive_group()
+    locking.add_argument("--locked", action="store_true", help="fail when there is no lock, instead of writing one")
+    locking.add_argument(
         "--relock-when-gone",
         action="store_true",
         help="when a locked package is nowhere to be had, build from a fresh lock, which is not written",
     )
+    parser.add_argument("--offline", action="store_true", help="download nothing: everything must be in the store")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be built")
     add_registry_options(parser)
     parser.add_argument("--json", action="store_true", help="print what was built as JSON")
@@ -232,11 +233,11 @@ def _fresh_lock(run: _Run, previous: "Lock | None") -> "Lock":
 def _build(run: _Run, lock: "Lock", text: str, installer: "Installer") -> "tuple[BuiltImage, Read | None]":
     """As `_make`; with --relock-when-gone, once more from a fresh lock when packages are nowhere to be had."""
     from formation.build.base import build_base, inputs_of
-    from formation.build.fetch import PackageGoneError
     from formation.build.plan import Plan, make_plan
-    from formation.errors import quoted
+    from formation.cli.build_steps import require_relock
     from formation.install.installer import Installer
     from formation.lock.lockfile import lock_text
+    from formation.lock.vendor import PackageGoneError
 
     arguments, context = run.arguments, run.context
     overlay = context.environment.get("FORMATION_OVERLAY") != "0"
@@ -251,10 +252,8 @@ def _build(run: _Run, lock: "Lock", text: str, installer: "Installer") -> "tuple
     try:
         return build(plan, installer), read
     except PackageGoneError as error:
-        if not arguments.relock_when_gone:
-            raise PackageGoneError(error.message, hint=f"formation lock {quoted(arguments.directory)}") from None
-        run.progress.note(f"{error.message}; locking afresh for this build, the lock file stays as it is")
+        require_relock(error, arguments, context, run.progress)
     fresh = _fresh_lock(run, lock)
     plan = make_plan(run.definition, fresh, lock_text(fresh), arguments.variant, arguments.arch)
     with Installer() as second:
-        return build(plan, second), None
+        return replace(build(plan, second), relocked=True), None

@@ -130,6 +130,8 @@ def _of_this_machine(built: "Sequence[BuiltImage]") -> "BuiltImage":
 def _as_data(
     names: Sequence[str | None], built: "Sequence[BuiltImage]", root: "Descriptor", seconds: float
 ) -> dict[str, Any]:
+    from formation.cli.build_output import lock_data
+
     return {
         "reference": built[0].references[0],
         "references": list(built[0].references),
@@ -142,6 +144,7 @@ def _as_data(
                 "layers": len(each.image.manifest.layers),
                 "packages": each.packages,
                 "reused": each.reused,
+                **lock_data(each),
             }
             for name, each in zip(names, built, strict=True)
         ],

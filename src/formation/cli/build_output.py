@@ -152,7 +152,15 @@ def as_data(built: "BuiltImage", seconds: float) -> dict[str, Any]:
         **({"base_layers": built.base_layers} if built.base_layers else {}),
         "seconds": round(seconds, 3),
         "reused": built.reused,
+        **lock_data(built),
     }
+
+
+def lock_data(built: "BuiltImage") -> dict[str, Any]:
+    """Which lock an image is of, for programs."""
+    from formation.oci.annotations import LOCK_DIGEST
+
+    return {"lock": built.image.manifest.annotations.get(LOCK_DIGEST), "relocked": built.relocked}
 
 
 def told(built: "BuiltImage", seconds: float, context: Context, places: Sequence[str], run: str) -> str:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from formation.build.recall import BuiltImage, Read
     from formation.build.service import ServicePlan
     from formation.definition.service_values import ServiceDefinition
-    from formation.errors import UnreachableError
     from formation.install.installer import Installer
     from formation.lock.model import Lock
     from formation.network import Downloader
@@ -102,6 +101,7 @@ def _build(
     """Builds the image of `service`. Gives it, and what it is of; None when that is not the lock that is there."""
     from formation.build.package_layers import Tools
     from formation.build.service_build import build_service
+    from formation.cli.build_steps import require_relock
     from formation.errors import UnreachableError
     from formation.lock.lockfile import lock_text
 
@@ -113,10 +113,10 @@ def _build(
             plan = _plan(run, lock, text)
             return build_service(plan, context.store, tools, origin), plan
         except UnreachableError as error:
-            _require_gone(error, arguments)
-            progress.note(f"{error.message}; locking afresh for this build, the lock file stays as it is")
+            require_relock(error, arguments, context, progress)
         fresh = _fresh_lock(run, lock)
-        return build_service(_plan(run, fresh, lock_text(fresh)), context.store, tools, origin), None
+        built = build_service(_plan(run, fresh, lock_text(fresh)), context.store, tools, origin)
+        return replace(built, relocked=True), None
 
 
 @contextmanager
@@ -132,17 +132,6 @@ def _installers(*, early: bool) -> "Iterator[Callable[[], Installer]]":
     with ExitStack() as opened:
         begun = [opened.enter_context(start())] if early else []
         yield lambda: begun.pop() if begun else start()
-
-
-def _require_gone(error: "UnreachableError", arguments: Namespace) -> None:
-    """Raises `error` unless packages are nowhere to be had and --relock-when-gone was given."""
-    from formation.build.fetch import PackageGoneError
-    from formation.errors import quoted
-
-    if not isinstance(error, PackageGoneError):
-        raise error
-    if not arguments.relock_when_gone:
-        raise PackageGoneError(error.message, hint=f"formation lock {quoted(arguments.directory)}") from None
 
 
 @contextmanager

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from formation.build.recall import BuiltImage, Read
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
+    from formation.errors import FormationError
     from formation.lock.model import Lock
     from formation.progress import Progress
 
@@ -85,3 +86,25 @@ def lock_or_new(
         write_bytes(path, file_text(lock).encode(), mode=None)
         progress.note(f"wrote {path}, since there was none; commit it")
     return lock, lock_text(lock)
+
+
+def require_relock(error: "FormationError", arguments: Namespace, context: Context, progress: "Progress") -> None:
+    """Says that another lock than the one that is there will be used, also to those who want to hear of nothing else.
+
+    Raises `error` unless packages are nowhere to be had and --relock-when-gone was given.
+    """
+    from formation.errors import quoted
+    from formation.lock.vendor import PackageGoneError
+
+    if not isinstance(error, PackageGoneError):
+        raise error
+    if not arguments.relock_when_gone:
+        hint = f"formation lock {quoted(arguments.directory)}"
+        if not arguments.locked:
+            hint += ", or for this build alone: formation build --relock-when-gone"
+        raise PackageGoneError(error.message, hint=hint) from None
+    told = f"{error.message}; locking afresh for this build, the lock file stays as it is"
+    if context.quiet:
+        context.stderr.write(f"warning: {told}\n")
+    else:
+        progress.note(told)

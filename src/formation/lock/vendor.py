@@ -1,21 +1,25 @@
 """The packages of a lock beside its definition, so that a build needs no archive."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from formation.dataclass import dataclass
 from formation.debian.archive import package_urls
 from formation.definition.values import Definition
 from formation.digest import hexadecimal, sha256_file
-from formation.errors import FormationError, UsageError
+from formation.errors import FormationError, UnreachableError, UsageError, quoted
 from formation.files import write_bytes
 from formation.lock.lockfile import entries
 from formation.lock.model import Lock, LockedPackage
-from formation.network import Download, Downloader
+from formation.network import Download, Downloader, GoneError
 from formation.store.locking import in_use
 from formation.store.store import Store
 
 SUMS = "SHA256SUMS"
+
+
+class PackageGoneError(UnreachableError):
+    """Neither the archive, nor its snapshot where it has one, has some packages of the lock any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,19 @@ def package_sources(definition: Definition, lock: Lock, package: LockedPackage) 
     return package_urls(archive, package.path, epoch=dates[0] if dates else lock.epoch)
 
 
+def gone_error(definition: Definition, packages: Iterable[LockedPackage], error: GoneError) -> PackageGoneError:
+    """What `error`, with which downloads of `packages` ended, is to somebody who has a lock."""
+    digests = {download.sha256 for download in error.missing}
+    gone = {package for package in packages if package.sha256 in digests}
+    names = ", ".join(sorted({f"{package.name} {package.version}" for package in gone}))
+    kept = {archive.name for archive in definition.archives if archive.snapshot is not None}
+    who = "the archive and its snapshot no longer have"
+    if any(package.archive not in kept for package in gone):
+        who = "the archive no longer has"
+    hint = f"formation lock {quoted(Path(definition.shown_path).parent)}"
+    return PackageGoneError(f"{who} {names or error.message}", hint=hint)
+
+
 def vendor(
     definition: Definition, lock: Lock, directory: Path, *, downloader: Downloader, store: Store, dry_run: bool = False
 ) -> Vendored:
@@ -63,7 +80,7 @@ def vendor(
     What is there already stays; what an earlier SHA256SUMS lists and this lock does not have is removed. A run that is
     cut short leaves complete packages only, and the next one goes on from there. `dry_run` changes nothing.
 
-    Raises UnreachableError, IntegrityError, FormationError for two packages with one file name.
+    Raises PackageGoneError, UnreachableError, IntegrityError, FormationError for two packages with one file name.
     """
     packages = _by_file_name(lock)
     with in_use(store):
@@ -79,8 +96,11 @@ def vendor(
                 )
                 for name, package in missing.items()
             ]
-            for _ in downloader.fetch_all(jobs):
-                pass
+            try:
+                for _ in downloader.fetch_all(jobs):
+                    pass
+            except GoneError as error:
+                raise gone_error(definition, missing.values(), error) from error
             _write_sums(directory / SUMS, packages)
             for name in stale:
                 (directory / name).unlink(missing_ok=True)

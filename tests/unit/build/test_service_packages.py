@@ -83,7 +83,7 @@ def test_a_package_that_is_gone_is_an_error_that_names_it(workshop, downloader):
     service = service_of(workshop, "gdb")
     lock = locked(workshop, service, downloader)
     (workshop.directory / "served" / "archive" / lock.packages["amd64"][0].path).unlink()
-    with pytest.raises(UnreachableError, match=r"no longer have gdb 1.0"):
+    with pytest.raises(UnreachableError, match=r"the archive no longer has gdb 1.0"):
         fetch_packages(service, lock, lock.packages["amd64"], workshop.store, downloader)
 
 

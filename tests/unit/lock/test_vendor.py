@@ -8,7 +8,7 @@ import pytest
 
 from formation.digest import sha256
 from formation.errors import FormationError, UnreachableError, UsageError
-from formation.lock.vendor import SUMS, package_sources, vendor, vendor_directory, vendored_path
+from formation.lock.vendor import SUMS, PackageGoneError, package_sources, vendor, vendor_directory, vendored_path
 from formation.network import Downloader
 from formation.progress import Silent
 from signed_archive import new_key
@@ -148,3 +148,17 @@ def test_an_archive_that_the_definition_lost_is_a_stale_lock(locked):
 def test_a_package_that_was_not_vendored_has_no_path(locked):
     definition, lock = locked
     assert vendored_path(vendor_directory(definition), lock.packages["amd64"][0]) is None
+
+
+def test_a_package_that_is_gone_is_told_with_the_command_that_helps(published, locked):
+    definition, lock = locked
+    gone = published.directory / "served" / "archive" / lock.packages["amd64"][1].path
+    gone.unlink()
+    hint = f"formation lock {definition.path.parent}"
+    with pytest.raises(PackageGoneError) as caught:
+        bring(published, definition, lock)
+    assert (caught.value.message, caught.value.hint) == ("the archive no longer has curl 1.0", hint)
+    kept = dataclasses.replace(definition.archives[0], snapshot=f"{published.url}/{{timestamp}}")
+    with pytest.raises(PackageGoneError) as caught:
+        bring(published, dataclasses.replace(definition, archives=(kept,)), lock)
+    assert caught.value.message == "the archive and its snapshot no longer have curl 1.0"
