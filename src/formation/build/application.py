@@ -47,6 +47,7 @@ def additions_of(plan: ServicePlan, below: FactsView) -> Additions:
         (*directories, *(_followed(directory, below) for directory in service.directories)),
         tuple(File(f.path, f.owner, f.group, f.mode, f.content, f.local, f.pinned, _place(plan, f)) for f in files),
         tuple(Link(f.path, f.owner, f.group, f.target or "", _place(plan, f)) for f in links),
+        run_directories=service.config.run_directories,
     )
 
 

@@ -65,7 +65,15 @@ def _additions(definition: Definition, lineage: tuple[Variant, ...], lock: Lock,
     # Without apt there is nothing to tell it.
     states = automatic_packages(packages, lineage, architecture) if variant.only is None else ()
     files = (*system, *states, *map(pin, variant.files))
-    return Additions(variant.groups, variant.users, variant.directories, files, hardening=definition.hardening)
+    return Additions(
+        variant.groups,
+        variant.users,
+        variant.directories,
+        files,
+        hardening=definition.hardening,
+        # A minimal variant lacks most files of what it stands on.
+        run_directories=variant.config.run_directories if variant.only is None else (),
+    )
 
 
 def plan_key(plan: Plan) -> str:

@@ -1,6 +1,6 @@
 """From a variant as written to a Variant with every default filled in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from formation.definition import grammar
@@ -13,7 +13,7 @@ from formation.definition.image_checks_model import checks_from
 from formation.definition.model import BaseDefinition, FileEntry, Identity, Section, UserEntry, VariantEntry
 from formation.definition.problems import Invalid, Problem
 from formation.definition.sections import Part
-from formation.definition.values import Directory, File, Group, ImageConfig, User, Variant, variant_tag
+from formation.definition.values import Directory, File, Group, ImageConfig, RunDirectory, User, Variant, variant_tag
 
 Place = Callable[[DataPath], str]
 """`FILE:LINE` of the value at a path of the model."""
@@ -51,7 +51,7 @@ def variant_from(
             _file(entry, (*part.path, "files", index), directory, problems, place)
             for index, entry in enumerate(section.files)
         ),
-        config=config_from(part, above or ImageConfig(), model),
+        config=config_from(part, above or ImageConfig(), model, place),
         only=only_of(section),
         only_places={name: place((*part.path, "only", index)) for index, name in reversed(_only_lines(section))},
         checks=checks_from(section.checks, (*part.path, "checks"), place),
@@ -129,7 +129,7 @@ def _file(entry: FileEntry, path: DataPath, directory: Path, problems: list[Prob
     return File(entry.path, entry.owner, entry.group, entry.mode, content, source, place=place(path), written=written)
 
 
-def config_from(part: Part, above: ImageConfig, model: Identity) -> ImageConfig:
+def config_from(part: Part, above: ImageConfig, model: Identity, place: Place) -> ImageConfig:
     """The config of `above` with what `part` says; volumes, environment and labels are added, the rest is replaced."""
     section = part.section
     labels = {
@@ -148,4 +148,16 @@ def config_from(part: Part, above: ImageConfig, model: Identity) -> ImageConfig:
         command=above.command if section.command is None else tuple(section.command),
         stop_signal=section.stop_signal or above.stop_signal,
         labels=tuple(labels.items()),
+        run_directories=tuple(_run_directories(part, above, place)),
     )
+
+
+def _run_directories(part: Part, above: ImageConfig, place: Place) -> Iterator[RunDirectory]:
+    section = part.section
+    for directory in above.run_directories:
+        if directory.path in above.volumes or section.working_directory is None:
+            yield directory
+    for index, path in enumerate(section.volumes):
+        yield RunDirectory("volume", path, place((*part.path, "volumes", index)))
+    if section.working_directory is not None:
+        yield RunDirectory("working directory", section.working_directory, place((*part.path, "working_directory")))

@@ -54,7 +54,7 @@ def service_from(file: Path, source: Source) -> ServiceDefinition:
         users=users_from(part, validated.place),
         directories=_directories(validated),
         files=files,
-        config=config_from(part, ImageConfig(), model),
+        config=config_from(part, ImageConfig(), model, validated.place),
         ports=tuple(model.ports),
         health_check=_health_check(model.health_check) if model.health_check else None,
         checks=checks_from(model.checks, ("checks",), validated.place),

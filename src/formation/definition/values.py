@@ -88,6 +88,17 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
+class RunDirectory:
+    """A volume or working directory: engines make it where nothing is, and start no container where a file is."""
+
+    what: str
+    """`volume` or `working directory`."""
+    path: str
+    place: str
+    """`FILE:LINE` that says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageConfig:
     """The OCI image config that a definition asks for."""
 
@@ -100,6 +111,8 @@ class ImageConfig:
     command: tuple[str, ...] | None = None
     stop_signal: str | None = None
     labels: tuple[tuple[str, str], ...] = ()
+    run_directories: tuple[RunDirectory, ...] = field(default=(), compare=False, repr=False)
+    """Its volumes and its working directory, and where the definition says so."""
 
 
 @dataclass(frozen=True, slots=True)

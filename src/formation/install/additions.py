@@ -7,7 +7,7 @@ from pathlib import Path
 
 from formation.dataclass import dataclass, field, replace
 from formation.definition.hardening import AS_PACKAGED, Hardening
-from formation.definition.values import Directory, File, Group, Pinned, User
+from formation.definition.values import Directory, File, Group, Pinned, RunDirectory, User
 from formation.entry import WHITEOUT, Entry, encode_path
 from formation.errors import DefinitionError, FormationError, UsageError
 from formation.install.accounts import Accounts
@@ -41,6 +41,8 @@ class Additions:
     files: tuple[File, ...] = ()
     links: tuple[Link, ...] = ()
     hardening: Hardening = AS_PACKAGED
+    run_directories: tuple[RunDirectory, ...] = ()
+    """Nothing is made for them; they may not be files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def realise(additions: Additions, view: View, epoch: int) -> list[Added]:
     """The entries that `additions` come to in an image that `view` shows; every time is `epoch`.
 
     Parents that the image lacks are added, owned by root with mode 0755. Raises DefinitionError, with the line that
-    asks for it, for an unknown owner, an id that is taken, a home that is a file, and a path that leads through a file.
+    asks for it, for an unknown owner, an id that is taken, a home, volume or working directory that is a file, and a
+    path that leads through a file.
     """
     accounts = read_accounts(view)
     after = without_shells(accounts) if additions.hardening.accounts else accounts
@@ -82,6 +85,9 @@ def realise(additions: Additions, view: View, epoch: int) -> list[Added]:
         with _said_at(user.place):
             after = after.with_user(user, epoch)
             _require_home(user, view)
+    for wanted in additions.run_directories:
+        with _said_at(wanted.place):
+            _require_directory(wanted, view)
     added = _account_files(accounts, after, epoch)
     places: dict[str, str] = {}
     directories = sorted(additions.directories, key=lambda directory: directory.path)
@@ -174,8 +180,24 @@ def _require_home(user: User, view: View) -> None:
         raise UsageError(f"the home {user.home} of {user.name} is a file")
 
 
-def _resolve(path: str, view: View) -> str:
-    """`path` of the image without leading slash, its parents' symlinks (bin → usr/bin) followed inside the image.
+def _require_directory(wanted: RunDirectory, view: View) -> None:
+    """Raises UsageError for a volume or working directory that is a file, leads to one, or is below one."""
+    path = _resolve(wanted.path, view, last=True)
+    for each in (*parents(path), path):
+        there = view.find(each)
+        if there is None:
+            return
+        if there.type != "directory":
+            reason = f"is a {there.type}" if each == path else f"is below /{each}, which is a {there.type}"
+            raise UsageError(
+                f"the {wanted.what} {wanted.path} {reason}, and engines start nothing there",
+                hint="name a directory, or a path where there is nothing",
+            )
+
+
+def _resolve(path: str, view: View, *, last: bool = False) -> str:
+    """`path` of the image without leading slash, its parents' symlinks (bin → usr/bin) followed inside the image, and
+    itself when it is one and `last`.
 
     Raises FormationError for a loop of symlinks.
     """
@@ -184,7 +206,7 @@ def _resolve(path: str, view: View) -> str:
         there = view.find(name)
         return there.target if there is not None and there.type == "symlink" else None
 
-    return follow(path, read_link, last=False)
+    return follow(path, read_link, last=last)
 
 
 def read_accounts(view: View) -> Accounts:

@@ -328,3 +328,18 @@ def test_a_source_that_is_a_symlink_to_nowhere_is_told_as_one(tmp_path: Path, lo
     with pytest.raises(DefinitionError, match=f"'s1' is a symbolic link to '{target}', {why}$") as caught:
         load("packages: [bash]\nfiles: [{path: /a, source: s1}]\n")
     assert caught.value.hint is None
+
+
+def test_a_variant_knows_the_lines_of_its_volumes_and_of_the_working_directory_that_holds(load: Load):
+    definition = load(
+        "volumes: [/a]\nworking_directory: /b\nvariants:\n  dev:\n    volumes: [/c]\n  web: {working_directory: /d}\n"
+    )
+    found = {
+        variant.name: [(each.path, each.place.rpartition(":")[2]) for each in variant.config.run_directories]
+        for variant in definition.variants
+    }
+    assert found == {
+        "runtime": [("/a", "5"), ("/b", "6")],
+        "dev": [("/a", "5"), ("/b", "6"), ("/c", "9")],
+        "web": [("/a", "5"), ("/d", "10")],
+    }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from formation.definition.values import Directory, File, Group, User
+from formation.definition.values import Directory, File, Group, RunDirectory, User
 from formation.errors import DefinitionError, FormationError
 from formation.install.additions import Added, Additions, pin, realise
 from formation.install.view import TreesView
@@ -147,3 +147,26 @@ def test_a_home_that_is_a_file_is_told_with_its_line(tree: Path) -> None:
         added(Additions(users=(user,)), tree)
     for home in ("/nonexistent", "/var", "/out/nothing"):
         assert added(Additions(users=(User("app", None, "root", (), home, "/bin/sh", True, ""),)), tree)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("/etc/file", "is a file"),
+        ("/link", "is a file"),
+        ("/out/file/below", "is below /etc/file, which is a file"),
+        ("/etc", None),
+        ("/bin", None),
+        ("/etc/nothing/there", None),
+    ],
+)
+@pytest.mark.parametrize("what", ["volume", "working directory"])
+def test_a_volume_or_working_directory_is_no_file(tree: Path, what: str, path: str, reason: str | None) -> None:
+    (tree / "link").symlink_to("etc/file")
+    wanted = Additions(run_directories=(RunDirectory(what, path, "f.yaml:7"),))
+    if reason is None:
+        assert added(wanted, tree) == {}
+        return
+    with pytest.raises(DefinitionError) as caught:
+        added(wanted, tree)
+    assert caught.value.message == f"f.yaml:7: the {what} {path} {reason}, and engines start nothing there"
