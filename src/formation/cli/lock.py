@@ -104,7 +104,9 @@ def _lock(arguments: Namespace, context: Context, definition: "Definition | Serv
         write_bytes(path, file_text(lock).encode(), mode=None)
     shown = previous if keep and previous is not None else lock
     if arguments.json:
-        context.write_json(_as_data(shown))
+        # As in the table: in a first lock everything is new.
+        changes = () if previous is None else lock_changes(previous, lock)
+        context.write_json({**_as_data(shown), "changes": [_change_data(change) for change in changes]})
     else:
         verb = "would write" if arguments.dry_run else "wrote"
         context.write(_moved_text(previous, lock))
@@ -203,13 +205,26 @@ def _changes_text(changes: "tuple[Change, ...]", is_new: bool) -> str:
             change.name,
             change.old.version if change.old else "-",
             change.new.version if change.new else "-",
-            change.kind,
+            change.kind if change.way is None else "{} from {} to {}".format(change.kind, *change.way),
             ", ".join(change.variants),
             ", ".join(change.architectures),
         )
         for change in changes
     ]
     return table(("PACKAGE", "OLD", "NEW", "CHANGE", "VARIANTS", "ARCHITECTURES"), rows)
+
+
+def _change_data(change: "Change") -> dict[str, Any]:
+    """A row of the table; `from` and `to` are the variants, suites or archives of what moved."""
+    return {
+        "name": change.name,
+        "old": change.old.version if change.old else None,
+        "new": change.new.version if change.new else None,
+        "what": change.kind,
+        **({} if change.way is None else dict(zip(("from", "to"), change.way, strict=True))),
+        "variants": list(change.variants),
+        "architectures": list(change.architectures),
+    }
 
 
 def _as_data(lock: "Lock") -> dict[str, Any]:

@@ -34,7 +34,7 @@ class Kind(StrEnum):
     REBUILT = "rebuilt"
     """The same version with another digest."""
     MOVED = "moved"
-    """The same package for another reason, variant or from another suite."""
+    """The same package in other variants, or from another suite or archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,26 @@ class Change:
         package = self.new or self.old
         return () if package is None else package.variants
 
+    @property
+    def way(self) -> tuple[str, str] | None:
+        """From where to where a package moved: variants, suites or archives; None for another change."""
+        if self.kind is not Kind.MOVED or self.old is None or self.new is None:
+            return None
+        before, after = _place(self.old), _place(self.new)
+        return next((was, now) for was, now in zip(before, after, strict=True) if was != now)
+
 
 def lock_changes(old: Lock | None, new: Lock) -> tuple[Change, ...]:
-    """What `new` changes, by name; everything is added when there is no `old`."""
+    """What `new` changes, by name; everything is added when there is no `old`.
+
+    A package that is there for another reason, and otherwise as it was, is none of it.
+    """
     found: dict[Change, list[str]] = {}
     before = {} if old is None else old.packages
     for architecture in dict.fromkeys([*before, *new.packages]):
         for pair in pairs(before.get(architecture, ()), new.packages.get(architecture, ())):
-            found.setdefault(_change(*pair), []).append(architecture)
+            if (change := _change(*pair)) is not None:
+                found.setdefault(change, []).append(architecture)
     changes = (replace(change, architectures=tuple(each)) for change, each in found.items())
     return tuple(sorted(changes, key=lambda change: (change.name, change.architectures)))
 
@@ -104,13 +116,14 @@ def _by_name(packages: Sequence[Package], leave_out: set[Package]) -> dict[str, 
     return found
 
 
-def _change(old: LockedPackage | None, new: LockedPackage | None) -> Change:
+def _change(old: LockedPackage | None, new: LockedPackage | None) -> Change | None:
     either = new or old
     assert either is not None
-    return Change(_kind(old, new), either.name, (), old, new)
+    kind = _kind(old, new)
+    return None if kind is None else Change(kind, either.name, (), old, new)
 
 
-def _kind(old: LockedPackage | None, new: LockedPackage | None) -> Kind:
+def _kind(old: LockedPackage | None, new: LockedPackage | None) -> Kind | None:
     if old is None:
         return Kind.ADDED
     if new is None:
@@ -118,4 +131,11 @@ def _kind(old: LockedPackage | None, new: LockedPackage | None) -> Kind:
     order = compare(old.version, new.version)
     if order:
         return Kind.UPGRADED if order < 0 else Kind.DOWNGRADED
-    return Kind.MOVED if old.sha256 == new.sha256 else Kind.REBUILT
+    if old.sha256 != new.sha256:
+        return Kind.REBUILT
+    return Kind.MOVED if _place(old) != _place(new) else None
+
+
+def _place(package: LockedPackage) -> tuple[str, ...]:
+    """Where a package is, and where it is from."""
+    return ", ".join(package.variants), package.suite, package.archive

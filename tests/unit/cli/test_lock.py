@@ -126,6 +126,23 @@ def test_json_of_an_unchanged_lock_is_what_the_file_has(workshop, lock):
     assert lock("base", "--json").stdout == first
 
 
+def test_json_of_a_dry_run_has_the_changes_of_the_table(workshop, lock):
+    workshop.define("curl gdb", DEV)
+    assert json.loads(lock("base", "--json").stdout)["changes"] == []
+    workshop.publish({**PACKAGES, "curl": {**PACKAGES["curl"], "Version": "1.1"}}, age=HOUR)
+    workshop.define("curl clang")
+    changes = json.loads(lock("base", "--dry-run", "--json").stdout)["changes"]
+    common = {"architectures": ["amd64"], "variants": ["runtime"]}
+    assert changes == [
+        {"name": "clang", "old": "1.0", "new": "1.0", "what": "moved", "from": "dev", "to": "runtime", **common},
+        {"name": "curl", "old": "1.0", "new": "1.1", "what": "upgraded", **common},
+        {"name": "gdb", "old": "1.0", "new": None, "what": "removed", **common},
+    ]
+    rows = [line.split() for line in lock("base", "--dry-run").stdout.splitlines()]
+    assert rows[1] == ["clang", "1.0", "1.0", "moved", "from", "dev", "to", "runtime", "runtime", "amd64"]
+    assert [row[0] for row in rows[1:-1]] == ["clang", "curl", "gdb"]
+
+
 def test_a_check_needs_no_network_and_answers_by_exit_code(workshop, lock):
     lock("base")
     workshop.define("curl", "labels: {a: b}\n").path.touch()

@@ -56,8 +56,17 @@ def test_another_file_of_the_same_version_is_a_rebuild():
     assert changes(lock(package("aa")), lock(package("aa", sha256="sha256:other"))) == [("aa", "rebuilt")]
 
 
-def test_another_variant_or_reason_is_a_move():
-    assert changes(lock(package("aa")), lock(package("aa", variants=("dev",)))) == [("aa", "moved")]
+def test_another_variant_suite_or_archive_is_a_move_that_tells_from_where():
+    moves = [({"variants": ("dev",)}, ("runtime", "dev")), ({"suite": "sid"}, ("trixie", "sid"))]
+    for fields, way in [*moves, ({"archive": "own"}, ("debian", "own"))]:
+        (change,) = lock_changes(lock(package("aa")), lock(package("aa", **fields)))
+        assert (str(change.kind), change.way) == ("moved", way)
+
+
+def test_another_reason_alone_is_no_change():
+    assert lock_changes(lock(package("aa")), lock(package("aa", because="bb Depends"))) == ()
+    (change,) = lock_changes(lock(package("aa")), lock(package("aa", "2", because="bb Depends")))
+    assert change.way is None
 
 
 def test_a_change_that_several_architectures_share_is_told_once():
