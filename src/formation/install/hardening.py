@@ -1,7 +1,7 @@
 """The measures of a definition's `hardening:` that installing takes: bits of programs, accounts, modes, traces."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from formation.dataclass import dataclass, replace
 from formation.debian.statoverrides import StatOverride
@@ -44,7 +44,8 @@ def privileged(entries: Iterable[Entry], hardening: Hardening) -> tuple[Privileg
 
 def without_privileges(spec: SegmentSpec, found: Iterable[Privileged]) -> SegmentSpec:
     """`spec`, by which the programs that were `found` in a package have plain modes."""
-    return replace(spec, modes=tuple(sorted({*spec.modes, *((each.path, each.mode) for each in found)})))
+    modes = {**dict(spec.modes), **{each.path: each.mode for each in found}}
+    return replace(spec, modes=tuple(sorted(modes.items())))
 
 
 def overriding(
@@ -57,22 +58,26 @@ def overriding(
     """
     shipped = {merged_path(path.lstrip("/")): path for path in listed}
     users, groups = _names(accounts.passwd), _names(accounts.group)
-    overrides = {override.path: override for override in before}
-    for each in found:
+    shown = {each.path: each for each in found}
+    overrides = {each.path: each for each in before if merged_path(each.path.lstrip("/")) not in shown}
+    for each in shown.values():
         path = shipped.get(each.path, f"/{each.path}")
         owner, group = users.get(each.uid, f"#{each.uid}"), groups.get(each.gid, f"#{each.gid}")
         overrides[path] = StatOverride(path, owner, group, each.mode)
     return tuple(overrides.values())
 
 
-def overridden(spec: SegmentSpec, listed: Sequence[str], before: Iterable[StatOverride]) -> SegmentSpec:
-    """`spec` with the modes that overrides of the image below give to files of the package, whose paths are `listed`.
+def promised(overrides: Iterable[StatOverride], view: View, hardening: Hardening) -> tuple[Privileged, ...]:
+    """The files that would get setuid or setgid when dpkg unpacks them again, by overrides that nothing has applied.
 
-    That is what dpkg does when a service brings a newer version of a package of its base.
+    `dpkg-statoverride --add` changes no file without `--update`. What is not there is somebody else's.
     """
-    modes = {override.path: override.mode for override in before}
-    own = {(merged_path(path.lstrip("/")), modes[path]) for path in listed if path in modes}
-    return replace(spec, modes=tuple(sorted({*spec.modes, *own}))) if own else spec
+    files = []
+    for override in overrides:
+        there = view.find(merged_path(override.path.lstrip("/"))) if override.mode & SPECIAL_BITS else None
+        if there is not None and there.type == "file":
+            files.append(replace(there, mode=there.mode | SPECIAL_BITS))
+    return privileged(files, hardening)
 
 
 def without_shells(accounts: Accounts) -> Accounts:

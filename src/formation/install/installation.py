@@ -13,17 +13,16 @@ from typing import Any
 from formation.dataclass import replace
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import parse_diversions
-from formation.debian.statoverrides import FILE as STATOVERRIDES
-from formation.debian.statoverrides import parse_statoverrides
 from formation.install.arrivals import Arrivals
 from formation.install.built_layer import BuiltLayer
 from formation.install.effects_record import Effects
 from formation.install.foundation import lay_foundation
-from formation.install.hardening import overridden, privileged, without_privileges
+from formation.install.hardening import privileged, without_privileges
 from formation.install.job import BuiltVariant, Job, PackageJob, Step
 from formation.install.landing import Landings
 from formation.install.layer import LayerStore
 from formation.install.minimal import chosen, minimal_top, part_of
+from formation.install.overrides import unpack_as_overridden
 from formation.install.renewal import renew
 from formation.install.roots import Isolation
 from formation.install.schedule import ASSEMBLE, CONFIGURE, UNPACK, Schedule
@@ -200,8 +199,7 @@ class Installation:
         self, variant: Variant, packages: Sequence[PackageJob], essential: frozenset[str] = frozenset()
     ) -> None:
         """Configures `packages` on top of everything so far."""
-        unpacked = [self._arrivals.segments[package.digest] for package in packages]
-        segments = {segment.key: segment for segment in unpacked}
+        digests = {self._arrivals.segments[package.digest].key: package.digest for package in packages}
         staged = {p.digest: stage_package(self._store, p, self._arrivals.segments[p.digest]) for p in packages}
         self._standing.staged.update(staged)
         early = early_names(self._standing.staged.values())
@@ -209,17 +207,18 @@ class Installation:
         for stage in plan_stages(
             tuple(staged.values()), essential, before=self._standing.before, epoch=epoch, early=early
         ):
+            own_digests = [digests[package.key] for package in stage.packages]
+            stage = unpack_as_overridden(self._store, self._arrivals, self._standing, variant, stage, own_digests)
             effects = known_effects(self._store, stage)
             if effects is None:
-                own = [segments[package.key] for package in stage.packages]
+                own = [self._arrivals.segments[digest] for digest in own_digests]
                 effects = self._arrivals.result(
                     CONFIGURE, configure, self._store, stage, own, self._standing.trees, self._work, self._isolation
                 )
             else:
                 self._reused.add(stage.key)
             self._note_stage(variant, stage, effects)
-            for package in stage.packages:
-                self._landings[segments[package.key].deb] = effects.landings
+            self._landings.update(dict.fromkeys(own_digests, effects.landings))
 
     def _note_contents(self, variant: Variant, packages: Sequence[PackageJob]) -> None:
         """Takes down what `packages` ship.
@@ -250,20 +249,18 @@ class Installation:
         view = TreesView(self._standing.trees)
         diversions = parse_diversions(view.read(DIVERSIONS))
         self._standing.ownership.check_contested(diversions)
-        overrides = parse_statoverrides(view.read(STATOVERRIDES))
         again = {}
         for package in variant.packages:
             before = self._arrivals.spec(package.digest)
             segment, landings = self._arrivals.segments[package.digest], self._landings[package.digest]
             spec, away = settled(self._store, package, segment, before, diversions, landings)
-            spec = overridden(spec, self._standing.staged[package.digest].listed, overrides)
             spec = without_privileges(spec, variant.privileged.get(package.digest, ()))
             if spec != before:
                 again[package.digest] = spec
                 self._standing.ownership.move(package.digest, spec.renames, away)
         self._arrivals.unpack_again(again)
         for number, group in enumerate(variant.groups):
-            waits = variant.package_layers[number] is None or not again.keys().isdisjoint(group)
+            waits = variant.package_layers[number] is None or not (again.keys() | variant.overridden).isdisjoint(group)
             if waits and not self._is_minimal:
                 variant.package_layers[number] = self._start_package_layer(group)
 

@@ -75,6 +75,10 @@ class Ownership:
                 elif other is None or not replaces(other, package):
                     self._files[entry.path] = package
 
+    def override(self, directories: Iterable[Entry]) -> None:
+        """Takes down directories that a package brings with other owners or modes than it has them."""
+        self._directories.update((entry.path, (entry.mode, entry.uid, entry.gid)) for entry in directories)
+
     def _add_directory(self, entry: Entry) -> None:
         self._directories.setdefault(entry.path, (entry.mode, entry.uid, entry.gid))
 

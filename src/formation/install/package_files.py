@@ -60,6 +60,14 @@ class PackageFiles:
             follow_symlinks=False,
         )
 
+    def own(self, entry: Entry) -> None:
+        """Gives a file that was written before, and all its names, the owner and mode of `entry`."""
+        if self._owned:
+            name = file_name(entry.path)
+            os.chown(name, entry.uid, entry.gid, dir_fd=self._directory, follow_symlinks=False)
+            # After chown, which clears setuid and setgid.
+            os.chmod(name, entry.mode, dir_fd=self._directory)
+
     def close(self) -> None:
         """Ends the use of the directory."""
         os.close(self._directory)

@@ -2,13 +2,16 @@
 
 from typing import Final
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.debian.path_filters import any_of, literal_prefix
 from formation.entry import Entry
 from formation.oci.media_types import Compression
 
 USR_ALIASES: Final = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32"})
 """The top-level directories that are symlinks into /usr on a merged system."""
+
+Override = tuple[str, int, int, int]
+"""A path as a package ships it, without leading slash, and the mode, uid and gid that dpkg gives it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,10 @@ class SegmentSpec:
     """Paths that something else has, as they would be in the tree; the package's file list names them all the same."""
     renames: tuple[tuple[str, str], ...] = ()
     """Diversions, and what lies beyond symlinks: a path as the package ships it, and where it goes."""
+    overrides: tuple[Override, ...] = ()
+    """dpkg's overrides that are in force when the package is unpacked."""
     modes: tuple[tuple[str, int], ...] = ()
-    """Files that have another mode than the package says, as they would be in the tree, by path."""
+    """Files that have another mode than dpkg would give them, as they would be in the tree without diversions."""
     maintained: bool = True
     """Whether dpkg's database gets the package's scripts, and all else that only dpkg reads."""
     usr_merged: bool = True
@@ -39,7 +44,17 @@ class SegmentSpec:
 class Placement:
     """A SegmentSpec made ready to be asked about many entries."""
 
-    __slots__ = ("_covered", "_excluded", "_included", "_modes", "_omit", "_prefixes", "_renames", "_usr_merged")
+    __slots__ = (
+        "_covered",
+        "_excluded",
+        "_included",
+        "_modes",
+        "_omit",
+        "_overrides",
+        "_prefixes",
+        "_renames",
+        "_usr_merged",
+    )
 
     def __init__(self, spec: SegmentSpec) -> None:
         self._excluded = any_of(spec.path_excludes)
@@ -49,6 +64,7 @@ class Placement:
         self._omit = spec.omit
         self._covered = spec.covered
         self._modes = dict(spec.modes)
+        self._overrides = {path: (mode, uid, gid) for path, mode, uid, gid in spec.overrides}
         self._usr_merged = spec.usr_merged
 
     def excludes(self, entry: Entry) -> bool:
@@ -80,9 +96,19 @@ class Placement:
         """Whether something that is no file of the package is at `path` of the tree."""
         return path in self._covered
 
-    def mode(self, path: str, shipped: int) -> int:
-        """The mode of what is at `path` of the tree and comes with the mode `shipped`."""
-        return self._modes.get(path, shipped)
+    def overridden(self, shipped: Entry) -> Entry:
+        """`shipped`, an entry of the package, with the owner and mode that dpkg gives it.
+
+        Diversions are not followed, and a symlink has no mode (dpkg, src/main/archives.c, `tarobject_set_perms`).
+        """
+        if shipped.path not in self._overrides:
+            return shipped
+        mode, uid, gid = self._overrides[shipped.path]
+        return replace(shipped, mode=shipped.mode if shipped.type == "symlink" else mode, uid=uid, gid=gid)
+
+    def plain_mode(self, path: str) -> int | None:
+        """The mode that `path` of the package shall have whatever dpkg would give it; None when it is dpkg's."""
+        return self._modes.get(merged_path(path) if self._usr_merged else path)
 
 
 def merged_path(path: str) -> str:

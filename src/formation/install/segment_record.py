@@ -27,7 +27,7 @@ from formation.install.placement import SegmentSpec
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
 
-_VERSION = "segment-9"
+_VERSION = "segment-10"
 """Changes whenever the same package and spec would give another segment or record."""
 
 _FIELDS = 8

@@ -41,6 +41,8 @@ class Unpacking:
         self._filtered: set[str] = set()
         self._sums = Checksums()
         self._names: dict[str, list[str]] = {}
+        self._plain: set[str] = set()
+        """Files whose mode is not dpkg's, by the name with which they came first."""
         self.content: dict[str, tuple[bytes, ...]] = {}
         """Of as many files as `_MEMORY` allows, by the path they have in the segment."""
         self.newest = 0
@@ -74,10 +76,14 @@ class Unpacking:
         makes_alias = shipped.type != "directory" and shipped.path in USR_ALIASES
         path = self._placement.place(shipped.path, through_alias=not makes_alias)
         target = self._placement.place(shipped.target) if shipped.type == "hardlink" else shipped.target
-        mode = self._placement.mode(path, shipped.mode)
         time = min(shipped.mtime, self._epoch)
+        owned = self._placement.overridden(shipped)
+        mode = owned.mode
+        if (plain := self._placement.plain_mode(shipped.path)) is not None:
+            self._plain.add(path)
+            mode = plain
         # dpkg ignores extended attributes.
-        entry = Entry(path, shipped.type, mode, shipped.uid, shipped.gid, time, shipped.size, target)
+        entry = Entry(path, shipped.type, mode, owned.uid, owned.gid, time, shipped.size, target)
         if path.startswith(f"{INFO}/") or (entry.type != "directory" and INFO.startswith(f"{path}/")):
             raise MalformedError(f"{self._package.name} ships {path!r}, which belongs to dpkg")
         if path.rpartition("/")[2].startswith(WHITEOUT):
@@ -133,9 +139,21 @@ class Unpacking:
                     hint=f"include /{first} as well, or exclude both",
                 )
             self._writer.hard_link(entry)
+            self._own(first, entry)
             self._first_name[entry.path] = first
             self._names.setdefault(first, [first]).append(entry.path)
         self._entries[entry.path] = entry
+
+    def _own(self, first: str, link: Entry) -> None:
+        """Gives the file `first` the owner and mode of its further name `link`: with dpkg the last name decides."""
+        there = self._entries[first]
+        mode = there.mode if first in self._plain else link.mode
+        if link.path in self._plain:
+            self._plain.add(first)
+        owned = replace(there, mode=mode, uid=link.uid, gid=link.gid)
+        if owned != there:
+            self._entries[first] = owned
+            self._writer.own(owned)
 
     def _check_parents(self) -> None:
         """Raises MalformedError for what lies below a file: the way into /usr may lead there."""

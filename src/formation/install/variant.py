@@ -12,7 +12,7 @@ from formation.install.additions import read_accounts
 from formation.install.built_layer import BuiltLayer
 from formation.install.effects import lower_path
 from formation.install.effects_record import Effects
-from formation.install.hardening import Privileged, overriding, privileged
+from formation.install.hardening import Privileged, overriding, privileged, promised
 from formation.install.job import PackageJob, VariantJob
 from formation.install.ownership import without_lost
 from formation.install.stages import Stage, StagePackage
@@ -35,6 +35,8 @@ class Variant:
     """Its packages that the image's own dpkg brought, by the digest of their .deb: they are in no package layer."""
     privileged: dict[str, tuple[Privileged, ...]] = field(default_factory=dict)
     """Programs of its packages that lose their setuid and setgid bits, by the digest of the .deb."""
+    overridden: set[str] = field(default_factory=set)
+    """Its packages that were unpacked again as dpkg's overrides demand, by the digest of their .deb."""
     top: Top | None = None
 
     @property
@@ -70,9 +72,12 @@ def _statoverrides(variant: Variant, trees: Sequence[Path], staged: Iterable[Sta
     for effect in variant.effects:
         there = [e for e in effect.changed if lower_path(e.path, trees) == effect.tree / e.path]
         found += privileged(there, variant.job.additions.hardening)
+    view = TreesView(trees)
+    before = parse_statoverrides(view.read(STATOVERRIDES))
+    # Those that are found have the modes that they shall have, and a tree may still show others.
+    known = {each.path for each in found}
+    found += [each for each in promised(before, view, variant.job.additions.hardening) if each.path not in known]
     if not found:
         return {}
-    view = TreesView(trees)
     listed = (path for package in staged for path in package.listed)
-    before = parse_statoverrides(view.read(STATOVERRIDES))
     return {STATOVERRIDES: statoverrides_text(overriding(found, listed, before, read_accounts(view)))}

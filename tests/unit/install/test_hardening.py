@@ -13,9 +13,9 @@ from formation.install.additions import Additions, realise
 from formation.install.hardening import (
     Privileged,
     is_backup,
-    overridden,
     overriding,
     privileged,
+    promised,
     without_privileges,
     without_shells,
 )
@@ -58,6 +58,8 @@ def test_programs_that_are_allowed_keep_their_bits(hardening: Hardening, found: 
 def test_a_package_is_unpacked_with_plain_modes() -> None:
     assert without_privileges(SPEC, [SU, CHAGE]).modes == (("usr/bin/chage", 0o755), ("usr/bin/su", 0o755))
     assert without_privileges(SPEC, []) == SPEC
+    again = SegmentSpec(0, modes=(("usr/bin/su", 0o4755),))
+    assert without_privileges(again, [SU]).modes == (("usr/bin/su", 0o755),)
 
 
 def test_overrides_name_paths_as_packages_ship_them_and_owners_by_name() -> None:
@@ -79,10 +81,26 @@ def test_an_override_of_a_script_stays_unless_it_gives_the_bits() -> None:
     )
 
 
-def test_a_newer_version_of_a_package_is_unpacked_as_the_base_overrides_it() -> None:
-    before = [StatOverride("/bin/su", "root", "root", 0o755), StatOverride("/usr/bin/other", "root", "root", 0o755)]
-    assert overridden(SPEC, ["/bin/su"], before).modes == (("usr/bin/su", 0o755),)
-    assert overridden(SPEC, ["/usr/bin/new"], before) == SPEC
+def test_an_override_that_names_a_program_by_way_of_a_link_goes_too() -> None:
+    before = [StatOverride("/bin/su", "root", "root", 0o4755)]
+    assert overriding([SU], ["/usr/bin/su"], before, ACCOUNTS) == (StatOverride("/usr/bin/su", "root", "root", 0o755),)
+
+
+def test_an_override_that_nothing_has_applied_promises_bits_to_a_file_that_is_there(tmp_path: Path) -> None:
+    for path in ("usr/bin/plain", "usr/bin/kept", "usr/bin/modest"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+        (tmp_path / path).chmod(0o750)
+    (tmp_path / "srv").mkdir()
+    overrides = [
+        *(StatOverride(path, "root", "mail", 0o4755) for path in ("/bin/plain", "/usr/bin/kept", "/usr/bin/gone")),
+        StatOverride("/usr/bin/modest", "root", "mail", 0o755),
+        StatOverride("/srv", "root", "mail", 0o2775),
+    ]
+    own = (tmp_path / "srv").stat()
+    found = promised(overrides, TreesView([tmp_path]), Hardening(setuid=("/usr/bin/kept",)))
+    assert found == (Privileged("usr/bin/plain", own.st_uid, own.st_gid, 0o750),)
+    assert promised(overrides, TreesView([tmp_path]), AS_PACKAGED) == ()
 
 
 def test_of_debians_accounts_only_root_has_a_shell_and_others_keep_theirs() -> None:

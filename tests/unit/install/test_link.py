@@ -100,7 +100,11 @@ def test_files_are_copied_where_they_cannot_be_linked(
         real(source, place, src_dir_fd=src_dir_fd, dst_dir_fd=dst_dir_fd, follow_symlinks=follow_symlinks)
 
     monkeypatch.setattr(os, "link", link)
-    items = [file("a", b"1" * 3_000_000, mode=0o4711, **OWN), hard_link("b", "a", **OWN), symlink("s", "a", **OWN)]
+    items = [
+        file("a", b"1" * 3_000_000, mode=0o4711, **OWN),
+        hard_link("b", "a", mode=0o4711, **OWN),
+        symlink("s", "a", **OWN),
+    ]
     install(tmp_path, root, "one", *items)
     copied = (root / "a").stat()
     assert copied.st_ino != (tmp_path / "trees/one" / file_name("a")).stat().st_ino

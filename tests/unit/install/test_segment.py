@@ -80,7 +80,7 @@ def test_the_files_of_a_package_are_kept_with_owners_modes_and_times(tmp_path: P
     files = [
         directory("etc/secret", mode=0o700, uid=7, gid=8),
         file("usr/bin/su", b"su", mode=0o4755, gid=42),
-        hard_link("usr/bin/sg", "usr/bin/su"),
+        hard_link("usr/bin/sg", "usr/bin/su", mode=0o4755, gid=42),
         symlink("usr/bin/s", "su", uid=3),
         file("old", b"", mtime=EPOCH - 5),
     ]
@@ -254,3 +254,32 @@ def test_files_that_another_process_kept_meanwhile_stay(tmp_path: Path) -> None:
     made(deb, tmp_path / "two", kept=kept)
     assert kept.stat().st_ino == inode
     assert [path.name for path in kept.parent.iterdir()] == ["t"]
+
+
+def test_a_package_is_unpacked_with_the_owners_and_modes_of_overrides(tmp_path: Path) -> None:
+    files = [directory("srv"), file("bin/a", b"a"), hard_link("bin/b", "bin/a"), file("usr/c"), symlink("usr/d", "c")]
+    paths = {"srv": 0o2770, "bin/b": 0o4750, "usr/c": 0o600, "usr/d": 0o700, "usr/bin/a": 0o7777}
+    spec = replace(SPEC, overrides=tuple((path, mode, 7, 8) for path, mode in paths.items()))
+    segment = made(make_deb(tmp_path, files=files), tmp_path, spec)
+    found = {e.path: (e.mode, e.uid, e.gid) for e in read_entries(tmp_path, segment) if not e.path.startswith("var")}
+    # One file: its last name decides, as with dpkg. A path counts as the package writes it.
+    assert found["usr/bin/a"] == found["usr/bin/b"] == (0o4750, 7, 8)
+    assert (found["srv"], found["usr/c"], found["usr/d"]) == ((0o2770, 7, 8), (0o600, 7, 8), (0o777, 7, 8))
+    assert found["usr"] == (0o755, 0, 0)
+
+
+@pytest.mark.root
+def test_the_file_that_is_kept_has_the_owner_and_mode_of_its_last_name(tmp_path: Path) -> None:
+    files = [file("a", b"a"), hard_link("b", "a"), hard_link("c", "a")]
+    for modes, mode in (((), 0o4750), ((("c", 0o755),), 0o755), ((("a", 0o700),), 0o700)):
+        spec = replace(SPEC, overrides=(("c", 0o4750, 7, 8),), modes=modes)
+        kept = tmp_path / f"kept-{mode:o}"
+        made(make_deb(tmp_path, files=files), tmp_path, spec, kept)
+        status = (kept / file_name("a")).stat()
+        assert (status.st_mode & 0o7777, status.st_uid, status.st_gid) == (mode, 7, 8)
+
+
+def test_a_diverted_program_has_its_plain_mode_where_it_goes(tmp_path: Path) -> None:
+    spec = replace(SPEC, modes=(("usr/bin/su", 0o755),), renames=(("bin/su", "usr/bin/su.real"),))
+    segment = made(make_deb(tmp_path, files=[file("bin/su", mode=0o4755)]), tmp_path, spec)
+    assert {e.path: e.mode for e in read_entries(tmp_path, segment)}["usr/bin/su.real"] == 0o755

@@ -1,0 +1,162 @@
+"""What dpkg's database says of packages that are yet to come, compared with what dpkg itself makes of it."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from archives import make_archive, served
+from builds import TINY, Formation, define, new_store
+from debs import directory, file, hard_link, make_deb
+from formation.oci.image import Image, image_of
+from formation.store.blobs import StoreBlobs
+from formation.store.store import Store
+from real_install import run_inside
+from trees import compare, directory_tree, image_tree
+
+pytest_plugins = ["small_images"]
+AS_PACKAGED = "hardening: {setuid: keep, accounts: keep, modes: keep, package_manager: keep, traces: keep}\n"
+
+pytestmark = [pytest.mark.network, pytest.mark.root, pytest.mark.xdist_group("odd-database")]
+
+EPOCH = 1_700_000_000
+SHELL = "#!/bin/sh\nset -e\n"
+PROGRAM = b"#!/bin/sh\n"
+
+
+def odd(place: Path, name: str, *files: Any, needs: str = "", **control: str) -> Path:
+    """A package with scripts and other members of its control archive."""
+    scripts = {key: SHELL + text if key in ("preinst", "postinst") else text for key, text in control.items()}
+    return make_deb(place, name, fields={"Pre-Depends": needs} if needs else None, files=files, control=scripts)
+
+
+def packages(place: Path) -> Mapping[str, Sequence[Path]]:
+    """Variant → its packages, in the order in which dpkg gets them."""
+    add = "dpkg-statoverride --add"
+    return {
+        "overridden": [
+            odd(
+                place, "override-add", file("usr/bin/own", PROGRAM, mode=0o755), directory("srv/there"),
+                postinst=f"{add} daemon mail 4750 /usr/bin/own; {add} daemon mail 4755 /usr/bin/later\n"
+                f"{add} mail mail 2770 /srv/later; {add} mail mail 2770 /srv/there\n"
+                f"{add} daemon mail 2751 /usr/bin/odd-link\n",
+            ),
+            odd(
+                place, "override-later", file("usr/bin/later", PROGRAM, mode=0o755), file("usr/bin/early", PROGRAM),
+                directory("srv/later"), file("srv/later/f"), directory("srv/there"), file("usr/bin/odd-file", PROGRAM),
+                hard_link("usr/bin/odd-link", "usr/bin/odd-file"),
+                needs="override-add", preinst=f"{add} daemon mail 4755 /usr/bin/early\n", postinst="true\n",
+            ),
+        ],
+    }  # fmt: skip
+
+
+PRIVILEGED = SHELL + (
+    "dpkg-statoverride --add root mail 4755 /usr/bin/plain\n"
+    "dpkg-statoverride --update --add root root 4755 /usr/bin/suid\n"
+    "dpkg-statoverride --add daemon mail 4755 /usr/bin/later\n"
+)
+
+
+def extract(image: Image, root: Path) -> None:
+    """The tree of an image whose layers remove nothing."""
+    for layer in image.layers:
+        with layer.uncompressed() as stream:
+            data = b"".join(iter(lambda: stream.read(1 << 20), b""))
+        subprocess.run(["tar", "-x", "-p", "--numeric-owner", "-C", root], input=data, check=True)
+
+
+@pytest.fixture(scope="module")
+def debs(open_directory: Path) -> Mapping[str, Sequence[Path]]:
+    place = open_directory / "database-debs"
+    place.mkdir()
+    return packages(place)
+
+
+def defined(place: Path, store: Path, text: str, debs: Sequence[Path], variants: Mapping[str, Sequence[Path]]) -> Path:
+    """A definition with `variants` of packages that a new archive of `debs` has, and all of them in `store`."""
+    place.mkdir()
+    archive = make_archive(place / "archive", debs)
+    shutil.copy(archive.directory / "key.asc", place)
+    text += TINY.partition("variants:")[0] + "variants:\n"
+    for name, own in variants.items():
+        text += f"  {name}: {{packages: [{', '.join(deb.name.partition('_')[0] for deb in own)}]}}\n"
+    with served(archive.directory) as url:
+        text += f"archives: [{{name: own, uri: '{url}', suites: [stable], keys: [./key.asc]}}]\n"
+        define(place, text, Formation(), store)
+        for name in variants:
+            Formation().build(store, place, "--variant", name)
+    return place
+
+
+def built(definition: Path, store: Path, variant: str) -> Image:
+    ran = Formation().build(store, definition, "--variant", variant)
+    return image_of(StoreBlobs(Store(store)), Store(store).blob(ran.data["digest"]).read_bytes())
+
+
+@pytest.fixture(scope="module")
+def store(open_directory: Path, tiny: Path, shared_store: Path) -> Path:
+    return new_store(open_directory / "database-store", tiny, shared_store)
+
+
+@pytest.fixture(scope="module")
+def definition(debs: Mapping[str, Sequence[Path]], open_directory: Path, store: Path) -> Path:
+    every = [deb for own in debs.values() for deb in own]
+    return defined(open_directory / "database", store, AS_PACKAGED, every, debs)
+
+
+@pytest.fixture(scope="module")
+def below(definition: Path, open_directory: Path, store: Path) -> Path:
+    """The tree onto which dpkg installs the packages of a variant."""
+    root = open_directory / "database-root"
+    root.mkdir(mode=0o755)
+    extract(built(definition, store, "runtime"), root)
+    for name in ("dev", "proc", "tmp"):
+        (root / name).mkdir(exist_ok=True)
+    return root
+
+
+MADE_ANEW = re.compile(
+    r"(dev|proc|tmp|sys)/.*|var/log/.*|var/lib/dpkg/(lock.*|.*-old|triggers/Lock)|var/cache/ldconfig.*"
+)
+
+
+@pytest.mark.parametrize("variant", ["overridden"])
+def test_the_tree_and_the_database_are_dpkgs(
+    definition: Path, store: Path, below: Path, debs: Mapping[str, Sequence[Path]], variant: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "root"
+    subprocess.run(["cp", "-a", below, root], check=True)
+    for deb in debs[variant]:
+        command = ["dpkg", "--force-unsafe-io,confdef,confold", "--install", f"/tmp/archive/{deb.name}"]
+        run_inside(root, deb.parent, command, EPOCH)
+    ours = image_tree(built(definition, store, variant))
+    found = compare(directory_tree(root), ours)
+    # dpkg has overrides in the order of a hash table.
+    differences = [d for d in found if not MADE_ANEW.fullmatch(d.path) and d.path != "var/lib/dpkg/statoverride"]
+    assert not differences, "\n".join(map(str, differences))
+
+
+def test_no_override_gives_a_hardened_image_a_privileged_program(open_directory: Path, store: Path) -> None:
+    place = open_directory / "hardened-debs"
+    place.mkdir()
+    first = [file("usr/bin/plain", PROGRAM, mode=0o755), file("usr/bin/suid", PROGRAM, mode=0o4755)]
+    debs = [
+        make_deb(place, "first", files=first, control={"postinst": PRIVILEGED}),
+        odd(place, "second", file("usr/bin/later", PROGRAM, mode=0o755), needs="first", postinst="true\n"),
+    ]
+    definition = defined(open_directory / "hardened", store, "", debs, {"own": debs})
+    image = built(definition, store, "own")
+    tree = image_tree(image)
+    assert [path for path, record in tree.items() if record.type == "file" and record.mode & 0o6000] == []
+    assert tree["var/lib/dpkg/statoverride"].content.splitlines() == [
+        b"daemon mail 755 /usr/bin/later",
+        b"root root 755 /usr/bin/plain",
+        b"root root 755 /usr/bin/suid",
+    ]
+    said = Formation().run("--store", str(store), "verify", "test/tiny:1.0.0-own", "--json")
+    assert "statoverride" not in said.stdout and '"findings": []' in said.stdout, said.stdout
