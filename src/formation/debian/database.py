@@ -48,7 +48,9 @@ def info_files(package: PackageName, control: Mapping[str, bytes], listed: bytes
     `control` are the members of control.tar; `listed` the paths of data.tar, one a line, in its order, `/.` first.
     """
     stem = f"{INFO}/{package.in_files}"
-    files = {f"{stem}.{member}": data for member, data in control.items() if member not in _NOT_IN_INFO}
+    # One with a dot would pass for a file of another package: dpkg leaves it out (src/main/unpack.c).
+    members = {member: data for member, data in control.items() if member not in _NOT_IN_INFO and "." not in member}
+    files = {f"{stem}.{member}": data for member, data in members.items()}
     files[f"{stem}.list"] = listed
     return files
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from formation.debian.database import conffiles, unpacked_stanza
+from formation.debian.database import PackageName, conffiles, info_files, unpacked_stanza
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,8 @@ def test_an_unpacked_package_has_its_status_and_conffiles_where_dpkg_writes_them
         "Package: a", "Status: install ok unpacked", "Version: 1", "Description: short", " long",
         "Conffiles:", " /etc/a md5", " /etc/b newconffile",
     ]  # fmt: skip
+
+
+def test_a_member_with_a_dot_is_no_file_of_the_database():
+    files = info_files(PackageName("a", "all", False), {"control": b"", "md5sums": b"m", "b.list": b"/evil\n"}, b"/.\n")
+    assert files == {"var/lib/dpkg/info/a.md5sums": b"m", "var/lib/dpkg/info/a.list": b"/.\n"}
