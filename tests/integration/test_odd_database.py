@@ -11,7 +11,7 @@ import pytest
 
 from archives import make_archive, served
 from builds import TINY, Formation, define, new_store
-from debs import directory, file, hard_link, make_deb
+from debs import directory, file, hard_link, make_deb, symlink
 from formation.oci.image import Image, image_of
 from formation.store.blobs import StoreBlobs
 from formation.store.store import Store
@@ -20,6 +20,11 @@ from trees import compare, directory_tree, image_tree
 
 pytest_plugins = ["small_images"]
 AS_PACKAGED = "hardening: {setuid: keep, accounts: keep, modes: keep, package_manager: keep, traces: keep}\n"
+FILES = """\
+files:
+  - {path: /etc/added, content: "mine"}
+  - {path: /etc/added-same, content: "theirs"}
+"""
 
 pytestmark = [pytest.mark.network, pytest.mark.root, pytest.mark.xdist_group("odd-database")]
 
@@ -29,9 +34,11 @@ PROGRAM = b"#!/bin/sh\n"
 
 
 def odd(place: Path, name: str, *files: Any, needs: str = "", **control: str) -> Path:
-    """A package with scripts and other members of its control archive."""
-    scripts = {key: SHELL + text if key in ("preinst", "postinst") else text for key, text in control.items()}
-    return make_deb(place, name, fields={"Pre-Depends": needs} if needs else None, files=files, control=scripts)
+    """A package with scripts; what it has in /etc are conffiles."""
+    scripts = {key: SHELL + text for key, text in control.items()}
+    paths = [f"/{item.path}\n" for item in files if item.path.startswith("etc/")]
+    members = {**scripts, "foo.bar": "x", **({"conffiles": "".join(paths)} if paths else {})}
+    return make_deb(place, name, fields={"Pre-Depends": needs} if needs else None, files=files, control=members)
 
 
 def packages(place: Path) -> Mapping[str, Sequence[Path]]:
@@ -50,6 +57,38 @@ def packages(place: Path) -> Mapping[str, Sequence[Path]]:
                 directory("srv/later"), file("srv/later/f"), directory("srv/there"), file("usr/bin/odd-file", PROGRAM),
                 hard_link("usr/bin/odd-link", "usr/bin/odd-file"),
                 needs="override-add", preinst=f"{add} daemon mail 4755 /usr/bin/early\n", postinst="true\n",
+            ),
+        ],
+        "configured": [
+            odd(
+                place, "conf-made",
+                postinst="echo mine > /etc/mine; printf theirs > /etc/same; printf theirs > /etc/secret\n"
+                "chmod 600 /etc/secret\n",
+            ),
+            odd(
+                place, "conf-later", *(file(f"etc/{name}", b"theirs") for name in (
+                    "mine", "same", "secret", "new", "own", "added", "added-same")),
+                needs="conf-made", preinst="echo mine > /etc/own\n", postinst="cat /etc/new /etc/mine > /srv/seen\n",
+            ),
+            odd(place, "conf-owned", file("etc/owned", b"original"), file("usr/share/conf-owned/own")),
+            make_deb(
+                place, "conf-owning", files=[file("etc/owned", b"diverting")], control={"preinst": SHELL +
+                "dpkg-divert --package conf-owning --add --rename --divert /etc/owned.real /etc/owned\n"},
+            ),
+            odd(
+                place, "conf-links", symlink("etc/to-own", "of-link"), file("etc/of-link", b"x"),
+                symlink("etc/to-other", "mine"),
+                needs="conf-made", postinst="true\n",
+            ),
+        ],
+        "linked": [
+            odd(
+                place, "link-made",
+                postinst="echo mine > /etc/target; ln -s target /etc/link; ln -s /srv/none /etc/dangling\n",
+            ),
+            odd(
+                place, "link-met", file("etc/link", b"theirs"), file("etc/dangling", b"theirs"),
+                needs="link-made", postinst="true\n",
             ),
         ],
     }  # fmt: skip
@@ -106,7 +145,7 @@ def store(open_directory: Path, tiny: Path, shared_store: Path) -> Path:
 @pytest.fixture(scope="module")
 def definition(debs: Mapping[str, Sequence[Path]], open_directory: Path, store: Path) -> Path:
     every = [deb for own in debs.values() for deb in own]
-    return defined(open_directory / "database", store, AS_PACKAGED, every, debs)
+    return defined(open_directory / "database", store, AS_PACKAGED + FILES, every, debs)
 
 
 @pytest.fixture(scope="module")
@@ -125,7 +164,7 @@ MADE_ANEW = re.compile(
 )
 
 
-@pytest.mark.parametrize("variant", ["overridden"])
+@pytest.mark.parametrize("variant", ["overridden", "configured"])
 def test_the_tree_and_the_database_are_dpkgs(
     definition: Path, store: Path, below: Path, debs: Mapping[str, Sequence[Path]], variant: str, tmp_path: Path
 ) -> None:
@@ -139,6 +178,15 @@ def test_the_tree_and_the_database_are_dpkgs(
     # dpkg has overrides in the order of a hash table.
     differences = [d for d in found if not MADE_ANEW.fullmatch(d.path) and d.path != "var/lib/dpkg/statoverride"]
     assert not differences, "\n".join(map(str, differences))
+
+
+def test_a_configuration_file_waits_where_a_link_of_a_script_leads(definition: Path, store: Path) -> None:
+    """dpkg would leave it beside the link as .dpkg-new, which it then does not find."""
+    tree = image_tree(built(definition, store, "linked"))
+    assert (tree["etc/link"].target, tree["etc/dangling"].target) == ("target", "/srv/none")
+    found = {path: tree[path].content for path in ("etc/target", "etc/target.dpkg-dist", "srv/none")}
+    assert found == {"etc/target": b"mine\n", "etc/target.dpkg-dist": b"theirs", "srv/none": b"theirs"}
+    assert [path for path in tree if path.endswith(".dpkg-new")] == []
 
 
 def test_no_override_gives_a_hardened_image_a_privileged_program(open_directory: Path, store: Path) -> None:

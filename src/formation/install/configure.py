@@ -9,10 +9,10 @@ from pathlib import Path
 
 from formation.dataclass import dataclass
 from formation.debian import database
-from formation.debian.administration import ADMINISTRATION, STATUS
+from formation.debian.administration import ADMINISTRATION, KEEP_CHANGED, STATUS
 from formation.debian.deb822 import parse_stanza
 from formation.debian.diversions import FILE as DIVERSIONS
-from formation.debian.diversions import Diversion, parse_diversions
+from formation.debian.diversions import Diversion, diverted, parse_diversions
 from formation.entry import Entry
 from formation.errors import FormationError
 from formation.install.effects import capture, give_way, lower_path, restore_links
@@ -22,6 +22,7 @@ from formation.install.roots import Root, RootBuilder
 from formation.install.sandbox import Outcome, Program
 from formation.install.scripts import ScriptError, check_finished, failed_script, run_scripts
 from formation.install.stages import Stage, StagePackage
+from formation.install.waiting import NEW
 
 _FAILED = re.compile(r"dpkg: error processing package (\S+) \(--configure\):\n\s*(.+)")
 _STATUS = re.compile(r"returned error exit status (\d+)")
@@ -44,8 +45,9 @@ class StageRun:
     stage: Stage
     files: Path
     """Where the packages' files are merged."""
-    unpack: Callable[[Sequence[Diversion], Sequence[Path]], None]
-    """Puts them there, as the diversions demand and onto the trees that are there, top first."""
+    unpack: Callable[[Sequence[Diversion], Sequence[Path]], bool]
+    """Puts them there, as the diversions demand and onto the trees that are there, top first. Gives whether conffiles
+    wait for dpkg."""
     before: tuple[Path, ...]
     """The trees below, top first."""
     builder: RootBuilder
@@ -64,12 +66,13 @@ class StageRun:
             with self.builder.open(self.before) as root:
                 self._run_preinsts(root, scripted)
                 diversions = inside(root.path, DIVERSIONS)
-                self.unpack(parse_diversions(diversions.read_bytes() if diversions.is_file() else b""), (root.path,))
+                moves = parse_diversions(diversions.read_bytes() if diversions.is_file() else b"")
+                waits = self.unpack(moves, (root.path,))
                 upper = root.changes
             give_way(upper, self.files)
         else:
             file = lower_path(DIVERSIONS, self.before)
-            self.unpack(parse_diversions(file.read_bytes() if file else b""), self.before)
+            waits = self.unpack(parse_diversions(file.read_bytes() if file else b""), self.before)
         with self.builder.open((self.files, *self.before), upper=upper) as root:
             if self.stage.bootstrap:
                 _merge_usr(root.path)
@@ -77,7 +80,7 @@ class StageRun:
             if self.stage.bootstrap:
                 # base-passwd makes /etc/passwd, which the others may read.
                 self._run_preinsts(root, sorted(scripted, key=lambda p: (p.name.name != "base-passwd", p.name.name)))
-            self._configure(root)
+            self._configure(root, waits)
             restore_links(root.candidates(), root.changes, root.path, root.lowers)
             changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch)
         return Captured(changed, removed, root.changes)
@@ -166,23 +169,31 @@ class StageRun:
 
     def _conffiles(self, root: Root, package: StagePackage) -> list[tuple[str, str]]:
         found = []
-        for path, flag in database.conffiles(package.control):
-            directory, _, name = path.rpartition("/")
+        declared = database.conffiles(package.control)
+        there = inside(root.path, DIVERSIONS)
+        diversions = parse_diversions(there.read_bytes()) if declared and there.is_file() else ()
+        away = dict(diverted(package.name.name, [path for path, _ in declared], diversions))
+        for path, flag in declared:
+            directory, _, name = away.get(path.lstrip("/"), path).rpartition("/")
             file = inside(root.path, directory) / name
-            # dpkg does not learn the MD5 of one that is not there: path filters keep it out, or it is to be removed.
+            # dpkg does not learn the MD5 of one that waits for it, or is not there: path filters keep it out, or it is
+            # to be removed.
             digest = "newconffile"
-            if not flag and file.is_file() and not file.is_symlink():
+            waits = os.path.lexists(f"{file}{NEW}")
+            if not flag and not waits and file.is_file() and not file.is_symlink():
                 digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
             found.append((path, f"{digest} {flag}".strip()))
         return found
 
-    def _configure(self, root: Root) -> None:
+    def _configure(self, root: Root, waits: bool) -> None:
         if not inside(root.path, "usr/bin/dpkg").exists():
             raise FormationError(
                 "no dpkg is among the packages, and only dpkg can configure them",
                 hint="add `dpkg` to packages:, leave `essential: true`, or stand on a base that has a package manager",
             )
-        program = Program(("/usr/bin/dpkg", "--configure", "--pending"), what="dpkg --configure --pending")
+        # Nobody is there to be asked. Scripts can see what is forced, so nothing is without need.
+        force = (f"--force-{','.join(KEEP_CHANGED)}",) if waits else ()
+        program = Program(("/usr/bin/dpkg", *force, "--configure", "--pending"), what="dpkg --configure --pending")
         outcome = self._run(root, [program])[-1]
         if outcome.status != 0:
             failed = _FAILED.search(outcome.output)

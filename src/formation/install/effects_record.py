@@ -81,6 +81,7 @@ def store_effects(
         "content": _content_digest(tree, changed),
         "followed": dict(landings.followed),
         "covered": sorted(landings.covered),
+        "waiting": sorted(landings.waiting),
     }
     write_bytes(scratch / "effects.json", json.dumps(document).encode())
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +108,7 @@ def load_effects(directory: Path) -> Effects:
         document = json.loads(data)
         changed = tuple(_from_json(value) for value in document["changed"])
         removed = tuple(document["removed"])
-        landings = Landings(dict(document["followed"]), frozenset(document["covered"]))
+        landings = Landings(dict(document["followed"]), frozenset(document["covered"]), frozenset(document["waiting"]))
         intact = (
             (directory / "files").is_dir()
             # Files are opened for their digest.

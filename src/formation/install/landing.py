@@ -38,6 +38,8 @@ class Landings:
     """Symlink → the directory that it leads to; neither has a symlink on its way."""
     covered: frozenset[str]
     """Symlinks of the packages that are not made: dpkg keeps the directory that is there."""
+    waiting: frozenset[str] = frozenset()
+    """Where conffiles would be that dpkg itself puts in place, or leaves aside."""
 
 
 NOWHERE_ELSE = Landings({}, frozenset())
@@ -189,11 +191,14 @@ def settled_spec(
     """
     types = {entry.path: entry.type for entry in entries}
     renames = {}
+    waiting = set()
     for path in (line[1:] for line in listed):
         target = merged = merged_path(away.get(path, path))
         kind = types.get(merged_path(path))
         if kind is not None:
             target = (land if kind == "directory" else land_file)(merged, landings.followed)
+        if target in landings.waiting:
+            waiting.add(target)
         if target != merged:
             renames[path] = target
         elif path in away:
@@ -202,7 +207,7 @@ def settled_spec(
     return replace(
         spec,
         omit=frozenset(land_file(path, landings.followed) for path in spec.omit),
-        covered=spec.covered | covered,
+        covered=spec.covered | covered | waiting,
         renames=tuple(sorted(renames.items())),
     )
 

@@ -29,6 +29,7 @@ from formation.install.segment_record import (
     segment_key,
 )
 from formation.install.stages import Stage, StagePackage
+from formation.install.waiting import Waiting
 from formation.store.locking import remove_tree
 from formation.store.prune import mark_used
 from formation.store.store import Store
@@ -171,7 +172,7 @@ def configure(
 
     landings = NOWHERE_ELSE
 
-    def unpack_stage(diversions: Sequence[Diversion], trees: Sequence[Path]) -> None:
+    def unpack_stage(diversions: Sequence[Diversion], trees: Sequence[Path]) -> bool:
         nonlocal landings
         ground = Ground(trees)
         arriving = []
@@ -180,8 +181,16 @@ def configure(
             away = {merged_path(path): merged_path(target) for path, target in moves}
             arriving.append(Arriving(package.name.name, read_entries(store.segments, segment), away))
         landings = find_landings(arriving, ground)
+        waiting = Waiting(trees)
+        places: set[str] = set()
         for package, its in zip(stage.packages, arriving, strict=True):
+            wait = waiting.of(package, its, landings)
+            places.update(wait.values())
+            aside = {path: waiting.new(place) for path, place in wait.items()}
+            its = replace(its, diverted={**its.diverted, **aside})
             link_tree(package.kept, files, *landed(its, landings, ground))
+        landings = replace(landings, waiting=frozenset(places))
+        return bool(places)
 
     builder = RootBuilder(place, isolation)
     failed = store.work / f"failed-{stage.key[:16]}"

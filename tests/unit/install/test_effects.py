@@ -178,7 +178,7 @@ def stored(tmp_path: Path, target: str = "effects/key"):
     ]
     scratch = tmp_path / "scratch"
     (scratch / "files").mkdir(parents=True)
-    landings = Landings({"var/run": "run"}, frozenset({"opt/link"}))
+    landings = Landings({"var/run": "run"}, frozenset({"opt/link"}), frozenset({"etc/x"}))
     return store_effects(changed, ["etc/gone"], source, tmp_path / target, scratch, landings)
 
 

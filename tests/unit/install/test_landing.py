@@ -112,3 +112,10 @@ def test_a_package_is_unpacked_for_its_layer_as_its_files_landed() -> None:
     found = settled_spec(spec, listed, entries, {"etc/away": "bin/away"}, landings)
     assert found.renames == (("etc/away", "bin/away"), ("var/run", "run"), ("var/run/x", "run/x"))
     assert (found.omit, found.covered) == ({"run/lost"}, {"etc/kept"})
+
+
+def test_a_conffile_that_waits_for_dpkg_is_not_in_the_layer_of_its_own_package() -> None:
+    landings = Landings({"var/run": "run"}, frozenset(), frozenset({"run/conf", "etc/of-another"}))
+    entries = [Entry("var/run", "directory", 0o755), Entry("var/run/conf", "file", 0o644)]
+    found = settled_spec(SegmentSpec(epoch=1), ["/var/run", "/var/run/conf"], entries, {}, landings)
+    assert found.covered == {"run/conf"}

@@ -1,0 +1,79 @@
+"""Configuration files that dpkg itself must put in place, since only it knows what to do about what is there.
+
+It unpacks every conffile as FILE.dpkg-new and decides when it configures the package. That is the file of the package
+wherever nothing is in its place, so those are unpacked at once. Source: dpkg's src/main/configure.c.
+"""
+
+import filecmp
+import os
+import stat
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+from formation.debian.administration import INFO
+from formation.debian.database import conffiles
+from formation.entry import Entry, decode_path
+from formation.install.inside import follow
+from formation.install.landing import Arriving, Landings, land_file
+from formation.install.package_files import file_name
+from formation.install.placement import merged_path
+from formation.install.stages import StagePackage
+from formation.install.view import TreesView
+
+NEW = ".dpkg-new"
+
+
+class Waiting:
+    """What the packages of a stage find in `trees`, top first, before they are unpacked."""
+
+    def __init__(self, trees: Sequence[Path]) -> None:
+        self._view = TreesView(trees)
+        self._owned: Callable[[], frozenset[str]] = cache(lambda: _owned(trees))
+
+    def of(self, package: StagePackage, arriving: Arriving, landings: Landings) -> Mapping[str, str]:
+        """Where each conffile that waits would be, by the path with which the package comes.
+
+        One waits where somebody has made a file or a symlink of another kind than the package's, which belongs to no
+        package; all do where one of them is a symlink, which dpkg judges by what it leads to while the others wait.
+        """
+        declared = {merged_path(path.lstrip("/")) for path, flag in conffiles(package.control) if not flag}
+        linked = {entry.target for entry in arriving.entries if entry.type == "hardlink"}
+        found = [e for e in arriving.entries if e.path in declared and e.type in ("file", "symlink")]
+        places = {
+            entry.path: land_file(arriving.diverted.get(entry.path, entry.path), landings.followed)
+            for entry in found
+            if entry.path not in linked | landings.covered
+        }
+        if any(entry.type == "symlink" for entry in found):
+            return places
+        kept = package.kept
+        return {e.path: places[e.path] for e in found if e.path in places and self._is_taken(e, places[e.path], kept)}
+
+    def new(self, place: str) -> str:
+        """What dpkg calls the package's file until it has decided, beside what a symlink at `place` leads to."""
+        return follow(place, self._read_link) + NEW
+
+    def _is_taken(self, entry: Entry, place: str, kept: Path) -> bool:
+        there = self._view.place(place)
+        if there is None or stat.S_ISDIR(there.lstat().st_mode):
+            return False
+        status = there.lstat()
+        same = (
+            stat.S_ISREG(status.st_mode)
+            and (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (entry.mode, entry.uid, entry.gid)
+            and filecmp.cmp(there, kept / file_name(entry.path), shallow=False)
+        )
+        return not same and place not in self._owned()
+
+    def _read_link(self, path: str) -> str | None:
+        there = self._view.find(path)
+        return there.target if there is not None and there.type == "symlink" else None
+
+
+def _owned(trees: Sequence[Path]) -> frozenset[str]:
+    """The paths that packages of an image have."""
+    names = {name for tree in trees if (tree / INFO).is_dir() for name in os.listdir(tree / INFO)}
+    view = TreesView(trees)
+    lists = (view.read(f"{INFO}/{name}") for name in names if name.endswith(".list"))
+    return frozenset(merged_path(decode_path(line[1:])) for content in lists for line in content.splitlines())
