@@ -20,6 +20,9 @@ from trees import compare, directory_tree, image_tree
 
 pytest_plugins = ["small_images"]
 AS_PACKAGED = "hardening: {setuid: keep, accounts: keep, modes: keep, package_manager: keep, traces: keep}\n"
+SUMS = {"md5sums": ""}
+"""Else they depend on the order of unpacking, which is nobody's."""
+REPLACES = {"Replaces": "saved-old, needed-old, vanished-old"}
 FILES = """\
 files:
   - {path: /etc/added, content: "mine"}
@@ -80,6 +83,24 @@ def packages(place: Path) -> Mapping[str, Sequence[Path]]:
                 symlink("etc/to-other", "mine"),
                 needs="conf-made", postinst="true\n",
             ),
+        ],
+        "replaced": [
+            # Each old one has lost every file, and is saved: by a directory of its own, and by what needs it.
+            make_deb(
+                place, "saved-old", control=SUMS,
+                files=[file("usr/share/saved/f", b"old"), directory("usr/share/saved-old")],
+            ),
+            make_deb(place, "saved-new", fields=REPLACES, files=[file("usr/share/saved/f", b"new")]),
+            make_deb(place, "needed-old", control=SUMS, files=[file("usr/share/needed/f", b"old")]),
+            make_deb(place, "needing", fields={"Depends": "needed-old (>= 1)"}, files=[file("usr/share/needing/f")]),
+            make_deb(
+                place, "needed-zew", fields=REPLACES | {"Provides": "needed-old"},
+                files=[file("usr/share/needed/f", b"new")],
+            ),
+        ],
+        "vanished": [
+            make_deb(place, "vanished-old", files=[file("usr/share/vanished/f", b"old")]),
+            make_deb(place, "vanished-new", fields=REPLACES, files=[file("usr/share/vanished/f", b"new")]),
         ],
         "linked": [
             odd(
@@ -164,7 +185,7 @@ MADE_ANEW = re.compile(
 )
 
 
-@pytest.mark.parametrize("variant", ["overridden", "configured"])
+@pytest.mark.parametrize("variant", ["overridden", "configured", "replaced"])
 def test_the_tree_and_the_database_are_dpkgs(
     definition: Path, store: Path, below: Path, debs: Mapping[str, Sequence[Path]], variant: str, tmp_path: Path
 ) -> None:
@@ -187,6 +208,13 @@ def test_a_configuration_file_waits_where_a_link_of_a_script_leads(definition: P
     found = {path: tree[path].content for path in ("etc/target", "etc/target.dpkg-dist", "srv/none")}
     assert found == {"etc/target": b"mine\n", "etc/target.dpkg-dist": b"theirs", "srv/none": b"theirs"}
     assert [path for path in tree if path.endswith(".dpkg-new")] == []
+
+
+def test_a_package_that_dpkg_would_have_disappear_ends_the_build(definition: Path, store: Path) -> None:
+    ran = Formation().build(store, definition, "--variant", "vanished")
+    assert ran.status == 3
+    assert "vanished-old 1.0 disappear: vanished-new replaces all its files, and nothing" in ran.errors
+    assert "hint: leave it out: write -vanished-old under packages:" in ran.errors
 
 
 def test_no_override_gives_a_hardened_image_a_privileged_program(open_directory: Path, store: Path) -> None:

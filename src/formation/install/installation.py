@@ -29,6 +29,7 @@ from formation.install.schedule import ASSEMBLE, CONFIGURE, UNPACK, Schedule
 from formation.install.stages import Stage, early_names, plan_renewal, plan_stages
 from formation.install.standing import Standing
 from formation.install.top import Top, build_top
+from formation.install.vanishing import check_vanishing
 from formation.install.variant import Variant, corrected_files
 from formation.install.view import TreesView
 from formation.install.work import (
@@ -233,7 +234,9 @@ class Installation:
             if found := privileged(each.entries, variant.job.additions.hardening):
                 variant.privileged[each.digest] = found
         again = {}
-        for digest, paths in self._standing.ownership.add(shipped).items():
+        lost = self._standing.ownership.add(shipped)
+        check_vanishing(self._store, self._arrivals, self._standing, self._variants, shipped, lost)
+        for digest, paths in lost.items():
             if digest in own:
                 spec = self._arrivals.spec(digest)
                 again[digest] = replace(spec, omit=spec.omit | paths)

@@ -144,6 +144,14 @@ class Ownership:
         """The directories that are not root's with mode 0755."""
         return {path: owner for path, owner in self._directories.items() if owner != _ORDINARY}
 
+    def owner(self, path: str) -> Shipped | None:
+        """The package whose file is at `path`; None when it is no package's."""
+        return self._files.get(path)
+
+    def has_directory(self, path: str) -> bool:
+        """Whether a directory is at `path`."""
+        return path in self._directories
+
     def paths(self) -> frozenset[str]:
         """Everything in the tree, directories included."""
         return frozenset(self._files) | frozenset(self._directories)
