@@ -37,6 +37,7 @@ class Odd:
     files: Sequence[Item] = ()
     fields: Mapping[str, str] | None = None
     scripts: Mapping[str, str] | None = None
+    triggers: str = ""
 
 
 BELOW: Mapping[str, Odd] = {
@@ -84,6 +85,15 @@ ABOVE: Mapping[str, Odd] = {
         scripts={"preinst": DIVERT.format("first") + DIVERT.format("second")},
     ),
     "diverted-late": Odd([file("usr/share/odd/second", b"diverted"), file("usr/share/odd/stays-too", b"s")]),
+    "triggered": Odd(
+        scripts={"postinst": 'mkdir -p /srv/odd\necho "$@" | grep -v configure >> /srv/odd/triggers || true\n'},
+        triggers="interest odd-await\ninterest odd-no-await\ninterest odd-declared\n",
+    ),
+    "triggers-early": Odd(
+        fields={"Pre-Depends": "triggered"},
+        scripts={"preinst": "dpkg-trigger --no-await odd-no-await\ndpkg-trigger odd-await\n", "postinst": "true\n"},
+        triggers="activate odd-declared\n",
+    ),
     "odd-changes": Odd(
         scripts={
             "postinst": "rm -r /usr/share/gone /usr/share/gone-file /etc/odd/removed\nchmod 0711 /var/lib/odd\n"
@@ -150,7 +160,8 @@ def debs(open_directory: Path) -> dict[str, Path]:
             fields=odd.fields,
             files=odd.files,
             # Without md5sums: dpkg writes them itself.
-            control={script: SHELL + text for script, text in (odd.scripts or {}).items()},
+            control={script: SHELL + text for script, text in (odd.scripts or {}).items()}
+            | ({"triggers": odd.triggers} if odd.triggers else {}),
         )
         for name, odd in {**BELOW, **ABOVE, **AGAIN}.items()
     }

@@ -126,18 +126,24 @@ def interest_files(
     return after
 
 
-def deferred_triggers(interest_contents: Mapping[str, str], activated: Iterable[str], paths: Iterable[str]) -> str:
+def deferred_triggers(
+    before: str, interest_contents: Mapping[str, str], activated: Iterable[str], paths: Iterable[str]
+) -> str:
     """The content of triggers/Unincorp after packages were unpacked: the triggers that dpkg must still deliver.
 
-    `activated` are explicit names; `paths` the absolute paths that were unpacked, each of which activates the path
-    triggers that contain it. Nobody awaits (`-`): the run that follows delivers all of them before it ends.
+    `before` is what it had: what preinst scripts activated, and who awaits it. `activated` are explicit names; `paths`
+    the absolute paths that were unpacked, each of which activates the path triggers that contain it. Nobody awaits
+    these (`-`): the run that follows delivers all of them before it ends.
     """
+    awaiting = {words[0]: words[1:] for words in map(str.split, before.splitlines()) if words}
     names = {name for name in activated if name in interest_contents}
     watched = {line.split()[0] for line in interest_contents.get("File", "").splitlines() if line.strip()}
     if watched:
         for path in paths:
             names.update(w for w in watched if path == w or path.startswith(w + "/"))
-    return "".join(f"{name} -\n" for name in sorted(names))
+    # dpkg notes what a package's control file activates before its preinst runs.
+    ordered = [*sorted(names), *(name for name in awaiting if name not in names)]
+    return "".join(f"{name} {' '.join(awaiting.get(name) or ['-'])}\n" for name in ordered)
 
 
 def unfinished(status: bytes) -> list[str]:

@@ -164,8 +164,10 @@ class StageRun:
                 inside(root, f"{_TRIGGERS}/{name}").write_text(content, "utf-8", "surrogateescape")
         activated = [name for package in self.stage.packages for name in database.activations(package.control)]
         paths = (path for package in self.stage.packages for path in package.listed)
-        deferred = database.deferred_triggers(after, activated, paths)
-        inside(root, f"{_TRIGGERS}/Unincorp").write_text(deferred, "utf-8", "surrogateescape")
+        unincorp = inside(root, f"{_TRIGGERS}/Unincorp")
+        before = unincorp.read_text("utf-8", "surrogateescape") if unincorp.is_file() else ""
+        deferred = database.deferred_triggers(before, after, activated, paths)
+        unincorp.write_text(deferred, "utf-8", "surrogateescape")
 
     def _conffiles(self, root: Root, package: StagePackage) -> list[tuple[str, str]]:
         found = []

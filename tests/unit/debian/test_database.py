@@ -2,7 +2,7 @@
 
 import pytest
 
-from formation.debian.database import PackageName, conffiles, info_files, unpacked_stanza
+from formation.debian.database import PackageName, conffiles, deferred_triggers, info_files, unpacked_stanza
 
 
 @pytest.mark.parametrize(
@@ -30,3 +30,12 @@ def test_an_unpacked_package_has_its_status_and_conffiles_where_dpkg_writes_them
 def test_a_member_with_a_dot_is_no_file_of_the_database():
     files = info_files(PackageName("a", "all", False), {"control": b"", "md5sums": b"m", "b.list": b"/evil\n"}, b"/.\n")
     assert files == {"var/lib/dpkg/info/a.md5sums": b"m", "var/lib/dpkg/info/a.list": b"/.\n"}
+
+
+def test_triggers_that_a_preinst_activated_are_added_to_with_who_awaits_them():
+    """dpkg-trigger writes a line itself while the preinst runs."""
+    before = "by-script -\n/usr/share/a waiting\nboth -\n"
+    interests = {"File": "/usr/share/a one\n/usr/share/b two/noawait\n", "own": "one\n", "both": "one\n"}
+    assert deferred_triggers(before, interests, ["own", "both", "nobodys"], ["/usr/share/a/x", "/usr/share/b"]) == (
+        "/usr/share/a waiting\n/usr/share/b -\nboth -\nown -\nby-script -\n"
+    )
