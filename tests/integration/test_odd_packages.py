@@ -66,6 +66,17 @@ ABOVE: Mapping[str, Odd] = {
     "through-preinst": Odd(
         [file("opt/pre/x")], scripts={"preinst": "mkdir -p /srv/pre /opt && ln -s ../srv/pre /opt/pre\n"}
     ),
+    "same-place": Odd(
+        [symlink("opt/same", "real/cur"), directory("opt/real/v1"), symlink("opt/same-own", "real/v1")],
+        scripts={
+            "preinst": "mkdir -p /opt/real && ln -s v1 /opt/real/cur && ln -s /opt/real/v1 /opt/same\n"
+            "ln -s /opt/real/v1 /opt/same-own\n"
+        },
+    ),
+    "other-place": Odd(
+        [symlink("opt/other", "real2"), directory("opt/real2")],
+        scripts={"preinst": "mkdir -p /opt/real && ln -s /opt/real /opt/other\n"},
+    ),
     "odd-cover": Odd([symlink("opt/dir", "v1"), file("opt/own")], {"Pre-Depends": "makes-link"}, {"preinst": "true\n"}),
     "odd-replacer": Odd([file("usr/share/odd/shared", b"new!")], {"Replaces": "replaced"}),
     "odd-links": Odd(

@@ -6,7 +6,7 @@ on calling the file /var/run/foo/pid. Source: dpkg's src/main/archives.c, `tarob
 
 import os
 import stat
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from formation.dataclass import dataclass, replace
@@ -37,7 +37,8 @@ class Landings:
     followed: Mapping[str, str]
     """Symlink → the directory that it leads to; neither has a symlink on its way."""
     covered: frozenset[str]
-    """Symlinks of the packages that are not made: dpkg keeps the directory that is there."""
+    """Symlinks of the packages that are not made: dpkg keeps the directory that is there, and the symlink that leads to
+    the same one."""
     waiting: frozenset[str] = frozenset()
     """Where conffiles would be that dpkg itself puts in place, or leaves aside."""
 
@@ -126,11 +127,18 @@ def find_landings(packages: Sequence[Arriving], ground: Ground) -> Landings:
                 hint=f"leave one out: write -{wanted[path]} under packages:",
             )
         followed[place] = target
+
+    def is_taken(link: Entry, diverted: Mapping[str, str]) -> bool:
+        place = land_file(link.path, followed)
+        if ground.directory(place):
+            return True
+        return link.path not in diverted and _leads_there(place, link.target, read_link, wanted, ground)
+
     taken = {
         entry.path
         for package in packages
         for entry in package.entries
-        if entry.type == "symlink" and ground.directory(land_file(entry.path, followed))
+        if entry.type == "symlink" and is_taken(entry, package.diverted)
     }
     return Landings(followed, frozenset(kept | taken))
 
@@ -237,6 +245,29 @@ def _must_give_way(
     paths = [entry.path for package in packages for entry in package.entries if entry.type != "directory"]
     moved = {target + path.removeprefix(link) for path in paths if path.startswith(f"{link}/")}
     return not moved.isdisjoint(paths)
+
+
+def _leads_there(
+    path: str, target: str, read_link: Callable[[str], str | None], wanted: Mapping[str, str], ground: Ground
+) -> bool:
+    """Whether the symlink that is at `path` leads to the very directory to which one to another `target` would.
+
+    dpkg keeps it then (`linktosameexistingdir`). With the same target nobody could tell: the package's own is made.
+    """
+    there = ground.read_link(path)
+    if there is None or there == target:
+        return False
+
+    def link(name: str) -> str | None:
+        return there if name == path else read_link(name)
+
+    shipped = target if target.startswith("/") else _join(path.rpartition("/")[0], target)
+    try:
+        found = follow(path, link)
+        return found == follow(shipped, link) and _is_directory(found, wanted, ground)
+    except FormationError:
+        # A loop leads nowhere.
+        return False
 
 
 def _is_directory(path: str, wanted: Mapping[str, str], ground: Ground) -> bool:

@@ -90,6 +90,35 @@ def test_a_symlink_gives_way_to_a_directory_that_is_there(trees: tuple[Path, ...
     assert [entry.path for entry in landed(package, landings, ground)[0]] == ["var", "var/run"]
 
 
+def test_a_symlink_that_leads_to_the_same_directory_already_is_kept(trees: tuple[Path, ...]) -> None:
+    """As runit's /etc/service, which its preinst makes. The directory may be the package's own."""
+    (trees[0] / "opt/own").symlink_to("/opt/v2")
+    (trees[0] / "opt/chain").symlink_to("/opt/../opt/current")
+    package = arriving("p", "opt/v2/", links={"var/run": "../run", "opt/chain": "v1", "opt/own": "v2"})
+    assert places([package], trees)[0].covered == {"var/run", "opt/chain", "opt/own"}
+
+
+@pytest.mark.parametrize(
+    ("there", "target", "why"),
+    [
+        ("v1", "/etc", "it leads to another directory"),
+        ("v1", "v1", "nobody could tell them apart"),
+        ("file", "/opt/file", "it leads to no directory"),
+        ("gone", "/opt/gone", "it leads to nothing"),
+        ("link", "/opt/link", "it leads round in a circle"),
+    ],
+)
+def test_a_symlink_takes_the_place_of_one_when(trees: tuple[Path, ...], there: str, target: str, why: str) -> None:
+    (trees[1] / "opt/file").write_text("")
+    (trees[0] / "opt/link").symlink_to(there)
+    assert places([arriving("p", links={"opt/link": target})], trees)[0].covered == frozenset(), why
+
+
+def test_a_diverted_symlink_does_not_meet_the_one_that_is_there(trees: tuple[Path, ...]) -> None:
+    package = arriving("p", links={"var/run": "../run"}, away={"var/run": "var/run.real"})
+    assert places([package], trees)[0].covered == frozenset()
+
+
 def test_a_directory_in_the_place_of_a_symlink_that_leads_nowhere_is_an_error(trees: tuple[Path, ...]) -> None:
     with pytest.raises(FormationError, match=r"p ships a directory /opt/nowhere, .*: /opt/nowhere → gone"):
         places([arriving("p", "opt/nowhere/x")], trees)
