@@ -105,6 +105,10 @@ ABOVE: Mapping[str, Odd] = {
         scripts={"preinst": "dpkg-trigger --no-await odd-no-await\ndpkg-trigger odd-await\n", "postinst": "true\n"},
         triggers="activate odd-declared\n",
     ),
+    "makes-pipe": Odd([file("usr/bin/odd-real")], scripts={
+        "postinst": "mkdir -p /var/lib/odd && mkfifo -m 620 /var/lib/odd/pipe && chown root:adm /var/lib/odd/pipe\n"
+        "update-alternatives --install /usr/bin/odd-old odd-old /usr/bin/odd-real 10\n"
+    }),
     "odd-changes": Odd(
         scripts={
             "postinst": "rm -r /usr/share/gone /usr/share/gone-file /etc/odd/removed\nchmod 0711 /var/lib/odd\n"
@@ -134,7 +138,9 @@ files:
   - {path: /srv/replaced/x, content: "old\\n"}
 """
 
-COMPARED = re.compile(r"(opt|srv|etc/odd|var/lib/odd|run|var/run|var/lock)(/.*)?|usr/(bin/odd|share/(odd|gone)).*")
+COMPARED = re.compile(
+    r"(opt|srv|etc/odd|var/lib/dpkg/alternatives/odd.*|var/lib/odd|run|var/run|var/lock)(/.*)?|usr/(bin/odd|share/(odd|gone)).*"
+)
 
 
 def lists(tree: Mapping[str, Any]) -> dict[str, bytes]:

@@ -121,7 +121,7 @@ EXPLAINED = (
     Explained(r"var/log/((dpkg|alternatives|fontconfig)\.log|apt/.+)", "logs of the installation", only_in_reference),
     Explained(r"run/.+", "a lock of the installation", lambda d: only_in_reference(d) and _is_file(d.expected)),
     Explained(
-        r"var/lib/dpkg/(lock|lock-frontend|triggers/Lock|.+-old)|var/cache/debconf/(.+-old|tmp\.ci)",
+        r"var/lib/dpkg/(lock|lock-frontend|triggers/Lock|(available|diversions|statoverride|status)-old)|var/cache/debconf/(.+-old|tmp\.ci)",
         "locks, backups and scratch space of dpkg and debconf, which make them anew",
         only_in_reference,
     ),

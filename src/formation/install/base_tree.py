@@ -25,7 +25,7 @@ from formation.store.prune import mark_used
 from formation.store.store import Store
 from formation.tarstream import read_tar
 
-_FORMAT = 1
+_FORMAT = 2
 """Part of every tree's name: a change of what is unpacked must raise it."""
 _LAYERS_AT_ONCE = 2
 _LATEST = 2**33 - 1
@@ -37,7 +37,7 @@ def base_tree(
 ) -> Path:
     """The tree of `layers`, base layer first, in the store; made below `work`, on its file system, when it is missing.
 
-    Devices, pipes and sockets are left out: no script of a package needs those of an image. Raises IntegrityError and
+    Devices are left out: no script of a package needs those of an image. Raises IntegrityError and
     MalformedError for a layer that is not what its digest promises, FormationError when it cannot be unpacked.
     """
     tree = store.trees / f"base-{chain_key(layers)}"
@@ -90,7 +90,7 @@ def _wanted(contents: Sequence[LayerContents], merged: Filesystem) -> Sequence[_
     for path, node in merged:
         number, origin = node.origin
         index = last[number].get(origin)
-        if index is not None and node.entry.type in ("file", "symlink"):
+        if index is not None and node.entry.type in ("file", "symlink", "fifo"):
             wanted[number][index] = (*wanted[number].get(index, ()), path)
     return wanted
 
@@ -105,9 +105,10 @@ def _unpack(layer: Layer, wanted: _Wanted, writer: TreeWriter, tree: Path) -> No
             if not paths:
                 continue
             first = _plain(paths[0], entry)
-            if entry.type == "symlink":
+            if entry.type != "file":
+                write = writer.symlink if entry.type == "symlink" else writer.fifo
                 for path in paths:
-                    writer.symlink(replace(first, path=path))
+                    write(replace(first, path=path))
                 continue
             writer.file(first, content)
             for name, value in entry.xattrs:

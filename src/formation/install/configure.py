@@ -15,13 +15,14 @@ from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, diverted, parse_diversions
 from formation.entry import Entry
 from formation.errors import FormationError
-from formation.install.effects import capture, give_way, lower_path, restore_links
+from formation.install.effects import capture, give_way, restore_links
 from formation.install.inside import inside
 from formation.install.placement import USR_ALIASES
 from formation.install.roots import Root, RootBuilder
 from formation.install.sandbox import Outcome, Program
 from formation.install.scripts import ScriptError, check_finished, failed_script, run_scripts
 from formation.install.stages import Stage, StagePackage
+from formation.install.view import TreesView
 from formation.install.waiting import NEW
 
 _FAILED = re.compile(r"dpkg: error processing package (\S+) \(--configure\):\n\s*(.+)")
@@ -71,8 +72,7 @@ class StageRun:
                 upper = root.changes
             give_way(upper, self.files)
         else:
-            file = lower_path(DIVERSIONS, self.before)
-            waits = self.unpack(parse_diversions(file.read_bytes() if file else b""), self.before)
+            waits = self.unpack(parse_diversions(TreesView(self.before).read(DIVERSIONS)), self.before)
         with self.builder.open((self.files, *self.before), upper=upper) as root:
             if self.stage.bootstrap:
                 _merge_usr(root.path)

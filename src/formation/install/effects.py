@@ -20,7 +20,7 @@ TRACES = re.compile(
     var/log/((dpkg|alternatives|bootstrap|fontconfig)\.log|apt/.+)
     | var/cache/ldconfig(/.*)?                  # aux-cache holds inode numbers and change times
     | var/cache/apt/.+ | var/lib/apt/lists/.+
-    | var/cache/debconf/.*-old | var/lib/dpkg/.*-old
+    | var/cache/debconf/.*-old | var/lib/dpkg/(available|diversions|statoverride|status)-old
     | var/lib/dpkg/(lock|lock-frontend|triggers/Lock|tmp\.ci(/.*)?|updates/.+)
     | etc/machine-id | var/lib/dbus/machine-id | var/lib/systemd/random-seed
     | etc/(hostname|resolv\.conf) | etc/ssh/ssh_host_.*_key(\.pub)?
@@ -135,8 +135,9 @@ def _is_untouched(root: Path, path: str, lower: Path) -> bool:
 
 
 def _is_running_state(path: str, status: os.stat_result | None) -> bool:
-    """Whether it is a file below /run: a lock or a process id. Directories there, such as /run/lock, are kept."""
-    return path.startswith("run/") and status is not None and stat.S_ISREG(status.st_mode)
+    """Whether it is a file or pipe below /run, such as a lock. Directories there, such as /run/lock, are kept."""
+    types = (stat.S_IFREG, stat.S_IFIFO)
+    return path.startswith("run/") and status is not None and stat.S_IFMT(status.st_mode) in types
 
 
 def upper_candidates(upper: Path, lowers: Sequence[Path]) -> Iterator[tuple[str, os.stat_result | None]]:
@@ -145,8 +146,8 @@ def upper_candidates(upper: Path, lowers: Sequence[Path]) -> Iterator[tuple[str,
     A directory that replaced another one (opaque) hides what the lower one held: each of those is a removal.
     """
     for path, status in walk(upper):
-        if is_whiteout(status) or stat.S_ISSOCK(status.st_mode) or stat.S_ISFIFO(status.st_mode):
-            # A socket or pipe is nothing to keep; what was there in its place is gone.
+        if is_whiteout(status) or stat.S_ISSOCK(status.st_mode):
+            # A socket is nothing to keep; what was there in its place is gone.
             yield path, None
             continue
         yield path, status
@@ -161,7 +162,7 @@ def copy_candidates(root: Path, lowers: Sequence[Path]) -> Iterator[tuple[str, o
     present = set()
     directories = {""}
     for path, status in walk(root):
-        if stat.S_ISSOCK(status.st_mode) or stat.S_ISFIFO(status.st_mode):
+        if stat.S_ISSOCK(status.st_mode):
             continue
         present.add(path)
         if stat.S_ISDIR(status.st_mode):
@@ -200,7 +201,12 @@ def entry_of(file: Path, path: str, status: os.stat_result, epoch: int) -> Entry
     if stat.S_ISREG(status.st_mode):
         xattrs = tuple(sorted((n, os.getxattr(file, n)) for n in os.listxattr(file) if n.startswith("security.cap")))
         return Entry(path, "file", mode, status.st_uid, status.st_gid, mtime, status.st_size, xattrs=xattrs)
-    raise FormationError(f"a maintainer script made /{path}, which is neither a file, a directory nor a symlink")
+    if stat.S_ISFIFO(status.st_mode):
+        # Policy 10.6: a package makes its named pipes in its postinst.
+        return Entry(path, "fifo", mode, status.st_uid, status.st_gid, mtime)
+    raise FormationError(
+        f"a maintainer script made /{path}, which is neither a file, a directory, a symlink nor a pipe"
+    )
 
 
 def walk(top: Path) -> Iterator[tuple[str, os.stat_result]]:

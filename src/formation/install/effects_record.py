@@ -31,7 +31,7 @@ class Effects:
     tree: Path
     """Holds the changed entries, and overlayfs whiteouts for the removed ones; readable, and fit as a lower layer."""
     changed: tuple[Entry, ...]
-    """Sorted by path; files, directories and symlinks."""
+    """Sorted by path; files, directories, symlinks and pipes."""
     removed: tuple[str, ...]
     """Paths that were there before and are gone; sorted."""
     landings: Landings = NOWHERE_ELSE
@@ -64,6 +64,8 @@ def store_effects(
             directory_times.append((destination, entry))
         elif entry.type == "symlink":
             destination.symlink_to(entry.target)
+        elif entry.type == "fifo":
+            os.mkfifo(destination)
         elif (first := names.setdefault((source / entry.path).lstat().st_ino, destination)) != destination:
             destination.hardlink_to(first)
             continue

@@ -198,9 +198,12 @@ def _copy_entry(source: Path, target_root: Path, path: str, before: Sequence[Pat
             shutil.rmtree(target)
         else:
             target.unlink()
-    if not stat.S_ISREG(status.st_mode) and not stat.S_ISLNK(status.st_mode):
+    if stat.S_ISFIFO(status.st_mode):
+        os.mkfifo(target)
+    elif stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):
+        shutil.copyfile(source, target, follow_symlinks=False)
+    else:
         return
-    shutil.copyfile(source, target, follow_symlinks=False)
     os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
     # After chown, which clears setuid bits and capabilities.
     shutil.copystat(source, target, follow_symlinks=False)

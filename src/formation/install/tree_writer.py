@@ -52,6 +52,14 @@ class TreeWriter:
             os.chown(path, entry.uid, entry.gid, dir_fd=self._root, follow_symlinks=False)
         os.utime(path, (entry.mtime, entry.mtime), dir_fd=self._root, follow_symlinks=False)
 
+    def fifo(self, entry: Entry) -> None:
+        """Makes a named pipe."""
+        path = self._place(entry)
+        os.mkfifo(path, 0o600, dir_fd=self._root)
+        os.chown(path, entry.uid, entry.gid, dir_fd=self._root, follow_symlinks=False)
+        os.chmod(path, entry.mode, dir_fd=self._root)
+        os.utime(path, (entry.mtime, entry.mtime), dir_fd=self._root)
+
     def hard_link(self, entry: Entry) -> None:
         """Links to a file that was written before."""
         os.link(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from formation.dataclass import dataclass
-from formation.entry import Entry
+from formation.entry import Entry, EntryType
 from formation.install.effects import lower_path
 
 
@@ -18,7 +18,7 @@ class View(Protocol):
         """What is at `path`; None for nothing. Size and time mean nothing."""
 
     def read(self, path: str) -> bytes:
-        """The content of the file at `path`. Raises FormationError when it cannot be had."""
+        """The content of the file at `path`; empty for anything else. Raises FormationError when it cannot be had."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +39,12 @@ class TreesView:
         mode = stat.S_IMODE(status.st_mode)
         if stat.S_ISLNK(status.st_mode):
             return Entry(path, "symlink", mode, status.st_uid, status.st_gid, target=os.readlink(place))
-        is_directory = stat.S_ISDIR(status.st_mode)
-        return Entry(path, "directory" if is_directory else "file", mode, status.st_uid, status.st_gid)
+        type_: EntryType = "directory" if stat.S_ISDIR(status.st_mode) else "file"
+        if stat.S_ISFIFO(status.st_mode):
+            type_ = "fifo"
+        return Entry(path, type_, mode, status.st_uid, status.st_gid)
 
     def read(self, path: str) -> bytes:
         place = self.place(path)
-        return b"" if place is None else place.read_bytes()
+        # A script may have left a symlink, which leads to a file of this machine, or a pipe, which nobody writes to.
+        return place.read_bytes() if place is not None and stat.S_ISREG(place.lstat().st_mode) else b""

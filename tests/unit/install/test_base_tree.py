@@ -84,14 +84,15 @@ def test_nothing_is_written_outside_the_tree(store: Store, tmp_path: Path, membe
     assert found == [] and not Path("/etc/evil").exists()
 
 
-def test_devices_and_pipes_are_left_out(store: Store, tmp_path: Path) -> None:
+def test_devices_are_left_out_and_pipes_are_not(store: Store, tmp_path: Path) -> None:
     odd = [
         Entry("null", "character", 0o666, device=(1, 3)),
         Entry("hidden", "character", 0),
-        Entry("pipe", "fifo", 0o6),
+        Entry("pipe", "fifo", 0o606),
     ]
     tree = unpacked(store, layers_of([file("a"), *odd]), tmp_path / "work")
-    assert listing(tree) == ["a"]
+    assert listing(tree) == ["a", "pipe"]
+    assert (tree / "pipe").lstat().st_mode == stat.S_IFIFO | 0o606
 
 
 def test_a_layer_that_is_not_what_it_was_leaves_no_tree(store: Store, tmp_path: Path) -> None:

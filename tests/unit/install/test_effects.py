@@ -66,8 +66,10 @@ def test_a_directory_that_goes_takes_its_content_along(lower: Path, tmp_path: Pa
     assert changes(copy_candidates(copy, [lower]), copy, [lower]) == (["etc/dir"], [])
 
 
-@pytest.mark.parametrize("make", [os.mkfifo, lambda path: socket.socket(socket.AF_UNIX).bind(str(path))])
-def test_pipes_and_sockets_are_left_out_and_hide_what_they_replace(lower: Path, tmp_path: Path, make) -> None:
+def test_sockets_are_left_out_and_hide_what_they_replace(lower: Path, tmp_path: Path) -> None:
+    def make(path: Path) -> None:
+        socket.socket(socket.AF_UNIX).bind(str(path))
+
     copy = copied(lower, tmp_path)
     (copy / "etc/same").unlink()
     make(copy / "etc/same")
@@ -78,6 +80,21 @@ def test_pipes_and_sockets_are_left_out_and_hide_what_they_replace(lower: Path, 
     make(upper / "etc/same")
     make(upper / "etc/new")
     assert changes(upper_candidates(upper, [lower]), upper, [lower])[1] == ["etc/same"]
+
+
+def test_pipes_are_kept_but_for_those_of_what_runs(lower: Path, tmp_path: Path) -> None:
+    """Policy 10.6 has packages make theirs in a postinst."""
+    copy, upper = copied(lower, tmp_path), tmp_path / "upper"
+    (upper / "etc").mkdir(parents=True)
+    for root in (copy, upper):
+        (root / "etc/same").unlink(missing_ok=True)
+        (root / "run").mkdir()
+        for path in ("etc/same", "etc/new", "run/initctl"):
+            os.mkfifo(root / path)
+    expected = ["etc/new", "etc/same", "run"], []
+    assert changes(copy_candidates(copy, [lower]), copy, [lower]) == expected
+    assert changes(upper_candidates(upper, [lower]), upper, [lower]) == expected
+    assert changes(copy_candidates(copy, [upper, lower]), copy, [upper, lower]) == ([], [])
 
 
 def test_an_overlays_upper_directory_says_what_is_gone(lower: Path, tmp_path: Path) -> None:
@@ -122,12 +139,22 @@ def test_names_of_an_untouched_file_stay_out_of_the_effects(lower: Path, tmp_pat
 @pytest.mark.parametrize(
     "path",
     ["var/log/dpkg.log", "var/cache/ldconfig/aux-cache", "etc/machine-id", "etc/resolv.conf", "tmp/x", "dev/null",
-     "var/lib/dpkg/status-old", "var/lib/dpkg/lock", "usr/sbin/policy-rc.d", "etc/ssh/ssh_host_rsa_key"],
+     "var/lib/dpkg/status-old", "var/lib/dpkg/lock", "var/tmp/x", "var/lib/dpkg/diversions-old",
+     "usr/sbin/policy-rc.d", "etc/ssh/ssh_host_rsa_key"],
 )  # fmt: skip
 def test_traces_of_the_run_never_count(tmp_path: Path, path: str) -> None:
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_text("x")
     assert path not in changes(copy_candidates(tmp_path, []), tmp_path, [])[0]
+
+
+@pytest.mark.parametrize(
+    "path", ["var/lib/dpkg/alternatives/x-old", "var/lib/dpkg/info/x-old.list", "var/lib/dpkg/x-old"]
+)
+def test_what_is_only_called_like_a_backup_of_dpkg_is_kept(tmp_path: Path, path: str) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_text("x")
+    assert path in changes(copy_candidates(tmp_path, []), tmp_path, [])[0]
 
 
 def test_the_topmost_tree_that_has_a_path_is_found(lower: Path, tmp_path: Path) -> None:
@@ -170,11 +197,14 @@ def stored(tmp_path: Path, target: str = "effects/key"):
     source = tmp_path / "source"
     (source / "etc").mkdir(parents=True, exist_ok=True)
     (source / "etc/a").write_text("content")
+    if not (source / "etc/pipe").exists():
+        os.mkfifo(source / "etc/pipe")
     own = {"uid": os.geteuid(), "gid": os.getegid(), "mtime": 7}
     changed = [
         Entry("etc", "directory", 0o751, **own),
         Entry("etc/a", "file", 0o640, size=7, **own),
         Entry("etc/b", "symlink", 0o777, target="/a", **own),
+        Entry("etc/pipe", "fifo", 0o620, **own),
     ]
     scratch = tmp_path / "scratch"
     (scratch / "files").mkdir(parents=True)
@@ -200,6 +230,8 @@ def test_stored_effects_are_read_back_and_fit_as_a_lower_tree(tmp_path: Path) ->
     effects = stored(tmp_path)
     assert load_effects(tmp_path / "effects/key") == effects
     assert (effects.tree / "etc/a").read_text() == "content"
+    pipe = (effects.tree / "etc/pipe").lstat()
+    assert (pipe.st_mode, pipe.st_mtime) == (stat.S_IFIFO | 0o620, 7)
     assert (effects.tree / "etc").stat().st_mode & 0o7777 == 0o751 and (effects.tree / "etc").stat().st_mtime == 7
     assert lower_path("etc/gone", [effects.tree]) is None and effects.removed == ("etc/gone",)
 
@@ -214,7 +246,9 @@ def test_missing_effects_are_no_damage(tmp_path: Path) -> None:
         load_effects(tmp_path / "none")
 
 
-@pytest.mark.parametrize("lost", ["effects.json", "tree", "tree/etc", "tree/etc/b", "tree/etc/gone", "files"])
+@pytest.mark.parametrize(
+    "lost", ["effects.json", "tree", "tree/etc", "tree/etc/b", "tree/etc/pipe", "tree/etc/gone", "files"]
+)
 def test_effects_of_which_a_part_is_gone_are_made_again(tmp_path: Path, lost: str) -> None:
     effects = stored(tmp_path)
     place = tmp_path / "effects/key" / lost

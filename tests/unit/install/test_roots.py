@@ -1,6 +1,7 @@
 """The tree that scripts see: stacked or copied, and what shows through."""
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -73,12 +74,15 @@ def test_a_copy_never_writes_through_a_symlink(tmp_path: Path) -> None:
     assert contents(target) == {"etc/evil": "x"}
 
 
-def test_pipes_are_not_copied(tmp_path: Path) -> None:
-    source = tree(tmp_path / "source")
-    os.mkfifo(source / "pipe")
-    (tmp_path / "target").mkdir()
-    copy_over(source, tmp_path / "target")
-    assert list((tmp_path / "target").iterdir()) == []
+def test_a_pipe_is_copied_as_one_and_a_socket_is_not(tmp_path: Path) -> None:
+    source = tree(tmp_path / "source", pipe="")
+    os.mkfifo(source / "fifo")
+    (source / "fifo").chmod(0o622)
+    socket.socket(socket.AF_UNIX).bind(str(source / "socket"))
+    target = tree(tmp_path / "target", fifo="in its place")
+    copy_over(source, target)
+    assert sorted(path.name for path in target.iterdir()) == ["fifo", "pipe"]
+    assert (target / "fifo").lstat().st_mode == stat.S_IFIFO | 0o622
 
 
 def test_a_second_root_goes_on_with_the_changes_of_the_first(tmp_path: Path) -> None:
