@@ -160,10 +160,11 @@ def land_file(path: str, followed: Mapping[str, str]) -> str:
     return _join(land(parent, followed), name) if parent else path
 
 
-def landed(package: Arriving, landings: Landings, ground: Ground) -> tuple[tuple[Entry, ...], Mapping[str, str]]:
+def landed(package: Arriving, landings: Landings, before: Ground) -> tuple[tuple[Entry, ...], Mapping[str, str]]:
     """What to unpack, directories before their content, and where to put those files that go elsewhere.
 
-    A directory that is there keeps its owner and mode.
+    A directory that was there `before` keeps its owner and mode. Those that preinst scripts made or changed keep them
+    too, but as a difference to what the packages ship: that is what makes it an effect.
     """
     directories: dict[str, Entry] = {}
     files: list[Entry] = []
@@ -182,7 +183,7 @@ def landed(package: Arriving, landings: Landings, ground: Ground) -> tuple[tuple
         for parent in parents(place):
             directories.setdefault(parent, Entry(parent, "directory", _IMPLIED))
     for path, entry in directories.items():
-        status = ground.directory(path) if path else None
+        status = before.directory(path) if path else None
         if status is not None:
             mode = stat.S_IMODE(status.st_mode)
             directories[path] = replace(entry, mode=mode, uid=status.st_uid, gid=status.st_gid)

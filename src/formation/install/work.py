@@ -174,7 +174,7 @@ def configure(
 
     def unpack_stage(diversions: Sequence[Diversion], trees: Sequence[Path]) -> bool:
         nonlocal landings
-        ground = Ground(trees)
+        ground, below = Ground(trees), Ground(before)
         arriving = []
         for package, segment in zip(stage.packages, segments, strict=True):
             moves = diverted(package.name.name, package.listed, diversions)
@@ -188,7 +188,7 @@ def configure(
             places.update(wait.values())
             aside = {path: waiting.new(place) for path, place in wait.items()}
             its = replace(its, diverted={**its.diverted, **aside})
-            link_tree(package.kept, files, *landed(its, landings, ground))
+            link_tree(package.kept, files, *landed(its, landings, below))
         landings = replace(landings, waiting=frozenset(places))
         return bool(places)
 

@@ -58,6 +58,14 @@ def test_a_directory_that_is_there_keeps_its_mode_and_a_new_one_has_the_packages
     assert modes == {"run": 0o751, "run/p": 0o700, "run/p/q": 0o755}
 
 
+def test_a_directory_that_only_a_preinst_made_is_shipped_as_the_package_has_it(trees: tuple[Path, ...]) -> None:
+    """It keeps its mode by being an effect: the preinst's is the difference to the package's."""
+    (trees[0] / "opt/made").mkdir()
+    package = arriving("p", "opt/", "opt/made/")
+    entries, _ = landed(package, find_landings([package], Ground(trees)), Ground(trees[1:]))
+    assert {entry.path: entry.mode for entry in entries} == {"opt": 0o755, "opt/made": 0o700}
+
+
 def test_nothing_moves_where_no_symlink_is(trees: tuple[Path, ...]) -> None:
     assert places([arriving("p", "etc/x", "usr/bin/p")], trees) == (NOWHERE_ELSE, [{}])
 
