@@ -14,6 +14,7 @@ import tarfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import zstandard
 
@@ -34,21 +35,24 @@ class Item:
     target: str = ""
     size: int | None = None
     """What the header says; None: the truth."""
+    user: str | None = None
+    """By name; None: root's for 0, and none otherwise, since dpkg prefers a name to a number."""
+    group: str | None = None
 
 
-def file(path: str, content: bytes = b"", **fields: int) -> Item:
+def file(path: str, content: bytes = b"", **fields: Any) -> Item:
     return Item(path, tarfile.REGTYPE, content, **fields)
 
 
-def directory(path: str, mode: int = 0o755, **fields: int) -> Item:
+def directory(path: str, mode: int = 0o755, **fields: Any) -> Item:
     return Item(path, tarfile.DIRTYPE, mode=mode, **fields)
 
 
-def symlink(path: str, target: str, **fields: int) -> Item:
+def symlink(path: str, target: str, **fields: Any) -> Item:
     return Item(path, tarfile.SYMTYPE, mode=0o777, target=target, **fields)
 
 
-def hard_link(path: str, target: str, **fields: int) -> Item:
+def hard_link(path: str, target: str, **fields: Any) -> Item:
     return Item(path, tarfile.LNKTYPE, target=target, **fields)
 
 
@@ -132,8 +136,8 @@ def _add(archive: tarfile.TarFile, item: Item) -> None:
     info.size = len(item.content) if item.size is None else item.size
     hard = item.type == tarfile.LNKTYPE and not item.target.startswith("/")
     info.linkname = f"./{item.target}" if hard else item.target
-    # dpkg prefers the name of an owner to its number, so only a right name may be there.
-    info.uname, info.gname = ("root" if owner == 0 else "" for owner in (item.uid, item.gid))
+    told = ((item.uid, item.user), (item.gid, item.group))
+    info.uname, info.gname = (("root" if owner == 0 else "") if name is None else name for owner, name in told)
     archive.addfile(info)
     archive.fileobj.write(item.content + bytes(-len(item.content) % 512))
     archive.offset += len(item.content) + -len(item.content) % 512

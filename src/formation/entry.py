@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field
 
 WHITEOUT = ".wh."
 """How the name of a layer entry that removes another begins: no file may be called so. Source: OCI's layer.md."""
@@ -32,6 +32,8 @@ class Entry:
     """Name and value of each extended attribute, sorted by name."""
     device: tuple[int, int] = (0, 0)
     """Major and minor number of a character or block device."""
+    names: tuple[str, str] = field(default=("", ""), compare=False)
+    """User and group by name, as a tar header has them; empty where nobody told. The numbers count, but for dpkg."""
 
 
 def encode_path(text: str) -> bytes:

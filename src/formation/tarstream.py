@@ -251,6 +251,8 @@ def _entry(block: bytes, records: dict[bytes, bytes], what: str, judge: Judge) -
     device = (0, 0)
     if type_ in ("character", "block"):
         device = _number(block[329:337], "device", what), _number(block[337:345], "device", what)
+    # What is there in older formats is padding.
+    names = _names(block[265:329]) if block[257:262] == b"ustar" else ("", "")
     return Entry(
         path=path,
         type=type_,
@@ -262,7 +264,15 @@ def _entry(block: bytes, records: dict[bytes, bytes], what: str, judge: Judge) -
         target=_target(type_, target, f"{what}: {path!r}", judge),
         xattrs=xattrs,
         device=device,
+        names=names,
     )
+
+
+@lru_cache(maxsize=256)
+def _names(fields: bytes) -> tuple[str, str]:
+    """User and group by name, which an archive has few of. What they hold is not judged."""
+    user, group = fields[:32].partition(b"\0")[0], fields[32:].partition(b"\0")[0]
+    return decode_path(user), decode_path(group)
 
 
 def _type(block: bytes, name: bytes, what: str, judge: Judge) -> EntryType:

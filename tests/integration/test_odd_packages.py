@@ -100,6 +100,9 @@ ABOVE: Mapping[str, Odd] = {
         scripts={"postinst": 'mkdir -p /srv/odd\necho "$@" | grep -v configure >> /srv/odd/triggers || true\n'},
         triggers="interest odd-await\ninterest odd-no-await\ninterest odd-declared\n",
     ),
+    "overrides": Odd(
+        scripts={"postinst": "dpkg-statoverride --add root root 0644 /usr/share/odd/overridden\n"}
+    ),
     "triggers-early": Odd(
         fields={"Pre-Depends": "triggered"},
         scripts={"preinst": "dpkg-trigger --no-await odd-no-await\ndpkg-trigger odd-await\n", "postinst": "true\n"},
@@ -109,6 +112,25 @@ ABOVE: Mapping[str, Odd] = {
         "postinst": "mkdir -p /var/lib/odd && mkfifo -m 620 /var/lib/odd/pipe && chown root:adm /var/lib/odd/pipe\n"
         "update-alternatives --install /usr/bin/odd-old odd-old /usr/bin/odd-real 10\n"
     }),
+    "names-owners": Odd(
+        [directory("srv/named", 0o2750, user="odd-user", group="odd-group"),
+         file("srv/named/b", b"b", mode=0o6755, user="odd-user", group="mail"),
+         hard_link("srv/named/a", "srv/named/b", mode=0o6755, user="odd-user", group="mail"),
+         symlink("srv/named/link", "b", user="odd-user", group="odd-group"),
+         file("srv/named/nobodys", uid=5, gid=6, user="no-such-user", group="no-such-group"),
+         file("srv/named/wrong", uid=5, gid=5, user="mail", group="root"),
+         file("usr/share/odd/overridden", user="odd-user"),
+         directory("opt/there", 0o700, user="odd-user", group="odd-group"),
+         file("usr/share/odd/late", user="odd-user"), file("opt/pre-named/x", user="odd-user", group="odd-group")],
+        fields={"Pre-Depends": "overrides"},
+        scripts={
+            "preinst": "echo odd-user:x:901:902::/:/bin/false >> /etc/passwd\necho odd-group:x:902: >> /etc/group\n"
+            "mkdir -p /opt/there /srv/pre-named && ln -s ../srv/pre-named /opt/pre-named\n"
+            "dpkg-statoverride --add root root 0644 /usr/share/odd/late\n",
+            "postinst": "echo more >> /srv/named/wrong\n",
+        },
+    ),
+    "shares-directory": Odd([directory("srv/named"), file("srv/named/more")], {"Depends": "names-owners"}),
     "odd-changes": Odd(
         scripts={
             "postinst": "rm -r /usr/share/gone /usr/share/gone-file /etc/odd/removed\nchmod 0711 /var/lib/odd\n"

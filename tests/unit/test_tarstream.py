@@ -71,6 +71,21 @@ def test_the_standard_library_reads_what_we_write(entries: list[tuple[Entry, byt
                 assert archive.extractfile(member).read() == content
 
 
+@pytest.mark.parametrize("tar_format", [tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_the_names_of_owners_are_read_beside_their_numbers(tar_format: int) -> None:
+    info = tarfile.TarInfo("a")
+    info.uname, info.gname, info.uid = "u" * 32, "", 7
+    data = info.tobuf(tar_format) + bytes(1024)
+    ((entry, _),) = read_tar([data], "it")
+    assert (entry.names, entry.uid) == (("u" * 32, ""), 7)
+    # In the format before ustar nothing is there.
+    old = bytearray(data)
+    old[257:265] = bytes(8)
+    old[148:156] = b"%06o\0 " % (sum(old[:148]) + sum(old[156:512]) + 8 * 32)
+    ((entry, _),) = read_tar([bytes(old)], "it")
+    assert entry.names == ("", "")
+
+
 @given(st.lists(_entries(), max_size=6), st.integers(1, 3000))
 def test_we_read_what_we_write_however_it_is_cut_into_chunks(entries: list[tuple[Entry, bytes]], step: int) -> None:
     data = written(entries)

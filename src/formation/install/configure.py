@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from formation.dataclass import dataclass
@@ -17,6 +17,7 @@ from formation.entry import Entry
 from formation.errors import FormationError
 from formation.install.effects import capture, give_way, restore_links
 from formation.install.inside import inside
+from formation.install.named_owners import Names, give
 from formation.install.placement import USR_ALIASES
 from formation.install.roots import Root, RootBuilder
 from formation.install.sandbox import Outcome, Program
@@ -40,15 +41,24 @@ class Captured:
 
 
 @dataclass(frozen=True, slots=True)
+class Unpacked:
+    """What is left to do for a stage whose files are in place."""
+
+    waits: bool
+    """Whether conffiles wait for dpkg."""
+    owners: Mapping[str, Names]
+    """The owners that the packages name, by path."""
+
+
+@dataclass(frozen=True, slots=True)
 class StageRun:
     """One stage on its way through the sandbox."""
 
     stage: Stage
     files: Path
     """Where the packages' files are merged."""
-    unpack: Callable[[Sequence[Diversion], Sequence[Path]], bool]
-    """Puts them there, as the diversions demand and onto the trees that are there, top first. Gives whether conffiles
-    wait for dpkg."""
+    unpack: Callable[[Sequence[Diversion], Sequence[Path]], Unpacked]
+    """Puts them there, as the diversions demand and onto the trees that are there, top first."""
     before: tuple[Path, ...]
     """The trees below, top first."""
     builder: RootBuilder
@@ -68,11 +78,11 @@ class StageRun:
                 self._run_preinsts(root, scripted)
                 diversions = inside(root.path, DIVERSIONS)
                 moves = parse_diversions(diversions.read_bytes() if diversions.is_file() else b"")
-                waits = self.unpack(moves, (root.path,))
+                unpacked = self.unpack(moves, (root.path,))
                 upper = root.changes
             give_way(upper, self.files)
         else:
-            waits = self.unpack(parse_diversions(TreesView(self.before).read(DIVERSIONS)), self.before)
+            unpacked = self.unpack(parse_diversions(TreesView(self.before).read(DIVERSIONS)), self.before)
         with self.builder.open((self.files, *self.before), upper=upper) as root:
             if self.stage.bootstrap:
                 _merge_usr(root.path)
@@ -80,7 +90,8 @@ class StageRun:
             if self.stage.bootstrap:
                 # base-passwd makes /etc/passwd, which the others may read.
                 self._run_preinsts(root, sorted(scripted, key=lambda p: (p.name.name != "base-passwd", p.name.name)))
-            self._configure(root, waits)
+            give(root.path, unpacked.owners, TreesView(self.before))
+            self._configure(root, unpacked.waits)
             restore_links(root.candidates(), root.changes, root.path, root.lowers)
             changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch)
         return Captured(changed, removed, root.changes)

@@ -4,7 +4,7 @@ Three files, so that a warm build reads no more than the first of each:
 
     KEY.json        the Segment itself, under a kilobyte
     KEY.seg         the compressed entries
-    KEY.contents    dpkg's file list, the entries, and the control members, one after the other
+    KEY.contents    dpkg's file list, the entries, named owners, and the control members, one after the other
 
 KEY.json is written last and tells the sizes of the others: where it is and they agree, the segment is complete. Nothing
 is synced, since all of it can be made again: after a power cut, sizes or digests may disagree, and then it is.
@@ -23,11 +23,12 @@ from formation.digest import sha256
 from formation.entry import Entry, EntryType, decode_path, encode_path
 from formation.errors import IntegrityError
 from formation.files import json_bytes
+from formation.install.named_owners import Names
 from formation.install.placement import SegmentSpec
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
 
-_VERSION = "segment-10"
+_VERSION = "segment-11"
 """Changes whenever the same package and spec would give another segment or record."""
 
 _FIELDS = 8
@@ -65,9 +66,9 @@ class Segment:
     """The latest time in the package before it was clamped; seconds since 1970, 0 for an empty package."""
     control: tuple[ControlMember, ...]
     """In the package's order."""
-    sections: tuple[int, int]
-    """Bytes of the file list and the entries in KEY.contents; the control members follow."""
-    checksums: tuple[int, int, int]
+    sections: tuple[int, int, int]
+    """Bytes of the file list, the entries and the named owners in KEY.contents; the control members follow."""
+    checksums: tuple[int, int, int, int]
     """CRC-32 of each of these sections, and of all control members."""
 
     @property
@@ -84,6 +85,9 @@ class Contents:
     """dpkg's info/PACKAGE.list: paths as the package ships them, in its order, excluded ones included."""
     entries: tuple[Entry, ...]
     """What is in the tree, directories included, sorted by the bytes of the path."""
+    owners: dict[str, Names]
+    """The owners of entries that the package names, by path: those whose number depends on the tree. Not of hard links,
+    which share those of their file."""
     control: dict[str, bytes]
 
 
@@ -120,13 +124,15 @@ def segment_json(segment: Segment) -> bytes:
     return json_bytes(fields)
 
 
-def write_contents(file: IO[bytes], contents: Contents) -> tuple[tuple[int, int], tuple[int, int, int]]:
+def write_contents(file: IO[bytes], contents: Contents) -> tuple[tuple[int, int, int], tuple[int, int, int, int]]:
     """Writes KEY.contents; gives the `sections` and `checksums` of its Segment."""
     entries = _encoded(contents.entries)
+    fields = (field for path, names in sorted(contents.owners.items()) for field in (path, *names))
+    owners = b"".join(encode_path(field) + b"\0" for field in fields)
     control = b"".join(contents.control.values())
-    file.writelines([contents.listed, entries, control])
-    sizes = (len(contents.listed), len(entries))
-    return sizes, (crc32(contents.listed), crc32(entries), crc32(control))
+    file.writelines([contents.listed, entries, owners, control])
+    sizes = (len(contents.listed), len(entries), len(owners))
+    return sizes, (crc32(contents.listed), crc32(entries), crc32(owners), crc32(control))
 
 
 def read_listed(directory: Path, segment: Segment) -> bytes:
@@ -139,9 +145,17 @@ def read_entries(directory: Path, segment: Segment) -> tuple[Entry, ...]:
     return _decoded(_section(directory, segment, 1))
 
 
+def read_owners(directory: Path, segment: Segment) -> dict[str, Names]:
+    """The owners that the package names, by path; as in `Contents`."""
+    if not segment.sections[2]:
+        return {}
+    fields = iter(decode_path(_section(directory, segment, 2)).split("\0"))
+    return {path: (user, group) for path, user, group in zip(*[fields] * 3, strict=False)}
+
+
 def read_control(directory: Path, segment: Segment) -> dict[str, bytes]:
     """The control members: `control`, `postinst`, `conffiles`, …"""
-    data = _section(directory, segment, 2)
+    data = _section(directory, segment, 3)
     members, position = {}, 0
     for member in segment.control:
         members[member.name] = data[position : position + member.size]
@@ -150,7 +164,7 @@ def read_control(directory: Path, segment: Segment) -> dict[str, bytes]:
 
 
 def _section(directory: Path, segment: Segment, number: int) -> bytes:
-    """The section of KEY.contents with this number; 2 for the control members."""
+    """The section of KEY.contents with this number; 3 for the control members."""
     file = directory / f"{segment.key}.contents"
     start = sum(segment.sections[:number])
     size = (*segment.sections, segment.contents_size - start)[number]

@@ -13,6 +13,7 @@ from formation.debian.deb822 import parse_stanza
 from formation.entry import WHITEOUT, Entry, encode_path
 from formation.errors import FormationError, MalformedError
 from formation.install.checksums import Checksums, kept_sums
+from formation.install.named_owners import Names, owner_names
 from formation.install.package_files import PackageFiles
 from formation.install.placement import USR_ALIASES, Placement, SegmentSpec
 from formation.install.segment_record import Contents
@@ -37,6 +38,7 @@ class Unpacking:
         self._memory = _MEMORY
         self._first_name: dict[str, str] = {}
         self._entries: dict[str, Entry] = {}
+        self._owners: dict[str, Names] = {}
         self._listed: list[str] = []
         self._filtered: set[str] = set()
         self._sums = Checksums()
@@ -67,6 +69,7 @@ class Unpacking:
         return Contents(
             listed=_listing(self._listed),
             entries=_sorted(self._entries.values()),
+            owners=self._owners,
             control=self._package.control,
         )
 
@@ -106,6 +109,8 @@ class Unpacking:
             return
         if path not in self._entries:
             self._write(entry, content)
+            if entry.type != "hardlink" and any(names := owner_names(shipped)):
+                self._owners[path] = names
         elif not entry.type == self._entries[path].type == "directory":
             raise MalformedError(f"{self._package.name} ships {path!r} twice, once through a directory that is in /usr")
 
@@ -183,6 +188,8 @@ class Unpacking:
                 self._entries[name] = replace(file, path=name, type="hardlink", size=0, target=names[0])
             if first in self.content:
                 self.content[names[0]] = self.content.pop(first)
+            if first in self._owners:
+                self._owners[names[0]] = self._owners.pop(first)
 
 
 def _listing(paths: Iterable[str]) -> bytes:

@@ -10,13 +10,14 @@ from formation.debian.diversions import Diversion, diverted
 from formation.entry import decode_lines
 from formation.errors import IntegrityError, MalformedError
 from formation.install.built_layer import BuiltLayer
-from formation.install.configure import StageRun
+from formation.install.configure import StageRun, Unpacked
 from formation.install.conflicts import Shipped
 from formation.install.effects_record import Effects, load_effects, store_effects
 from formation.install.job import PackageJob
 from formation.install.landing import NOWHERE_ELSE, Arriving, Ground, Landings, find_landings, landed, settled_spec
 from formation.install.layer import LayerStore, Owner, package_layer
 from formation.install.link import link_tree
+from formation.install.named_owners import claims
 from formation.install.placement import SegmentSpec, merged_path
 from formation.install.roots import Isolation, RootBuilder
 from formation.install.segment import make_segment
@@ -26,6 +27,7 @@ from formation.install.segment_record import (
     read_control,
     read_entries,
     read_listed,
+    read_owners,
     segment_key,
 )
 from formation.install.stages import Stage, StagePackage
@@ -172,7 +174,7 @@ def configure(
 
     landings = NOWHERE_ELSE
 
-    def unpack_stage(diversions: Sequence[Diversion], trees: Sequence[Path]) -> bool:
+    def unpack_stage(diversions: Sequence[Diversion], trees: Sequence[Path]) -> Unpacked:
         nonlocal landings
         ground, below = Ground(trees), Ground(before)
         arriving = []
@@ -183,14 +185,17 @@ def configure(
         landings = find_landings(arriving, ground)
         waiting = Waiting(trees)
         places: set[str] = set()
-        for package, its in zip(stage.packages, arriving, strict=True):
+        unpacked = []
+        for package, segment, its in zip(stage.packages, segments, arriving, strict=True):
             wait = waiting.of(package, its, landings)
             places.update(wait.values())
             aside = {path: waiting.new(place) for path, place in wait.items()}
             its = replace(its, diverted={**its.diverted, **aside})
             link_tree(package.kept, files, *landed(its, landings, below))
+            unpacked.append((its, read_owners(store.segments, segment)))
+        owners = claims(unpacked, landings, ground)
         landings = replace(landings, waiting=frozenset(places))
-        return bool(places)
+        return Unpacked(bool(places), owners)
 
     builder = RootBuilder(place, isolation)
     failed = store.work / f"failed-{stage.key[:16]}"

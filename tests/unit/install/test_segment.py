@@ -26,6 +26,7 @@ from formation.install.segment_record import (
     read_control,
     read_entries,
     read_listed,
+    read_owners,
     segment_key,
 )
 from formation.oci.tar import END_OF_ARCHIVE
@@ -283,3 +284,25 @@ def test_a_diverted_program_has_its_plain_mode_where_it_goes(tmp_path: Path) -> 
     spec = replace(SPEC, modes=(("usr/bin/su", 0o755),), renames=(("bin/su", "usr/bin/su.real"),))
     segment = made(make_deb(tmp_path, files=[file("bin/su", mode=0o4755)]), tmp_path, spec)
     assert {e.path: e.mode for e in read_entries(tmp_path, segment)}["usr/bin/su.real"] == 0o755
+
+
+def test_names_of_owners_are_kept_beside_the_entries_where_their_number_is_not_theirs(tmp_path: Path) -> None:
+    files = [
+        directory("opt", user="own", group="own"),
+        file("opt/b", user="own"),
+        hard_link("opt/a", "opt/b", user="other"),
+        file("opt/mail", gid=8, user="root", group="mail"),
+        file("bin/x", user="x" * 32, group="\x1b[2J\n"),
+    ]
+    segment = made(make_deb(tmp_path, files=files), tmp_path)
+    # The hard link comes first in the segment, and so has the content.
+    assert read_owners(tmp_path, segment) == {
+        "opt": ("own", "own"), "opt/a": ("own", ""), "usr/bin/x": ("x" * 32, "\x1b[2J\n"),
+    }  # fmt: skip
+    assert {(member.uname, member.gname, member.uid) for member in members(tmp_path, segment)} == {("", "", 0)}
+
+
+def test_a_package_with_static_owners_has_no_names_to_look_at(tmp_path: Path) -> None:
+    segment = made(make_deb(tmp_path, files=[file("a"), file("b", gid=8, group="mail")]), tmp_path)
+    assert segment.sections[2] == 0 and read_owners(tmp_path, segment) == {}
+    assert read_control(tmp_path, segment)["control"].startswith(b"Package: ")
