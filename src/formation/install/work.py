@@ -176,7 +176,9 @@ def configure(
 
     def unpack_stage(diversions: Sequence[Diversion], trees: Sequence[Path]) -> Unpacked:
         nonlocal landings
-        ground, below = Ground(trees), Ground(before)
+        ground = Ground(trees)
+        # What one has found out, nobody asks the file system again.
+        below = ground if tuple(trees) == tuple(before) else Ground(before)
         arriving = []
         for package, segment in zip(stage.packages, segments, strict=True):
             moves = diverted(package.name.name, package.listed, diversions)
