@@ -60,10 +60,9 @@ class Images:
             words, check=True, stdout=subprocess.DEVNULL, env={"PATH": "/usr/bin:/bin", **docker.environment}
         )
 
-    def forget(self, reference: str) -> None:
-        """Takes a registry's name out of the store, so that no later run finds what this one learnt."""
-        command = [FORMATION, "images", "--remove", reference, "--store", self.store]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    def forget(self) -> None:
+        """Takes out of the store what pushes noted down, so that no later run finds what this one learnt."""
+        shutil.rmtree(self.store / "sent", ignore_errors=True)
 
 
 class Push:
@@ -81,7 +80,7 @@ class Push:
 
         def push(address: str) -> Cost:
             cost = self._images.formation("publish", f"{REPOSITORY}:{self._tag}", f"docker://{address}/{REPOSITORY}")
-            self._images.forget(f"{address}/{REPOSITORY}:{self._tag}")
+            self._images.forget()
             return cost
 
         return self._into_empty(push)
@@ -122,7 +121,7 @@ class Pull:
         tag = images.build(variant)
         self._name = f"{registry.address}/{REPOSITORY}:{tag}"
         images.formation("publish", f"{REPOSITORY}:{tag}", f"docker://{registry.address}/{REPOSITORY}")
-        images.forget(self._name)
+        images.forget()
         # The daemon must not have the layers from elsewhere, as from the other variant.
         if docker is not None and (loaded := docker.run("images", "--quiet", REPOSITORY).stdout.split()):
             docker.run("rmi", "--force", *loaded)
