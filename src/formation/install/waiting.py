@@ -13,7 +13,7 @@ from pathlib import Path
 
 from formation.debian.administration import INFO
 from formation.debian.database import conffiles
-from formation.entry import Entry, decode_path
+from formation.entry import Entry, decode_lines
 from formation.install.inside import follow
 from formation.install.landing import Arriving, Landings, land_file
 from formation.install.package_files import file_name
@@ -76,4 +76,4 @@ def _owned(trees: Sequence[Path]) -> frozenset[str]:
     names = {name for tree in trees if (tree / INFO).is_dir() for name in os.listdir(tree / INFO)}
     view = TreesView(trees)
     lists = (view.read(f"{INFO}/{name}") for name in names if name.endswith(".list"))
-    return frozenset(merged_path(decode_path(line[1:])) for content in lists for line in content.splitlines())
+    return frozenset(merged_path(line[1:]) for content in lists for line in decode_lines(content))
