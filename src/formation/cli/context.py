@@ -103,11 +103,11 @@ class Context:
         """The absolute path that `text`, from the command line, names."""
         return self.directory / text
 
-    def beside(self, output: Path | None) -> "Context":
+    def beside(self, output: Path) -> "Context":
         """This context; where `output`, which a command will write, is what stdout leads to, one that says on stderr
         what this one says there."""
         try:
-            taken = output is not None and os.path.samestat(output.stat(), os.fstat(self.stdout.fileno()))
+            taken = os.path.samestat(output.stat(), os.fstat(self.stdout.fileno()))
         except (OSError, ValueError):
             # Not there yet; or stdout is no file.
             taken = False

@@ -47,8 +47,8 @@ def run(arguments: Namespace, context: Context) -> int:
 
     source, target = parse_name(arguments.source), parse_name(arguments.target)
     platform = parse_platform_name(arguments.platform) if arguments.platform else None
-    if target.transport is Transport.DOCKER_ARCHIVE and not arguments.dry_run:
-        context = context.beside(context.directory / (target.path or ""))
+    if target.transport is Transport.DOCKER_ARCHIVE and target.path is not None and not arguments.dry_run:
+        context = context.beside(context.directory / target.path)
     with context.progress() as progress, open_registry(arguments, context, progress) as registry:
         machine = machine_platform(os.uname().machine)
         place = Place(context.store, registry, context.directory, context.environment, machine)

@@ -17,6 +17,7 @@ from formation.debian.administration import ADMINISTRATION, INFO, STATUS
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, parse_diversions
 from formation.debian.statoverrides import FILE as STAT_OVERRIDES
+from formation.debian.statoverrides import id_of
 from formation.entry import decode_lines, decode_path
 
 _DPKG_CONFIGURATION = ("etc/dpkg/dpkg.cfg", "etc/dpkg/dpkg.cfg.d")
@@ -160,9 +161,9 @@ def _stat_overrides(facts: Facts) -> Iterator[Finding]:
         node = facts.files.find(path)
         if node is None:
             continue
-        uid = int(owner[1:]) if re.fullmatch("#[0-9]{1,10}", owner) else facts.uids.get(owner)
-        gid = int(group[1:]) if re.fullmatch("#[0-9]{1,10}", group) else facts.gids.get(group)
-        if (node.entry.uid, node.entry.gid, node.entry.mode) != (uid, gid, int(mode, 8)):
+        uid, gid = id_of(owner), id_of(group)
+        wanted = (facts.uids.get(owner) if uid is None else uid, facts.gids.get(group) if gid is None else gid)
+        if (node.entry.uid, node.entry.gid, node.entry.mode) != (*wanted, int(mode, 8)):
             what = f"{path} is not {owner}:{group} {mode}, as dpkg-statoverride was told"
             yield Finding("database", "statoverride-ignored", what, path=path, layer=node.layer)
 

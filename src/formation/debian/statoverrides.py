@@ -8,11 +8,12 @@ from collections.abc import Iterable
 
 from formation.dataclass import dataclass
 from formation.debian.administration import ADMINISTRATION
-from formation.entry import decode_path, encode_path
+from formation.entry import decode_lines, encode_path
 
 FILE = f"{ADMINISTRATION}/statoverride"
 
 _LINE = re.compile(r"(\S+) (\S+) ([0-7]{1,5}) (/.*)")
+_ID = re.compile(r"#[0-9]{1,10}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,14 @@ class StatOverride:
     mode: int
 
 
+def id_of(name: str) -> int | None:
+    """The id that an owner or group is written as; None for a name."""
+    return int(name[1:]) if _ID.fullmatch(name) else None
+
+
 def parse_statoverrides(data: bytes) -> tuple[StatOverride, ...]:
     """The content of dpkg's file, in its order; lines that are not well formed are passed over."""
-    matches = map(_LINE.fullmatch, decode_path(data).split("\n"))
+    matches = map(_LINE.fullmatch, decode_lines(data))
     return tuple(StatOverride(m[4], m[1], m[2], int(m[3], 8)) for m in matches if m)
 
 

@@ -3,6 +3,7 @@
 Source: useradd(8), passwd(5), shadow(5), gshadow(5).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 
 from formation.dataclass import dataclass, replace
@@ -13,6 +14,8 @@ SYSTEM_RANGE = range(101, 1000)
 ORDINARY_RANGE = range(1000, 60001)
 """Both as Debian's /etc/login.defs leaves them."""
 _DAY = 86400
+_ID = re.compile("[0-9]{1,10}")
+_LARGEST_ID = 2**32 - 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,7 @@ class Accounts:
 
         Raises FormationError when it exists with another id, or the id belongs to another group.
         """
-        taken = _ids(self.group)
+        taken = ids(self.group)
         if group.name in taken:
             _require_same("group", group.name, group.gid, taken[group.name])
             return self
@@ -53,7 +56,7 @@ class Accounts:
 
         Raises FormationError as `with_group` does, and for an unknown group.
         """
-        taken = _ids(self.passwd)
+        taken = ids(self.passwd)
         if user.name in taken:
             return self._with_declared(user, taken[user.name])
         uid = _free_id("user", user.name, user.uid, user.system, taken)
@@ -95,7 +98,7 @@ class Accounts:
 def _identify(name: str, text: str, what: str) -> int:
     if name.isascii() and name.isdecimal():
         return int(name)
-    found = _ids(text).get(name)
+    found = ids(text).get(name)
     if found is None:
         raise FormationError(
             f"the image has no {what} {name!r}", hint=f"add it to {what}s: in the definition, or write its number"
@@ -103,12 +106,12 @@ def _identify(name: str, text: str, what: str) -> int:
     return found
 
 
-def _ids(text: str) -> Mapping[str, int]:
-    """Name → id of passwd or group; lines that are not well formed are passed over."""
+def ids(text: str) -> Mapping[str, int]:
+    """Name → id of passwd or group. As for glibc, the first line of a name counts; malformed ones are passed over."""
     found: dict[str, int] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         fields = line.split(":")
-        if len(fields) >= 4 and fields[2].isdecimal():
+        if len(fields) >= 4 and fields[0] and _ID.fullmatch(fields[2]) and int(fields[2]) <= _LARGEST_ID:
             found.setdefault(fields[0], int(fields[2]))
     return found
 

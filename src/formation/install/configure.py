@@ -76,9 +76,7 @@ class StageRun:
         if scripted and not self.stage.bootstrap:
             with self.builder.open(self.before) as root:
                 self._run_preinsts(root, scripted)
-                diversions = inside(root.path, DIVERSIONS)
-                moves = parse_diversions(diversions.read_bytes() if diversions.is_file() else b"")
-                unpacked = self.unpack(moves, (root.path,))
+                unpacked = self.unpack(_diversions(root), (root.path,))
                 upper = root.changes
             give_way(upper, self.files)
         else:
@@ -148,8 +146,9 @@ class StageRun:
         status = inside(root.path, STATUS)
         before = status.read_bytes() if status.exists() else b""
         stanzas = [before.rstrip(b"\n") + b"\n"] if before.strip() else []
+        diversions = _diversions(root)
         stanzas.extend(
-            database.unpacked_stanza(package.control["control"], self._conffiles(root, package))
+            database.unpacked_stanza(package.control["control"], self._conffiles(root, package, diversions))
             for package in self.stage.packages
         )
         status.write_bytes(b"\n".join(stanzas))
@@ -180,11 +179,9 @@ class StageRun:
         deferred = database.deferred_triggers(before, after, activated, paths)
         unincorp.write_text(deferred, "utf-8", "surrogateescape")
 
-    def _conffiles(self, root: Root, package: StagePackage) -> list[tuple[str, str]]:
+    def _conffiles(self, root: Root, package: StagePackage, diversions: Sequence[Diversion]) -> list[tuple[str, str]]:
         found = []
         declared = database.conffiles(package.control)
-        there = inside(root.path, DIVERSIONS)
-        diversions = parse_diversions(there.read_bytes()) if declared and there.is_file() else ()
         away = dict(diverted(package.name.name, [path for path, _ in declared], diversions))
         for path, flag in declared:
             directory, _, name = away.get(path.lstrip("/"), path).rpartition("/")
@@ -225,6 +222,12 @@ class StageRun:
         with_status = "" if status is None else f" with status {status}"
         reason = f"the {script} script of {package or 'a package'} failed{with_status}"
         return failed_script(reason, root, outcome, self.stage.epoch, self.builder.isolation, self.failed)
+
+
+def _diversions(root: Root) -> tuple[Diversion, ...]:
+    """Those that are in force in the tree now."""
+    file = inside(root.path, DIVERSIONS)
+    return parse_diversions(file.read_bytes() if file.is_file() else b"")
 
 
 def _merge_usr(root: Path) -> None:

@@ -5,7 +5,6 @@ Source: dpkg's lib/dpkg/tarfn.c, `tar_entry_update_from_system`.
 """
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from formation.debian.statoverrides import parse_statoverrides
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
 from formation.entry import Entry, decode_path
 from formation.errors import FormationError
+from formation.install.accounts import ids
 from formation.install.additions import parents
 from formation.install.inside import inside
 from formation.install.landing import Arriving, Ground, Landings, land, land_file
@@ -24,8 +24,6 @@ from formation.install.view import View
 Names = tuple[str, str]
 """A user and a group; empty where the number says all."""
 
-_ID = re.compile(rb"[0-9]{1,10}")
-_LARGEST_ID = 2**32 - 2
 # Debian 12 and older give _apt a number of the moment.
 _USERS = {name: uid for name, uid in STATIC_USERS.items() if name != "_apt"}
 
@@ -72,7 +70,7 @@ def give(root: Path, owners: Mapping[str, Names], before: View) -> None:
     """
     if not owners:
         return
-    users, groups = _ids(root, "etc/passwd"), _ids(root, "etc/group")
+    users, groups = _accounts(root, "etc/passwd"), _accounts(root, "etc/group")
     overrides = {merged_path(each.path.lstrip("/")) for each in parse_statoverrides(before.read(STATOVERRIDES))}
     for path in sorted(owners.keys() - overrides):
         user, group = owners[path]
@@ -93,13 +91,7 @@ def give(root: Path, owners: Mapping[str, Names], before: View) -> None:
             raise FormationError(f"cannot give /{path} the owner that its package names: {error.strerror}") from None
 
 
-def _ids(root: Path, path: str) -> dict[str, int]:
-    """Name → id of passwd or group. As for glibc, the first line of a name counts."""
-    found: dict[str, int] = {}
+def _accounts(root: Path, path: str) -> Mapping[str, int]:
+    """Name → id of passwd or group in the tree; empty without the file."""
     file = inside(root, path)
-    data = file.read_bytes() if file.is_file() else b""
-    for line in data.split(b"\n"):
-        fields = line.split(b":")
-        if len(fields) >= 4 and fields[0] and _ID.fullmatch(fields[2]) and int(fields[2]) <= _LARGEST_ID:
-            found.setdefault(decode_path(fields[0]), int(fields[2]))
-    return found
+    return ids(decode_path(file.read_bytes())) if file.is_file() else {}

@@ -4,11 +4,10 @@ dpkg reads them when it starts and not again, so those of a package's own preins
 paths as packages write them. Source: dpkg's src/main/archives.c, `archivefiles` and `tarobject`.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from formation.dataclass import replace
-from formation.debian.statoverrides import FILE, StatOverride, parse_statoverrides
+from formation.debian.statoverrides import FILE, StatOverride, id_of, parse_statoverrides
 from formation.errors import FormationError
 from formation.install.accounts import Accounts
 from formation.install.additions import read_accounts
@@ -37,6 +36,8 @@ def unpack_as_overridden(
     overrides = Overrides(view)
     own = {digest: overrides.of(package.listed) for digest, package in zip(digests, stage.packages, strict=True)}
     again = {digest: replace(arrivals.spec(digest), overrides=found) for digest, found in own.items() if found}
+    if not again:
+        return stage
     arrivals.unpack_again(again)
     for digest in again:
         segment = arrivals.segments[digest]
@@ -67,10 +68,11 @@ class Overrides:
         return tuple((path.lstrip("/"), each.mode, *self._owner(each)) for path, each in sorted(found.items()))
 
     def _owner(self, override: StatOverride) -> tuple[int, int]:
+        uid, gid = id_of(override.owner), id_of(override.group)
         try:
             return (
-                _id(override.owner) if _is_id(override.owner) else self._accounts.user_id(override.owner),
-                _id(override.group) if _is_id(override.group) else self._accounts.group_id(override.group),
+                self._accounts.user_id(override.owner) if uid is None else uid,
+                self._accounts.group_id(override.group) if gid is None else gid,
             )
         except FormationError as error:
             raise FormationError(
@@ -78,11 +80,3 @@ class Overrides:
                 f"{error.message}",
                 hint="make the account under users: or groups:, or leave the package out that wants it",
             ) from None
-
-
-def _is_id(name: str) -> bool:
-    return re.fullmatch("#[0-9]{1,10}", name) is not None
-
-
-def _id(name: str) -> int:
-    return int(name[1:])

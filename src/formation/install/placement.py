@@ -4,7 +4,7 @@ from typing import Final
 
 from formation.dataclass import dataclass, replace
 from formation.debian.path_filters import any_of, literal_prefix
-from formation.entry import Entry
+from formation.entry import Entry, decode_lines
 from formation.oci.media_types import Compression
 
 USR_ALIASES: Final = frozenset({"bin", "sbin", "lib", "lib32", "lib64", "libx32", "libo32"})
@@ -109,6 +109,11 @@ class Placement:
     def plain_mode(self, path: str) -> int | None:
         """The mode that `path` of the package shall have whatever dpkg would give it; None when it is dpkg's."""
         return self._modes.get(merged_path(path) if self._usr_merged else path)
+
+
+def listed_places(content: bytes) -> frozenset[str]:
+    """Where in the tree is what one of dpkg's file lists names."""
+    return frozenset(merged_path(line[1:]) for line in decode_lines(content))
 
 
 def merged_path(path: str) -> str:

@@ -16,14 +16,13 @@ from formation.dataclass import dataclass, replace
 from formation.debian import database
 from formation.debian.administration import INFO, KEEP_CHANGED, STATUS
 from formation.digest import check_file
-from formation.entry import decode_lines
 from formation.errors import FormationError
 from formation.install.configure import Captured
 from formation.install.effects import capture, restore_links
 from formation.install.effects_record import Effects, store_effects
 from formation.install.inside import inside
 from formation.install.job import PackageJob
-from formation.install.placement import merged_path
+from formation.install.placement import listed_places
 from formation.install.roots import Isolation, Root, RootBuilder
 from formation.install.sandbox import Program
 from formation.install.scripts import check_finished, failed_script, run_scripts
@@ -127,7 +126,7 @@ def _owned(root: Root, stage: Stage) -> set[str]:
     stems = {stem for package in stage.packages for stem in (package.name.name, package.name.in_files)}
     files = (inside(root.path, f"{INFO}/{stem}.list") for stem in stems)
     lists = (file.read_bytes() for file in files if file.is_file())
-    return {merged_path(line[1:]) for content in lists for line in decode_lines(content)}
+    return set().union(*map(listed_places, lists))
 
 
 def _programs(stage: Stage, archives: dict[str, str]) -> list[Program]:

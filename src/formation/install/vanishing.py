@@ -12,7 +12,7 @@ from formation.debian.deb822 import parse_stanza
 from formation.debian.package import Alternatives, Relation
 from formation.debian.relation import parse_provides, parse_relations, provisions_of
 from formation.debian.version import satisfies
-from formation.entry import decode_path
+from formation.entry import decode_lines
 from formation.errors import FormationError
 from formation.install.arrivals import Arrivals
 from formation.install.conflicts import Shipped
@@ -85,7 +85,7 @@ def check_vanishing(
             content = read_listed(store.segments, arrivals.segments[digest])
         else:
             content = view.read(f"{INFO}/{standing.staged[digest].name.in_files}.list")
-        return frozenset(path[1:] for path in decode_path(content).split("\n")) - {"", "."}
+        return frozenset(path[1:] for path in decode_lines(content)) - {"", "."}
 
     for digest, paths in sorted(lost.items()):
         winners = {owner.digest: owner for path in paths if (owner := standing.ownership.owner(path)) is not None}

@@ -13,11 +13,11 @@ from pathlib import Path
 
 from formation.debian.administration import INFO
 from formation.debian.database import conffiles
-from formation.entry import Entry, decode_lines
+from formation.entry import Entry
 from formation.install.inside import follow
 from formation.install.landing import Arriving, Landings, land_file
 from formation.install.package_files import file_name
-from formation.install.placement import merged_path
+from formation.install.placement import listed_places, merged_path
 from formation.install.stages import StagePackage
 from formation.install.view import TreesView
 
@@ -38,6 +38,8 @@ class Waiting:
         package; all do where one of them is a symlink, which dpkg judges by what it leads to while the others wait.
         """
         declared = {merged_path(path.lstrip("/")) for path, flag in conffiles(package.control) if not flag}
+        if not declared:
+            return {}
         linked = {entry.target for entry in arriving.entries if entry.type == "hardlink"}
         found = [e for e in arriving.entries if e.path in declared and e.type in ("file", "symlink")]
         places = {
@@ -56,9 +58,11 @@ class Waiting:
 
     def _is_taken(self, entry: Entry, place: str, kept: Path) -> bool:
         there = self._view.place(place)
-        if there is None or stat.S_ISDIR(there.lstat().st_mode):
+        if there is None:
             return False
         status = there.lstat()
+        if stat.S_ISDIR(status.st_mode):
+            return False
         same = (
             stat.S_ISREG(status.st_mode)
             and (stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid) == (entry.mode, entry.uid, entry.gid)
@@ -76,4 +80,4 @@ def _owned(trees: Sequence[Path]) -> frozenset[str]:
     names = {name for tree in trees if (tree / INFO).is_dir() for name in os.listdir(tree / INFO)}
     view = TreesView(trees)
     lists = (view.read(f"{INFO}/{name}") for name in names if name.endswith(".list"))
-    return frozenset(merged_path(line[1:]) for content in lists for line in decode_lines(content))
+    return frozenset().union(*map(listed_places, lists))

@@ -73,13 +73,14 @@ def _check_identity(package: PackageJob, stanza: Mapping[str, str]) -> None:
 
     Its digest alone decides which segment is taken from the store, and who edits a lock may write any.
     """
-    expected = (package.name, package.version, package.architecture)
-    found = tuple(stanza.get(field, "") for field in ("Package", "Version", "Architecture"))
+    expected = f"{package.name} {package.version}"
+    found = f"{stanza.get('Package', '')} {stanza.get('Version', '')}"
     if found != expected:
+        raise MalformedError(f"the package that its archive calls {expected} calls itself {found}")
+    architecture = stanza.get("Architecture", "")
+    if architecture != package.architecture:
         raise MalformedError(
-            f"the package that its archive calls {' '.join(expected[:2])} calls itself {' '.join(found[:2])}"
-            if found[:2] != expected[:2]
-            else f"{' '.join(expected[:2])} is for {found[2]!r}, and not for {expected[2]!r} as the lock says"
+            f"{expected} is for {architecture!r}, and not for {package.architecture!r} as the lock says"
         )
 
 

@@ -1,6 +1,6 @@
 """Whether a lock still is of its definition."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from formation.debian.request import PackageRequest
 from formation.definition.values import Definition, Variant
@@ -49,11 +49,10 @@ def _unmet(definition: Definition, lock: Lock) -> Iterator[str]:
     for architecture in definition.architectures:
         for variant in definition.variants:
             there = named(_packages(definition, lock, variant, architecture))
-            for request in requests_for(variant, architecture):
-                package = there.get(request.name)
+            for request, package in unmet(requests_for(variant, architecture), there):
                 if package is None:
                     yield f"it has no package for {request}, which {variant.name} asks for on {architecture}"
-                elif not is_met(request, package):
+                else:
                     has = f"{package.version} of {package.suite}"
                     yield f"{variant.name} asks for {request}, and it has {has} on {architecture}"
 
@@ -64,7 +63,20 @@ def named(packages: Iterable[LockedPackage]) -> dict[str, LockedPackage]:
     return {name: package for package in found.values() for name in package.requested_as} | found
 
 
-def is_met(request: PackageRequest, package: LockedPackage) -> bool:
+def unmet(
+    requests: Iterable[PackageRequest], there: Mapping[str, LockedPackage]
+) -> Iterator[tuple[PackageRequest, LockedPackage | None]]:
+    """The `requests` that a lock does not meet, each with the package that its name leads to; None: there is none.
+
+    `there` is what `named` gives.
+    """
+    for request in requests:
+        package = there.get(request.name)
+        if package is None or not _is_met(request, package):
+            yield request, package
+
+
+def _is_met(request: PackageRequest, package: LockedPackage) -> bool:
     """Whether `package`, to which the name of `request` leads, is what it asks for, as far as a lock tells.
 
     It does not tell which version of a virtual package is provided; nor every suite that has a package, when several
@@ -109,11 +121,10 @@ def _request_changes(definition: Definition, lock: Lock) -> Iterator[str]:
 
 
 def _added(variant: Variant, architecture: str, there: dict[str, LockedPackage]) -> Iterator[str]:
-    for request in requests_for(variant, architecture):
-        package = there.get(request.name)
+    for request, package in unmet(requests_for(variant, architecture), there):
         if package is None:
             yield f"{request} was added to {variant.name}"
-        elif not is_met(request, package):
+        else:
             yield f"{variant.name} now asks for {request}, and the lock has {package.version} of {package.suite}"
     for name in variant.without:
         if name in there and there[name].name == name:

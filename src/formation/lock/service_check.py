@@ -9,7 +9,7 @@ from formation.definition.distribution import snapshot_of
 from formation.definition.service_packages import package_definition
 from formation.definition.service_values import ServiceDefinition
 from formation.lock.base_facts import present
-from formation.lock.check import archive_changes, is_met, misfits, named
+from formation.lock.check import archive_changes, misfits, named, unmet
 from formation.lock.model import Lock
 from formation.lock.requests import requests_for
 
@@ -33,9 +33,8 @@ def service_staleness(service: ServiceDefinition, lock: Lock, digests: Mapping[s
 
 def unlocked(service: ServiceDefinition, lock: Lock, architecture: str) -> tuple[PackageRequest, ...]:
     """The requests that the lock itself does not meet: the base does, or nothing, which `lacking` tells."""
-    there = named(lock.packages[architecture])
     requests = requests_for(package_definition(service, ()).variants[0], architecture)
-    return tuple(each for each in requests if each.name not in there)
+    return tuple(request for request, package in unmet(requests, named(lock.packages[architecture])) if package is None)
 
 
 def lacking(requests: Iterable[PackageRequest], installed: tuple[BinaryPackage, ...], architecture: str) -> str | None:
@@ -81,11 +80,8 @@ def _request_changes(service: ServiceDefinition, lock: Lock) -> Iterator[str]:
     for architecture, packages in lock.packages.items():
         there, own = named(packages), {package.name for package in packages}
         requests = requests_for(variant, architecture)
-        for request in requests:
-            package = there.get(request.name)
-            if package is None:
-                continue
-            if not is_met(request, package):
+        for request, package in unmet(requests, there):
+            if package is not None:
                 yield f"the definition asks for {request}, and it has {package.version} of {package.suite}"
         yield from (f"-{name} was added to the definition" for name in service.without if name in own)
         asked = {request.name for request in requests}

@@ -9,7 +9,7 @@ import pytest
 from conftest import missing
 from formation.definition.values import Group, User
 from formation.errors import FormationError
-from formation.install.accounts import Accounts
+from formation.install.accounts import Accounts, ids
 
 DAY = 86_400
 ACCOUNTS = Accounts(
@@ -79,6 +79,7 @@ def test_what_does_not_fit_is_an_error(add, told: str) -> None:
 def test_numbers_are_ids_and_malformed_lines_are_passed_over() -> None:
     odd = Accounts(passwd="nonsense\n:x:y:\nroot:x:0:0:::\n")
     assert (odd.user_id("1234"), odd.user_id("root")) == (1234, 0)
+    assert ids(f":x:5:0:::\na:x:{'9' * 5000}:0:::\nb:x:4294967295:0:::\nc\x0bd:x:7:0:::\n") == {"c\x0bd": 7}
 
 
 def test_a_system_id_is_below_the_lowest_in_use_and_the_highest_free_one_when_there_is_none_below() -> None:
