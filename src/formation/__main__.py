@@ -2,6 +2,6 @@
 
 import sys
 
-from formation.cli.main import main
+from formation.cli.start import main
 
 sys.exit(main())

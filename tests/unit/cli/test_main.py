@@ -237,6 +237,21 @@ def test_a_closed_stdout_takes_data_and_no_file_gets_it(tmp_path):
     assert ran.stderr == b"True /dev/null\n"
 
 
+def test_an_interrupt_while_the_program_is_still_imported_is_no_traceback():
+    code = """if True:
+        import sys
+        class Interrupted:
+            def find_spec(self, name, path=None, target=None):
+                if name == "formation.cli.main":
+                    raise KeyboardInterrupt
+        sys.meta_path.insert(0, Interrupted())
+        from formation.cli.start import main
+        sys.exit(main())
+    """
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (result.returncode, result.stderr) == (130, "error: interrupted\n")
+
+
 def test_a_store_that_is_a_file_is_refused(formation):
     (formation.directory / "file").write_text("")
     for arguments in (("--store", "file", "images"), ("cache", "--store", "file")):
