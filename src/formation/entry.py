@@ -47,6 +47,11 @@ def decode_path(data: bytes) -> str:
 
 
 def decode_lines(data: bytes) -> list[str]:
-    """The lines of a file that holds paths. Only a newline ends one: `splitlines` takes characters that names may have
-    for the ends of lines."""
-    return decode_path(data.removesuffix(b"\n")).split("\n") if data else []
+    """The lines of a file as `lines_of` has them; bytes that are not UTF-8 as in `decode_path`."""
+    return lines_of(decode_path(data))
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a file of the image. Only a newline ends one: `splitlines` takes characters that names and comments
+    may have for the ends of lines."""
+    return text.removesuffix("\n").split("\n") if text else []

@@ -7,6 +7,7 @@ from formation.contents.filesystem import Filesystem, filesystem
 from formation.contents.image import problems, scan_image
 from formation.dataclass import dataclass, field
 from formation.debian.administration import STATUS
+from formation.entry import decode_lines
 from formation.errors import IntegrityError
 from formation.oci.image import Image
 from formation.progress import Progress
@@ -71,16 +72,14 @@ class BaseFiles:
     def library_directories(self) -> tuple[str, ...]:
         """Those that ldconfig reads libraries from besides the standard ones, in its order."""
         files = [_LOADER, *sorted(path for path in self.texts if path.startswith(f"{_LOADER}.d/"))]
-        lines = (line.partition(b"#")[0].strip() for path in files for line in self.texts.get(path, b"").splitlines())
-        return tuple(dict.fromkeys(line.decode("utf-8", "surrogateescape") for line in lines if line.startswith(b"/")))
+        lines = (line.partition("#")[0].strip() for path in files for line in decode_lines(self.texts.get(path, b"")))
+        return tuple(dict.fromkeys(line for line in lines if line.startswith("/")))
 
     @property
     def path_filters(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The patterns of paths that its dpkg leaves out, and of those that it keeps all the same (dpkg(1))."""
         files = sorted(path for path in self.texts if path == _DPKG[0] or path.startswith(_DPKG[1]))
-        lines = [
-            line.strip().decode("utf-8", "surrogateescape") for path in files for line in self.texts[path].splitlines()
-        ]
+        lines = [line.strip() for path in files for line in decode_lines(self.texts[path])]
         words = [(name.strip(), value.strip()) for name, equals, value in (line.partition("=") for line in lines)]
         return (
             tuple(value for name, value in words if name == "path-exclude"),
@@ -107,5 +106,5 @@ def read_base(image: Image, name: str, store: Store, *, workers: int, progress: 
 
 def _names(accounts: bytes) -> frozenset[str]:
     """The names in a passwd or group file."""
-    lines = accounts.decode("utf-8", "surrogateescape").splitlines()
+    lines = decode_lines(accounts)
     return frozenset(line.partition(":")[0] for line in lines if ":" in line and line[:1] not in ("#", "+", "-"))

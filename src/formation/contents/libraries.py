@@ -11,7 +11,7 @@ from formation.contents.elf import Elf
 from formation.contents.filesystem import Filesystem
 from formation.contents.merge import Node
 from formation.dataclass import dataclass
-from formation.entry import decode_path
+from formation.entry import decode_lines
 
 TRIPLETS: Final = {
     "amd64": "x86_64-linux-gnu",
@@ -124,7 +124,7 @@ def _configured(filesystem: Filesystem, path: str, seen: set[str]) -> Iterator[s
     if path in seen or len(seen) >= _MOST_CONFIGURATIONS:
         return
     seen.add(path)
-    for raw in decode_path(filesystem.content(path) or b"").splitlines():
+    for raw in decode_lines(filesystem.content(path) or b""):
         line = raw.partition("#")[0].strip()
         if line.startswith("include "):
             pattern = line.removeprefix("include ").strip().lstrip("/")

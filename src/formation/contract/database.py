@@ -18,7 +18,7 @@ from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, parse_diversions
 from formation.debian.statoverrides import FILE as STAT_OVERRIDES
 from formation.debian.statoverrides import id_of
-from formation.entry import decode_lines, decode_path
+from formation.entry import decode_lines
 
 _DPKG_CONFIGURATION = ("etc/dpkg/dpkg.cfg", "etc/dpkg/dpkg.cfg.d")
 _MOST = 200
@@ -176,7 +176,7 @@ def _filters(files: Filesystem) -> tuple[tuple[bool, "re.Pattern[str]"], ...]:
     rules = []
     first, rest = _DPKG_CONFIGURATION
     for path in (first, *files.kept_below(rest)):
-        for line in decode_path(files.content(path) or b"").splitlines():
+        for line in decode_lines(files.content(path) or b""):
             name, equals, value = line.partition("=")
             if equals and name.strip() in ("path-exclude", "path-include"):
                 # dpkg's patterns are those of fnmatch(3) without FNM_PATHNAME: `*` takes slashes too.

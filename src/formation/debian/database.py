@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from formation.dataclass import dataclass
 from formation.debian.administration import INFO, INSTALLED
-from formation.entry import decode_lines
+from formation.entry import decode_lines, lines_of
 from formation.errors import MalformedError
 
 _TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
@@ -135,9 +135,9 @@ def deferred_triggers(
     the absolute paths that were unpacked, each of which activates the path triggers that contain it. Nobody awaits
     these (`-`): the run that follows delivers all of them before it ends.
     """
-    awaiting = {words[0]: words[1:] for words in map(str.split, before.splitlines()) if words}
+    awaiting = {words[0]: words[1:] for words in map(str.split, lines_of(before)) if words}
     names = {name for name in activated if name in interest_contents}
-    watched = {line.split()[0] for line in interest_contents.get("File", "").splitlines() if line.strip()}
+    watched = {line.split()[0] for line in lines_of(interest_contents.get("File", "")) if line.strip()}
     if watched:
         for path in paths:
             names.update(w for w in watched if path == w or path.startswith(w + "/"))
@@ -163,6 +163,6 @@ def installed_names(status: bytes) -> frozenset[str]:
 def _stanzas(status: bytes) -> Iterator[dict[str, str]]:
     """The fields of each package, those of several lines left out."""
     for stanza in status.decode("utf-8", "surrogateescape").split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in stanza.splitlines() if ": " in line and not line.startswith(" "))
+        fields = dict(line.split(": ", 1) for line in lines_of(stanza) if ": " in line and not line.startswith(" "))
         if fields:
             yield fields

@@ -4,10 +4,11 @@ Source: useradd(8), passwd(5), shadow(5), gshadow(5).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from formation.dataclass import dataclass, replace
 from formation.definition.values import Group, User
+from formation.entry import lines_of
 from formation.errors import FormationError
 
 SYSTEM_RANGE = range(101, 1000)
@@ -74,7 +75,7 @@ class Accounts:
     def _with_declared(self, user: User, uid: int) -> "Accounts":
         """These accounts, whose user of that name a package made: it must be as declared."""
         _require_same("user", user.name, user.uid, uid)
-        line = next(line for line in self.passwd.splitlines() if line.startswith(f"{user.name}:"))
+        line = next(line for line in lines_of(self.passwd) if line.startswith(f"{user.name}:"))
         fields = line.split(":")
         actual = tuple(fields[3:4] + fields[5:7])
         if actual != (str(self.group_id(user.group)), user.home, user.shell):
@@ -109,11 +110,25 @@ def _identify(name: str, text: str, what: str) -> int:
 def ids(text: str) -> Mapping[str, int]:
     """Name → id of passwd or group. As for glibc, the first line of a name counts; malformed ones are passed over."""
     found: dict[str, int] = {}
-    for line in text.split("\n"):
+    for name, number in _entries(text):
+        found.setdefault(name, number)
+    return found
+
+
+def names(text: str) -> Mapping[int, str]:
+    """Id → name of passwd or group, the first of several as for glibc; malformed lines are passed over."""
+    found: dict[int, str] = {}
+    for name, number in _entries(text):
+        found.setdefault(number, name)
+    return found
+
+
+def _entries(text: str) -> Iterator[tuple[str, int]]:
+    """Name and id of each line of passwd or group that is well formed."""
+    for line in lines_of(text):
         fields = line.split(":")
         if len(fields) >= 4 and fields[0] and _ID.fullmatch(fields[2]) and int(fields[2]) <= _LARGEST_ID:
-            found.setdefault(fields[0], int(fields[2]))
-    return found
+            yield fields[0], int(fields[2])
 
 
 def _require_same(what: str, name: str, wanted: int | None, actual: int) -> None:
@@ -144,7 +159,7 @@ def _free_id(what: str, name: str, wanted: int | None, system: bool, taken: Mapp
 
 def _add_member(text: str, group: str, user: str) -> str:
     lines = []
-    for line in text.splitlines():
+    for line in lines_of(text):
         fields = line.split(":")
         if fields[0] == group and len(fields) == 4:
             members = [member for member in fields[3].split(",") if member]

@@ -5,6 +5,7 @@ Sources: deb-md5sums(5); dpkg's src/main/unpack.c and lib/dpkg/fsys-hash.c.
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator
+from io import BytesIO
 
 from formation.entry import Entry, encode_path
 
@@ -36,4 +37,4 @@ class Checksums:
 def kept_sums(sums: bytes, left_out: Collection[str]) -> bytes:
     """The lines of `sums`, an md5sums file, but for the paths that are `left_out` of the package."""
     paths = {encode_path(path) for path in left_out}
-    return b"".join(line for line in sums.splitlines(keepends=True) if line[34:].rstrip(b"\n") not in paths)
+    return b"".join(line for line in BytesIO(sums) if line[34:].rstrip(b"\n") not in paths)

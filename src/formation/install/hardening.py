@@ -1,14 +1,13 @@
 """The measures of a definition's `hardening:` that installing takes: bits of programs, accounts, modes, traces."""
 
-import re
 from collections.abc import Iterable, Mapping
 
 from formation.dataclass import dataclass, replace
 from formation.debian.statoverrides import StatOverride
 from formation.definition.accounts import STATIC_USERS
 from formation.definition.hardening import BACKUPS, NO_LOGIN, TIGHT_DIRECTORIES, Hardening
-from formation.entry import Entry
-from formation.install.accounts import Accounts
+from formation.entry import Entry, lines_of
+from formation.install.accounts import Accounts, names
 from formation.install.placement import SegmentSpec, merged_path
 from formation.install.view import View
 
@@ -57,7 +56,7 @@ def overriding(
     as an owner that does not exist yet when the package is unpacked: ours comes in its place.
     """
     shipped = {merged_path(path.lstrip("/")): path for path in listed}
-    users, groups = _names(accounts.passwd), _names(accounts.group)
+    users, groups = names(accounts.passwd), names(accounts.group)
     shown = {each.path: each for each in found}
     overrides = {each.path: each for each in before if merged_path(each.path.lstrip("/")) not in shown}
     for each in shown.values():
@@ -83,7 +82,7 @@ def promised(overrides: Iterable[StatOverride], view: View, hardening: Hardening
 def without_shells(accounts: Accounts) -> Accounts:
     """`accounts` in which nobody of base-passwd but root can log in: that leaves `sync` without its program."""
     lines = []
-    for line in accounts.passwd.splitlines():
+    for line in lines_of(accounts.passwd):
         fields = line.split(":")
         if len(fields) == 7 and fields[0] in STATIC_USERS and fields[0] != "root" and fields[6] not in _NO_SHELLS:
             line = ":".join([*fields[:6], NO_LOGIN])
@@ -104,13 +103,3 @@ def tightened(view: View, taken: Mapping[str, object], epoch: int) -> list[Entry
 def is_backup(path: str) -> bool:
     """Whether `path`, without a leading slash, is a backup of an account file."""
     return f"/{path}" in BACKUPS
-
-
-def _names(text: str) -> Mapping[int, str]:
-    """Id → name of passwd or group; the first of several."""
-    found: dict[int, str] = {}
-    for line in text.splitlines():
-        fields = line.split(":")
-        if len(fields) >= 4 and re.fullmatch("[0-9]{1,10}", fields[2]):
-            found.setdefault(int(fields[2]), fields[0])
-    return found

@@ -1,6 +1,7 @@
 """Who ships what: the files and directories of all packages so far, and of what came with no package."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
+from io import BytesIO
 
 from formation.debian.diversions import Diversion
 from formation.entry import Entry, decode_path
@@ -159,5 +160,4 @@ class Ownership:
 
 def without_lost(listed: bytes, lost: Container[str]) -> bytes:
     """dpkg's file list of a package, one absolute path a line, without those that it loses; those as in the tree."""
-    lines = listed.splitlines(keepends=True)
-    return b"".join(line for line in lines if merged_path(decode_path(line[1:].removesuffix(b"\n"))) not in lost)
+    return b"".join(line for line in BytesIO(listed) if merged_path(decode_path(line[1:].removesuffix(b"\n"))) not in lost)

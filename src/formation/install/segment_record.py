@@ -28,7 +28,7 @@ from formation.install.placement import SegmentSpec
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
 
-_VERSION = "segment-11"
+_VERSION = "segment-12"
 """Changes whenever the same package and spec would give another segment or record."""
 
 _FIELDS = 8

@@ -27,7 +27,7 @@ LAYERS = (
         "etc/apt/sources.list": b"deb http://deb.debian.org/debian trixie main\n",
     },
     {
-        "etc/passwd": b"root:x:0:0:root:/root:/bin/sh\nformation:x:999:999::/:/bin/sh\n+nis\n",
+        "etc/passwd": b"root:x:0:0:a\x0cb:c:/root:/bin/sh\nformation:x:999:999::/:/bin/sh\n+nis\n",
         "etc/.wh.group": b"",
         "etc/dpkg/dpkg.cfg": b"no-debsig\nlog /var/log/dpkg.log\n",
         "etc/dpkg/dpkg.cfg.d/formation": b"#\npath-exclude=/usr/share/man/*\npath-include = /usr/share/man/man1/*\n",

@@ -35,7 +35,7 @@ def test_libraries_are_found_by_the_names_of_their_links():
 def test_ld_so_conf_names_more_directories_and_includes_files():
     files = files_of(
         file("etc/ld.so.conf", b"include /etc/ld.so.conf.d/*.conf\ninclude /etc/ld.so.conf\n"),
-        file("etc/ld.so.conf.d/opt.conf", b"# mine\n/opt/lib\n/missing\n"),
+        file("etc/ld.so.conf.d/opt.conf", b"# mine\r/usr\x0c/usr\n/opt/lib\n/missing\n"),
         file("etc/ld.so.conf.d/not.txt", b"/usr\n"),
         file("opt/lib/libx.so.1", library("libx.so.1")),
     )

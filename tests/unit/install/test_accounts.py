@@ -9,7 +9,7 @@ import pytest
 from conftest import missing
 from formation.definition.values import Group, User
 from formation.errors import FormationError
-from formation.install.accounts import Accounts, ids
+from formation.install.accounts import Accounts, ids, names
 
 DAY = 86_400
 ACCOUNTS = Accounts(
@@ -130,3 +130,16 @@ def test_the_ids_are_those_of_groupadd(run_shadow, fixed: tuple[int, ...], syste
         made = run_shadow("groupadd", *(["--system"] if system else []), name)
         after = after.with_group(Group(name, None, system))
         assert after.group_id(name) == made.group_id(name)
+
+
+@pytest.mark.parametrize("odd", ["\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028"])
+def test_only_a_newline_ends_a_line_of_an_account_file(odd: str) -> None:
+    line = f"odd:x:7:1:A{odd}B:/home/app:/usr/sbin/nologin\n"
+    accounts = Accounts(line, f"daemon:x:1:\nodd:x:5:a{odd}b\n")
+    after = accounts.with_user(user("odd", group="daemon", groups=("odd",), comment=""), 0)
+    assert (after.passwd, after.group) == (line, f"daemon:x:1:\nodd:x:5:a{odd}b,odd\n")
+    assert names(line) == {7: "odd"} and ids(line) == {"odd": 7}
+
+
+def test_the_first_name_of_an_id_counts_and_ids_that_are_none_do_not() -> None:
+    assert names("a:x:5:\nb:x:5:\n:x:6:\nc:x:4294967295:\n\nd:x:-1:\n") == {5: "a"}

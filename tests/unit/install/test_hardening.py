@@ -108,6 +108,11 @@ def test_of_debians_accounts_only_root_has_a_shell_and_others_keep_theirs() -> N
     assert shells == ["/bin/bash", "/usr/sbin/nologin", "/usr/sbin/nologin", "/bin/bash"]
 
 
+def test_a_comment_that_other_programs_take_for_two_lines_stays_one() -> None:
+    passwd = "daemon:x:1:1:a\x0cb\u2028c:/:/bin/sh\n"
+    assert without_shells(Accounts(passwd)).passwd == "daemon:x:1:1:a\x0cb\u2028c:/:/usr/sbin/nologin\n"
+
+
 def test_directories_are_tightened_where_they_are_and_nobody_declared_them(tmp_path: Path) -> None:
     for path in ("var/mail", "root", "etc/cron.d"):
         (tmp_path / path).mkdir(parents=True)

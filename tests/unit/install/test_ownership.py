@@ -123,3 +123,4 @@ def test_a_top_layer_leaves_directories_as_they_are_in_it() -> None:
 
 def test_a_file_list_is_without_what_is_lost_whatever_its_name_is() -> None:
     assert without_lost(b"/.\n/bin/a\n/b\n/bin/\xff\n", {"usr/bin/a", "usr/bin/\udcff"}) == b"/.\n/b\n"
+    assert without_lost(b"/.\n/a\rb\n/c\n", {"a\rb"}) == b"/.\n/c\n"
