@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 
 from formation.contents.filesystem import Filesystem
+from formation.contents.layer import LayerEntry
+from formation.contents.merge import Node
 from formation.contents.packages import InstalledPackage, Listing
 from formation.contract.facts import Facts
 from formation.contract.findings import Finding
@@ -17,7 +19,7 @@ from formation.debian.administration import ADMINISTRATION, INFO, STATUS
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, parse_diversions
 from formation.debian.statoverrides import FILE as STAT_OVERRIDES
-from formation.debian.statoverrides import id_of
+from formation.debian.statoverrides import id_of, parse_statoverride
 from formation.entry import decode_lines
 
 _DPKG_CONFIGURATION = ("etc/dpkg/dpkg.cfg", "etc/dpkg/dpkg.cfg.d")
@@ -70,7 +72,7 @@ def check_database(facts: Facts) -> Iterator[Finding]:
         yield from _limited(_listed(package, listing, unpacking))
         yield from _limited(_sums(package, listing, unpacking, owned))
         yield from _limited(_conffiles(package, facts.files))
-    yield from _limited(_stat_overrides(facts))
+    yield from _limited(_stat_overrides(facts, diversions))
 
 
 def _unfinished(package: InstalledPackage) -> Finding:
@@ -124,8 +126,7 @@ def _sums(
             # dpkg writes them too, where a package brings no checksums, and knows better by the status file.
             continue
         path = unpacking.place(name, package)
-        place = unpacking.files.resolve(path, follow_last=False)
-        node = None if place is None else unpacking.files.get(place)
+        node = _unfollowed(unpacking.files, path)
         if node is None:
             # `_listed` has told of those that the list has.
             if name not in listed and not unpacking.leaves_out(path):
@@ -150,22 +151,40 @@ def _conffiles(package: InstalledPackage, files: Filesystem) -> Iterator[Finding
             yield Finding("database", "conffile-changed", what, "warning", f"/{path}", node.layer)
 
 
-def _stat_overrides(facts: Facts) -> Iterator[Finding]:
+def _stat_overrides(facts: Facts, diversions: Mapping[str, Diversion]) -> Iterator[Finding]:
+    """`diversions` are by path: an override is of the path that a package ships, wherever its file goes."""
+    targets = {each.target for each in diversions.values()}
     for line in decode_lines(facts.files.content(STAT_OVERRIDES) or b""):
-        words = line.split(" ", 3)
-        if len(words) != 4 or not re.fullmatch("[0-7]{1,5}", words[2]):
+        override = parse_statoverride(line)
+        if override is None:
             what = f"{line[:100]!r} is no line of statoverride"
             yield Finding("database", "statoverride-malformed", what, path=f"/{STAT_OVERRIDES}")
             continue
-        owner, group, mode, path = words
-        node = facts.files.find(path)
-        if node is None:
-            continue
+        owner, group, path = override.owner, override.group, override.path[1:]
         uid, gid = id_of(owner), id_of(group)
-        wanted = (facts.uids.get(owner) if uid is None else uid, facts.gids.get(group) if gid is None else gid)
-        if (node.entry.uid, node.entry.gid, node.entry.mode) != (*wanted, int(mode, 8)):
-            what = f"{path} is not {owner}:{group} {mode}, as dpkg-statoverride was told"
-            yield Finding("database", "statoverride-ignored", what, path=path, layer=node.layer)
+        uid, gid = facts.uids.get(owner) if uid is None else uid, facts.gids.get(group) if gid is None else gid
+        if uid is None or gid is None:
+            what = f"dpkg-statoverride gives /{path} to {owner}:{group}, and the image has no such account"
+            yield Finding("database", "statoverride-malformed", what, path=f"/{STAT_OVERRIDES}")
+            continue
+        places = ({path} - targets) | ({diversions[path].target} if path in diversions else set())
+        for place in sorted(places):
+            node = _unfollowed(facts.files, place)
+            if node is not None and not _is_overridden(node.entry, uid, gid, override.mode):
+                # What was there when it was added stays as it was, without --update.
+                what = f"/{place} is not {owner}:{group} {override.mode:o}, as dpkg-statoverride was told"
+                yield Finding("database", "statoverride-ignored", what, "warning", f"/{place}", node.layer)
+
+
+def _unfollowed(files: Filesystem, path: str) -> Node | None:
+    """What is at `path`, be it a symlink."""
+    place = files.resolve(path, follow_last=False)
+    return None if place is None else files.get(place)
+
+
+def _is_overridden(entry: LayerEntry, uid: int, gid: int, mode: int) -> bool:
+    """Whether `entry` has these owners and this mode; a symlink has none."""
+    return (entry.uid, entry.gid) == (uid, gid) and (entry.type == "symlink" or entry.mode == mode)
 
 
 def _diversions(files: Filesystem) -> tuple[Diversion, ...]:

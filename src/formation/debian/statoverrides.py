@@ -12,8 +12,10 @@ from formation.entry import decode_lines, encode_path
 
 FILE = f"{ADMINISTRATION}/statoverride"
 
-_LINE = re.compile(r"(\S+) (\S+) ([0-7]{1,5}) (/.*)")
-_ID = re.compile(r"#[0-9]{1,10}")
+_LINE = re.compile(r"([^ ]+) ([^ ]+) 0*([0-7]{1,4}) /*(.+)")
+_ID = re.compile(r"#0*([0-9]{1,10})")
+_LARGEST_ID = 2**32 - 2
+"""The next one stands for nobody: chown(2) then changes nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +32,26 @@ class StatOverride:
 
 def id_of(name: str) -> int | None:
     """The id that an owner or group is written as; None for a name."""
-    return int(name[1:]) if _ID.fullmatch(name) else None
+    match = _ID.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def parse_statoverride(line: str) -> StatOverride | None:
+    """One line of dpkg's file; None for one at which dpkg ends, since it is malformed or has an impossible number."""
+    match = _LINE.fullmatch(line)
+    if match is None or not (_is_owner(match[1]) and _is_owner(match[2])):
+        return None
+    return StatOverride(f"/{match[4]}", match[1], match[2], int(match[3], 8))
 
 
 def parse_statoverrides(data: bytes) -> tuple[StatOverride, ...]:
-    """The content of dpkg's file, in its order; lines that are not well formed are passed over."""
-    matches = map(_LINE.fullmatch, decode_lines(data))
-    return tuple(StatOverride(m[4], m[1], m[2], int(m[3], 8)) for m in matches if m)
+    """The content of dpkg's file, in its order; lines that dpkg does not take are passed over."""
+    return tuple(found for line in decode_lines(data) if (found := parse_statoverride(line)) is not None)
+
+
+def _is_owner(name: str) -> bool:
+    number = id_of(name)
+    return not name.startswith("#") if number is None else number <= _LARGEST_ID
 
 
 def statoverrides_text(overrides: Iterable[StatOverride]) -> bytes:

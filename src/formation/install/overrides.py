@@ -4,12 +4,13 @@ dpkg reads them when it starts and not again, so those of a package's own preins
 paths as packages write them. Source: dpkg's src/main/archives.c, `archivefiles` and `tarobject`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
 from formation.dataclass import replace
-from formation.debian.statoverrides import FILE, StatOverride, id_of, parse_statoverrides
+from formation.debian.statoverrides import FILE, StatOverride, id_of, parse_statoverride
+from formation.entry import decode_lines
 from formation.errors import FormationError
-from formation.install.accounts import Accounts
+from formation.install.accounts import Accounts, ids
 from formation.install.additions import read_accounts
 from formation.install.arrivals import Arrivals
 from formation.install.hardening import privileged
@@ -56,9 +57,18 @@ class Overrides:
     """Those of an image, as its accounts are."""
 
     def __init__(self, view: View) -> None:
-        """`view` is the image when dpkg starts."""
-        self._by_path: Mapping[str, StatOverride] = {each.path: each for each in parse_statoverrides(view.read(FILE))}
-        self._accounts = read_accounts(view) if self._by_path else Accounts()
+        """`view` is the image when dpkg starts. Raises FormationError for a line that dpkg does not take."""
+        self._by_path: dict[str, StatOverride] = {}
+        for line in decode_lines(view.read(FILE)):
+            override = parse_statoverride(line)
+            if override is None:
+                raise FormationError(
+                    f"/{FILE} has the line {line[:200]!r}, and dpkg installs nothing where it cannot read one",
+                    hint="leave the package out whose script wrote it",
+                )
+            self._by_path[override.path] = override
+        accounts = read_accounts(view) if self._by_path else Accounts()
+        self._users, self._groups = ids(accounts.passwd), ids(accounts.group)
 
     def of(self, listed: Iterable[str]) -> tuple[Override, ...]:
         """Those of the paths `listed`, which a package ships. Raises FormationError for an owner that is unknown."""
@@ -68,15 +78,15 @@ class Overrides:
         return tuple((path.lstrip("/"), each.mode, *self._owner(each)) for path, each in sorted(found.items()))
 
     def _owner(self, override: StatOverride) -> tuple[int, int]:
-        uid, gid = id_of(override.owner), id_of(override.group)
-        try:
-            return (
-                self._accounts.user_id(override.owner) if uid is None else uid,
-                self._accounts.group_id(override.group) if gid is None else gid,
-            )
-        except FormationError as error:
-            raise FormationError(
-                f"dpkg-statoverride was told that {override.path} belongs to {override.owner}:{override.group}, but "
-                f"{error.message}",
-                hint="make the account under users: or groups:, or leave the package out that wants it",
-            ) from None
+        found = []
+        for what, name, known in (("user", override.owner, self._users), ("group", override.group, self._groups)):
+            # A number without # is a name: dpkg looks it up.
+            number = known.get(name) if (written := id_of(name)) is None else written
+            if number is None:
+                raise FormationError(
+                    f"dpkg-statoverride was told that {override.path} belongs to {override.owner}:{override.group}, "
+                    f"but the image has no {what} {name!r}",
+                    hint="make the account under users: or groups:, or leave the package out that wants it",
+                )
+            found.append(number)
+        return found[0], found[1]

@@ -160,4 +160,6 @@ class Ownership:
 
 def without_lost(listed: bytes, lost: Container[str]) -> bytes:
     """dpkg's file list of a package, one absolute path a line, without those that it loses; those as in the tree."""
-    return b"".join(line for line in BytesIO(listed) if merged_path(decode_path(line[1:].removesuffix(b"\n"))) not in lost)
+    return b"".join(
+        line for line in BytesIO(listed) if merged_path(decode_path(line[1:].removesuffix(b"\n"))) not in lost
+    )

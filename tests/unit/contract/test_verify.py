@@ -50,11 +50,32 @@ def test_an_image_without_any_package_is_sound_too():
         (changed("var/lib/dpkg/statoverride", b"root root 755 /app\n"), None),
         (changed("var/lib/dpkg/statoverride", b"root root 4755 /usr/bin/tool\n"), "statoverride-ignored"),
         (changed("var/lib/dpkg/statoverride", b"what\n"), "statoverride-malformed"),
+        (changed("var/lib/dpkg/statoverride", b"#9999999999 root 755 /none\n"), "statoverride-malformed"),
+        (changed("var/lib/dpkg/statoverride", b"root root 17755 /none\n"), "statoverride-malformed"),
+        (changed("var/lib/dpkg/statoverride", b"nobody-here root 755 /none\n"), "statoverride-malformed"),
     ],
 )
 def test_a_database_that_is_not_true_is_told_of(member, id_):
     expected = [] if id_ is None else [id_]
     assert found([member]) == expected
+
+
+def test_what_dpkg_statoverride_was_told_is_a_warning_since_it_changes_nothing_that_is_there():
+    report = verified(sound_image([changed("var/lib/dpkg/statoverride", b"root root 4755 /usr/bin/tool\n")]))
+    assert [finding.severity for finding in report.findings] == ["warning"] and report.ok
+
+
+def test_an_override_is_of_the_file_that_a_package_ships_and_of_a_symlink_s_owner_alone():
+    lines = b"root root 600 /srv/link\nroot root 600 /srv/a\nroot root 600 /srv/b.away\n"
+    told = [
+        directory("srv"),
+        changed("var/lib/dpkg/statoverride", lines),
+        changed("var/lib/dpkg/diversions", b"/srv/a\n/srv/a.away\ntool\n/srv/b\n/srv/b.away\ntool\n"),
+        symlink("srv/link", "a.away"),
+        file("srv/b.away", b"", mode=0o755),
+    ]
+    assert found([*told, file("srv/a.away", b"", mode=0o600)]) == []
+    assert found([*told, file("srv/a.away", b"", mode=0o644)]) == ["statoverride-ignored"]
 
 
 def test_a_file_that_another_package_replaces_is_not_the_first_ones_any_more():

@@ -29,5 +29,17 @@ def test_an_owner_that_the_image_lacks_ends_the_build_as_it_ends_dpkg(tmp_path: 
         found.of(["/usr/bin/a"])
 
 
+def test_a_number_without_its_mark_is_a_name(tmp_path: Path) -> None:
+    found = overrides(tmp_path, "8 adm 755 /usr/bin/a\n")
+    with pytest.raises(FormationError, match="belongs to 8:adm, but the image has no user '8'"):
+        found.of(["/usr/bin/a"])
+
+
+@pytest.mark.parametrize("line", ["#9999999999 root 0644 /opt/v", "#4294967295 root 0644 /x", "root root 77755 /x", ""])
+def test_a_line_that_dpkg_does_not_take_ends_the_build_as_it_ends_dpkg(tmp_path: Path, line: str) -> None:
+    with pytest.raises(FormationError, match=f"/{FILE} has the line '{line}', and dpkg installs nothing"):
+        overrides(tmp_path, f"mail adm 755 /opt/w\n{line}\n")
+
+
 def test_an_image_without_overrides_has_none(tmp_path: Path) -> None:
     assert Overrides(TreesView([tmp_path])).of(["/srv"]) == ()
