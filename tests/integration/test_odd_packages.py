@@ -101,7 +101,13 @@ ABOVE: Mapping[str, Odd] = {
         triggers="interest odd-await\ninterest odd-no-await\ninterest odd-declared\n",
     ),
     "overrides": Odd(
-        scripts={"postinst": "dpkg-statoverride --add root root 0644 /usr/share/odd/overridden\n"}
+        scripts={
+            "postinst": "dpkg-statoverride --add root root 0644 /usr/share/odd/overridden\n"
+            "dpkg-statoverride --add mail mail 0604 /opt/odd-own.away\n"
+            "dpkg-statoverride --add mail mail 0604 /opt/odd-away\n"
+            "dpkg-divert --package overrides --add --no-rename --divert /opt/odd-own.away /opt/odd-own\n"
+            "dpkg-divert --package overrides --add --no-rename --divert /opt/odd-away.away /opt/odd-away\n"
+        }
     ),
     "triggers-early": Odd(
         fields={"Pre-Depends": "triggered"},
@@ -120,6 +126,9 @@ ABOVE: Mapping[str, Odd] = {
          file("srv/named/nobodys", uid=5, gid=6, user="no-such-user", group="no-such-group"),
          file("srv/named/wrong", uid=5, gid=5, user="mail", group="root"),
          file("usr/share/odd/overridden", user="odd-user"),
+         # An override is of the path that is shipped, and of a file's names the last decides.
+         file("opt/odd-own", user="games"), file("opt/odd-away", user="games"),
+         file("opt/odd-first", user="mail", uid=1000), hard_link("opt/odd-last", "opt/odd-first", user="news", uid=1001),
          directory("opt/there", 0o700, user="odd-user", group="odd-group"),
          file("usr/share/odd/late", user="odd-user"), file("opt/pre-named/x", user="odd-user", group="odd-group")],
         fields={"Pre-Depends": "overrides"},

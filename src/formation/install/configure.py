@@ -17,6 +17,7 @@ from formation.entry import Entry
 from formation.errors import FormationError
 from formation.install.effects import capture, give_way, restore_links
 from formation.install.inside import inside
+from formation.install.landing import NOWHERE_ELSE, Landings
 from formation.install.named_owners import Names, give
 from formation.install.placement import USR_ALIASES
 from formation.install.roots import Root, RootBuilder
@@ -38,14 +39,16 @@ class Captured:
     changed: list[Entry]
     removed: list[str]
     source: Path
+    landings: Landings = NOWHERE_ELSE
+    """Where the stage's files are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unpacked:
     """What is left to do for a stage whose files are in place."""
 
-    waits: bool
-    """Whether conffiles wait for dpkg."""
+    landings: Landings
+    """Where they are, and which conffiles wait for dpkg."""
     owners: Mapping[str, Names]
     """The owners that the packages name, by path."""
 
@@ -88,11 +91,11 @@ class StageRun:
             if self.stage.bootstrap:
                 # base-passwd makes /etc/passwd, which the others may read.
                 self._run_preinsts(root, sorted(scripted, key=lambda p: (p.name.name != "base-passwd", p.name.name)))
-            give(root.path, unpacked.owners, TreesView(self.before))
-            self._configure(root, unpacked.waits)
+            give(root.path, unpacked.owners)
+            self._configure(root, waits=bool(unpacked.landings.waiting))
             restore_links(root.candidates(), root.changes, root.path, root.lowers)
             changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch)
-        return Captured(changed, removed, root.changes)
+        return Captured(changed, removed, root.changes, unpacked.landings)
 
     def _run_preinsts(self, root: Root, packages: Sequence[StagePackage]) -> None:
         """Runs each preinst as dpkg does: from tmp.ci, with all control members beside it."""
@@ -195,7 +198,7 @@ class StageRun:
             found.append((path, f"{digest} {flag}".strip()))
         return found
 
-    def _configure(self, root: Root, waits: bool) -> None:
+    def _configure(self, root: Root, *, waits: bool) -> None:
         if not inside(root.path, "usr/bin/dpkg").exists():
             raise FormationError(
                 "no dpkg is among the packages, and only dpkg can configure them",

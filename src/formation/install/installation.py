@@ -134,8 +134,9 @@ class Installation:
         """Makes the layers of a minimal variant, of what is there."""
         below = [each for each in self._variants if each is not variant]
         packages = {package.digest: package for each in below for package in each.job.packages}
+        view = TreesView(self._standing.trees)
         parts = {
-            digest: part_of(package, self._arrivals.segments[digest], self._arrivals.spec(digest))
+            digest: part_of(self._store, package, self._arrivals.segments[digest], self._arrivals.spec(digest), view)
             for digest, package in packages.items()
         }
         taken = set(self._arrivals.result(CONFIGURE, chosen, self._store, tuple(parts.values()), only))

@@ -6,7 +6,7 @@ on calling the file /var/run/foo/pid. Source: dpkg's src/main/archives.c, `tarob
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from formation.dataclass import dataclass, replace
@@ -160,6 +160,15 @@ def land_file(path: str, followed: Mapping[str, str]) -> str:
     return _join(land(parent, followed), name) if parent else path
 
 
+def placed(package: Arriving, landings: Landings) -> Iterator[tuple[Entry, str]]:
+    """What of `package` is unpacked, in its order, and where."""
+    for entry in package.entries:
+        if entry.type == "directory":
+            yield entry, land(entry.path, landings.followed)
+        elif entry.path not in landings.covered:
+            yield entry, land_file(package.diverted.get(entry.path, entry.path), landings.followed)
+
+
 def landed(package: Arriving, landings: Landings, before: Ground) -> tuple[tuple[Entry, ...], Mapping[str, str]]:
     """What to unpack, directories before their content, and where to put those files that go elsewhere.
 
@@ -169,15 +178,11 @@ def landed(package: Arriving, landings: Landings, before: Ground) -> tuple[tuple
     directories: dict[str, Entry] = {}
     files: list[Entry] = []
     moved: dict[str, str] = {}
-    for entry in package.entries:
+    for entry, place in placed(package, landings):
         if entry.type == "directory":
-            place = land(entry.path, landings.followed)
             directories[place] = replace(entry, path=place)
-        elif entry.path in landings.covered:
-            continue
         else:
             files.append(entry)
-            place = land_file(package.diverted.get(entry.path, entry.path), landings.followed)
             if place != entry.path:
                 moved[entry.path] = place
         for parent in parents(place):

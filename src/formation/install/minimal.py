@@ -12,7 +12,7 @@ from formation.contents.elf import MAGIC, Held, parse_elf
 from formation.dataclass import dataclass, replace
 from formation.debian.administration import STATUS
 from formation.definition.minimal import is_taken
-from formation.entry import Entry, encode_path
+from formation.entry import Entry, decode_lines, encode_path
 from formation.errors import FormationError
 from formation.install.additions import Additions, realise
 from formation.install.ancestors import add_parents
@@ -20,9 +20,9 @@ from formation.install.built_layer import BuiltLayer
 from formation.install.job import PackageJob
 from formation.install.layer import LayerStore, Source, tree_layer
 from formation.install.package_files import file_name
-from formation.install.placement import Placement, SegmentSpec
-from formation.install.segment_record import Segment, read_entries
-from formation.install.view import TreesView
+from formation.install.placement import Override, Placement, SegmentSpec
+from formation.install.segment_record import Segment, read_entries, read_listed, read_owners
+from formation.install.view import TreesView, View
 from formation.store.store import Store
 
 PROGRAMS: Final = (
@@ -66,10 +66,26 @@ class Part:
     spec: SegmentSpec
 
 
-def part_of(package: PackageJob, segment: Segment, spec: SegmentSpec) -> Part:
-    """The part of `package`, which is unpacked by `spec` below."""
+def part_of(store: Store, package: PackageJob, segment: Segment, spec: SegmentSpec, view: View) -> Part:
+    """The part of `package`, which is unpacked by `spec` below, in the image that `view` shows."""
     excludes = tuple(dict.fromkeys([*spec.path_excludes, *PROGRAMS]))
-    return Part(package, segment, replace(spec, path_excludes=excludes, maintained=False))
+    overrides = (*spec.overrides, *_named(store, segment, spec, view))
+    return Part(package, segment, replace(spec, path_excludes=excludes, overrides=overrides, maintained=False))
+
+
+def _named(store: Store, segment: Segment, spec: SegmentSpec, view: View) -> Iterator[Override]:
+    """What gives the files whose owners a package names to those whom they have below: nobody configures them here."""
+    named = read_owners(store.segments, segment)
+    if not named:
+        return
+    entries = {entry.path: entry for entry in read_entries(store.segments, segment)}
+    placement = Placement(spec)
+    for path in (line[1:] for line in decode_lines(read_listed(store.segments, segment))):
+        entry = entries.get(placement.place(path))
+        if entry is not None and (entry.target if entry.type == "hardlink" else entry.path) in named:
+            there = view.find(entry.path)
+            if there is not None:
+                yield path, entry.mode, there.uid, there.gid
 
 
 def chosen(store: Store, parts: Sequence[Part], only: Sequence[str]) -> tuple[str, ...]:

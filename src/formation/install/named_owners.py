@@ -9,17 +9,13 @@ import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from formation.debian.statoverrides import FILE as STATOVERRIDES
-from formation.debian.statoverrides import parse_statoverrides
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
 from formation.entry import Entry, decode_path
 from formation.errors import FormationError
 from formation.install.accounts import ids
 from formation.install.additions import parents
 from formation.install.inside import inside
-from formation.install.landing import Arriving, Ground, Landings, land, land_file
-from formation.install.placement import merged_path
-from formation.install.view import View
+from formation.install.landing import Arriving, Ground, Landings, placed
 
 Names = tuple[str, str]
 """A user and a group; empty where the number says all."""
@@ -48,32 +44,23 @@ def claims(
         return found
     made: set[str] = set()
     for package, names in arriving:
-        for entry in package.entries:
-            if entry.type == "directory":
-                place = land(entry.path, landings.followed)
-                is_new = place not in made and ground.directory(place) is None
-                made.add(place)
-            else:
-                place = land_file(package.diverted.get(entry.path, entry.path), landings.followed)
-                is_new = entry.path not in landings.covered
-            if is_new and entry.path in names:
+        for entry, place in placed(package, landings):
+            is_directory = entry.type == "directory"
+            if entry.path in names and not (is_directory and (place in made or ground.directory(place))):
                 found[place] = names[entry.path]
-            made.update(parents(place))
+            made.update([*parents(place), place] if is_directory else parents(place))
     return found
 
 
-def give(root: Path, owners: Mapping[str, Names], before: View) -> None:
+def give(root: Path, owners: Mapping[str, Names]) -> None:
     """Gives what is in the tree `root` to those whom `owners` names by path, as far as the tree has such accounts.
 
-    An override in dpkg's database says all of its path, if it was there `before`: dpkg reads them once in a run. Raises
-    FormationError when the system refuses.
+    Raises FormationError when the system refuses.
     """
     if not owners:
         return
     users, groups = _accounts(root, "etc/passwd"), _accounts(root, "etc/group")
-    overrides = {merged_path(each.path.lstrip("/")) for each in parse_statoverrides(before.read(STATOVERRIDES))}
-    for path in sorted(owners.keys() - overrides):
-        user, group = owners[path]
+    for path, (user, group) in sorted(owners.items()):
         parent, _, name = path.rpartition("/")
         try:
             # Where no stage was before, scripts have run since it was unpacked.

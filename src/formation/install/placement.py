@@ -99,12 +99,14 @@ class Placement:
     def overridden(self, shipped: Entry) -> Entry:
         """`shipped`, an entry of the package, with the owner and mode that dpkg gives it.
 
-        Diversions are not followed, and a symlink has no mode (dpkg, src/main/archives.c, `tarobject_set_perms`).
+        Diversions are not followed, owners by name do not count, and a symlink has no mode (dpkg, src/main/archives.c,
+        `tarobject_set_perms`).
         """
         if shipped.path not in self._overrides:
             return shipped
         mode, uid, gid = self._overrides[shipped.path]
-        return replace(shipped, mode=shipped.mode if shipped.type == "symlink" else mode, uid=uid, gid=gid)
+        mode = shipped.mode if shipped.type == "symlink" else mode
+        return replace(shipped, mode=mode, uid=uid, gid=gid, names=("", ""))
 
     def plain_mode(self, path: str) -> int | None:
         """The mode that `path` of the package shall have whatever dpkg would give it; None when it is dpkg's."""

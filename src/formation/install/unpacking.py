@@ -109,8 +109,7 @@ class Unpacking:
             return
         if path not in self._entries:
             self._write(entry, content)
-            if entry.type != "hardlink" and any(names := owner_names(shipped)):
-                self._owners[path] = names
+            self._name(path, owner_names(owned))
         elif not entry.type == self._entries[path].type == "directory":
             raise MalformedError(f"{self._package.name} ships {path!r} twice, once through a directory that is in /usr")
 
@@ -164,6 +163,14 @@ class Unpacking:
         if owned != there:
             self._entries[first] = owned
             self._writer.own(owned)
+
+    def _name(self, path: str, names: Names) -> None:
+        """Takes down the owners that `path` names. Of a file's names the last decides, as in `_own`."""
+        first = self._first_name.get(path, path)
+        if any(names):
+            self._owners[first] = names
+        else:
+            self._owners.pop(first, None)
 
     def _check_parents(self) -> None:
         """Raises MalformedError for what lies below a file: the way into /usr may lead there."""

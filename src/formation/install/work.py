@@ -173,10 +173,7 @@ def configure(
             (files / name).mkdir()
             (files / name).chmod(mode)
 
-    landings = NOWHERE_ELSE
-
     def unpack_stage(diversions: Sequence[Diversion], trees: Sequence[Path]) -> Unpacked:
-        nonlocal landings
         ground = Ground(trees)
         # What one has found out, nobody asks the file system again.
         below = ground if tuple(trees) == tuple(before) else Ground(before)
@@ -197,8 +194,7 @@ def configure(
             link_tree(package.kept, files, *landed(its, landings, below))
             unpacked.append((its, read_owners(store.segments, segment)))
         owners = claims(unpacked, landings, ground)
-        landings = replace(landings, waiting=frozenset(places))
-        return Unpacked(bool(places), owners)
+        return Unpacked(replace(landings, waiting=frozenset(places)), owners)
 
     builder = RootBuilder(place, isolation)
     failed = store.work / f"failed-{stage.key[:16]}"
@@ -207,7 +203,7 @@ def configure(
     try:
         captured = StageRun(stage, files, unpack_stage, tuple(before), builder, place / "log", failed).run()
         kept = store.effects / stage.key
-        return store_effects(captured.changed, captured.removed, captured.source, kept, result, landings)
+        return store_effects(captured.changed, captured.removed, captured.source, kept, result, captured.landings)
     finally:
         builder.close()
 

@@ -1,11 +1,13 @@
 """What a minimal variant takes of the packages below it."""
 
+import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from debs import Item, file, make_deb, symlink
+from debs import Item, file, hard_link, make_deb, symlink
 from elves import elf_bytes
 from formation.digest import sha256_file
 from formation.errors import FormationError
@@ -15,13 +17,14 @@ from formation.install.package_files import file_name
 from formation.install.placement import SegmentSpec
 from formation.install.segment import make_segment
 from formation.install.segment_record import read_entries, segment_key
+from formation.install.view import TreesView
 from formation.install.work import FAR
 from formation.store.store import Store
 
 pytestmark = pytest.mark.root
 
 SPEC = SegmentSpec(epoch=FAR)
-Made = Callable[[str, Sequence[Item]], Part]
+Made = Callable[..., Part]
 
 
 @pytest.fixture
@@ -33,12 +36,13 @@ def store(tmp_path: Path) -> Store:
 def made(tmp_path: Path, store: Store) -> Made:
     """Unpacks a package of that name with those files."""
 
-    def made(name: str, files: Sequence[Item]) -> Part:
+    def made(name: str, files: Sequence[Item], spec: SegmentSpec = SPEC) -> Part:
         deb = make_deb(tmp_path, name, files=files, control={"postinst": "#!/bin/sh\n", "md5sums": ""})
         digest = sha256_file(deb)
-        kept = store.trees / segment_key(digest, SPEC)
-        segment = make_segment(deb, digest, SPEC, kept=kept, out=store.segments)
-        return part_of(PackageJob(name, "1.0", "all", digest, False, 1), segment, SPEC)
+        kept = store.trees / segment_key(digest, spec)
+        segment = make_segment(deb, digest, spec, kept=kept, out=store.segments)
+        job = PackageJob(name, "1.0", "all", digest, False, 1)
+        return part_of(store, job, segment, spec, TreesView([tmp_path / "below"]))
 
     return made
 
@@ -91,3 +95,25 @@ def test_a_package_is_unpacked_without_programs_and_scripts_of_dpkg(
         "var/lib/dpkg/info/curl.md5sums",
     ]
     assert "usr/bin/curl" not in (tmp_path / "kept" / file_name("var/lib/dpkg/info/curl.list")).read_text()
+
+
+def test_files_whose_owners_are_named_belong_to_whom_they_belong_below(made: Made, tmp_path: Path) -> None:
+    below = tmp_path / "below/srv"
+    (below / "real").mkdir(parents=True)
+    for path in ("real/a", "c", "plain"):
+        (below / path).write_text("")
+        os.chown(below / path, 901, 902)
+    (below / "link").symlink_to("c")
+    os.chown(below / "link", 901, 902, follow_symlinks=False)
+    names = {"user": "app", "group": "app", "uid": 1000, "gid": 1000}
+    spec = replace(SPEC, renames=(("srv/away/a", "srv/real/a"),), overrides=(("srv/own", 0o600, 7, 7),))
+    files = [
+        *(file("srv/away/a", mode=0o640, **names), file("srv/c", **names), hard_link("srv/b", "srv/c", **names)),
+        *(symlink("srv/link", "c", **names), file("srv/gone", **names), file("srv/plain"), file("srv/own", **names)),
+    ]
+    assert sorted(made("named", files, spec).spec.overrides) == [
+        ("srv/away/a", 0o640, 901, 902),
+        ("srv/c", 0o644, 901, 902),
+        ("srv/link", 0o777, 901, 902),
+        ("srv/own", 0o600, 7, 7),
+    ]

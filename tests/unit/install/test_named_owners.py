@@ -10,7 +10,6 @@ from formation.entry import Entry
 from formation.errors import FormationError
 from formation.install.landing import Arriving, Ground, find_landings
 from formation.install.named_owners import Names, claims, give, owner_names
-from formation.install.view import TreesView
 
 PASSWD = b"root:x:0:0::/:/bin/sh\nown:x:900:901::/:/bin/false\nown:x:5:5::/:/bin/false\n"
 GROUP = b"root:x:0:\nmail:x:8:\nown:x:901:\n"
@@ -65,10 +64,6 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def give_named(tree: Path, owners: dict[str, Names], before: Path | None = None) -> None:
-    give(tree, owners, TreesView([before] if before else []))
-
-
 def owner(path: Path) -> tuple[int, int]:
     return path.lstat().st_uid, path.lstat().st_gid
 
@@ -78,9 +73,7 @@ def test_files_directories_and_symlinks_get_the_owners_of_the_tree_and_keep_thei
     (tree / "opt/file").chmod(0o6755)
     (tree / "opt").chmod(0o2750)
     (tree / "opt/link").symlink_to("/etc/passwd")
-    give_named(
-        tree, {"opt/file": ("own", "mail"), "opt": ("own", ""), "opt/link": ("", "own"), "opt/gone": ("own", "own")}
-    )
+    give(tree, {"opt/file": ("own", "mail"), "opt": ("own", ""), "opt/link": ("", "own"), "opt/gone": ("own", "own")})
     assert owner(tree / "opt/file") == (900, 8) and stat.S_IMODE((tree / "opt/file").stat().st_mode) == 0o6755
     assert owner(tree / "opt") == (900, 0) and stat.S_IMODE((tree / "opt").stat().st_mode) == 0o2750
     assert owner(tree / "opt/link") == (0, 901) and owner(tree / "etc/passwd") == (0, 0)
@@ -89,7 +82,7 @@ def test_files_directories_and_symlinks_get_the_owners_of_the_tree_and_keep_thei
 @pytest.mark.parametrize("name", ["nobody-here", "own\nroot", "own:x", "x" * 32, "\udcff\x1b[2J", "+", ""])
 def test_an_unknown_name_leaves_the_number(tree: Path, name: str) -> None:
     before = owner(tree / "opt/file")
-    give_named(tree, {"opt/file": (name, name)})
+    give(tree, {"opt/file": (name, name)})
     assert owner(tree / "opt/file") == before
 
 
@@ -107,7 +100,7 @@ def test_an_unknown_name_leaves_the_number(tree: Path, name: str) -> None:
 )
 def test_an_account_file_that_is_not_well_formed_names_nobody(tree: Path, passwd: bytes) -> None:
     (tree / "etc/passwd").write_bytes(passwd)
-    give_named(tree, {"opt/file": ("own", "")})
+    give(tree, {"opt/file": ("own", "")})
     assert owner(tree / "opt/file") == (0, 0)
 
 
@@ -119,20 +112,8 @@ def test_accounts_are_read_from_a_file_of_the_tree_alone(tree: Path, make) -> No
     (tree / "etc/passwd").unlink()
     make(tree / "etc/passwd")
     (tree / "etc/group").unlink()
-    give_named(tree, {"opt/file": ("daemon", "daemon")})
+    give(tree, {"opt/file": ("daemon", "daemon")})
     assert owner(tree / "opt/file") == (0, 0)
-
-
-@pytest.mark.root
-def test_what_dpkg_had_an_override_for_is_left_to_it_but_not_what_its_own_preinst_adds(
-    tree: Path, tmp_path_factory
-) -> None:
-    before = tmp_path_factory.mktemp("before")
-    for root, path in ((before, "/opt/file"), (tree, "/opt")):
-        (root / "var/lib/dpkg").mkdir(parents=True)
-        (root / "var/lib/dpkg/statoverride").write_text(f"root root 0644 {path}\n")
-    give_named(tree, {"opt/file": ("own", "own"), "opt": ("own", "own")}, before)
-    assert (owner(tree / "opt/file"), owner(tree / "opt")) == ((0, 0), (900, 901))
 
 
 @pytest.mark.root
@@ -140,7 +121,7 @@ def test_a_directory_that_has_become_a_symlink_leads_nowhere_outside(tree: Path,
     outside = tmp_path_factory.mktemp("outside")
     (outside / "file").write_text("")
     (tree / "away").symlink_to(outside)
-    give_named(tree, {"away/file": ("own", "own"), "opt/file/below": ("own", "own")})
+    give(tree, {"away/file": ("own", "own"), "opt/file/below": ("own", "own")})
     assert owner(outside / "file") == (0, 0)
 
 
@@ -153,4 +134,4 @@ def test_an_owner_that_the_system_refuses_is_an_error_with_the_path(tree: Path, 
     with pytest.raises(
         FormationError, match="cannot give /opt/file the owner that its package names: Invalid argument"
     ):
-        give_named(tree, {"opt/file": ("own", "own")})
+        give(tree, {"opt/file": ("own", "own")})

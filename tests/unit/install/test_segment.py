@@ -295,9 +295,9 @@ def test_names_of_owners_are_kept_beside_the_entries_where_their_number_is_not_t
         file("bin/x", user="x" * 32, group="\x1b[2J\n"),
     ]
     segment = made(make_deb(tmp_path, files=files), tmp_path)
-    # The hard link comes first in the segment, and so has the content.
+    # The hard link comes first in the segment, and so has the content; and last in the package, and so has the say.
     assert read_owners(tmp_path, segment) == {
-        "opt": ("own", "own"), "opt/a": ("own", ""), "usr/bin/x": ("x" * 32, "\x1b[2J\n"),
+        "opt": ("own", "own"), "opt/a": ("other", ""), "usr/bin/x": ("x" * 32, "\x1b[2J\n"),
     }  # fmt: skip
     assert {(member.uname, member.gname, member.uid) for member in members(tmp_path, segment)} == {("", "", 0)}
 
@@ -306,3 +306,20 @@ def test_a_package_with_static_owners_has_no_names_to_look_at(tmp_path: Path) ->
     segment = made(make_deb(tmp_path, files=[file("a"), file("b", gid=8, group="mail")]), tmp_path)
     assert segment.sections[2] == 0 and read_owners(tmp_path, segment) == {}
     assert read_control(tmp_path, segment)["control"].startswith(b"Package: ")
+
+
+def test_names_of_owners_count_unless_an_override_says_who_it_is_and_the_last_name_of_a_file_decides(
+    tmp_path: Path,
+) -> None:
+    files = [
+        *(file("bin/a", user="app"), file("opt/b", user="app"), file("opt/f", user="app")),
+        *(
+            hard_link("opt/g", "opt/f", user="other", group="staff"),
+            file("opt/h", user="app"),
+            hard_link("opt/i", "opt/h"),
+        ),
+        *(file("opt/j", user="app"), hard_link("opt/k", "opt/j", user="app")),
+    ]
+    overrides = (("bin/a", 0o600, 0, 0), ("opt/k", 0o600, 0, 0), ("usr/opt/b", 0o600, 0, 0))
+    segment = made(make_deb(tmp_path, files=files), tmp_path, replace(SPEC, overrides=overrides))
+    assert read_owners(tmp_path, segment) == {"opt/b": ("app", ""), "opt/f": ("other", "staff")}
