@@ -98,6 +98,22 @@ def packages(place: Path) -> Mapping[str, Sequence[Path]]:
                 files=[file("usr/share/needed/f", b"new")],
             ),
         ],
+        "last": [
+            # All that come with it come before it: nothing is unpacked later that could have it disappear.
+            make_deb(place, "early-new", fields={"Replaces": "late-old"}, files=[file("usr/share/late/f", b"new")]),
+            make_deb(
+                place, "late-old", fields={"Depends": "early-new"}, control=SUMS,
+                files=[file("usr/share/late/f", b"old")],
+            ),
+        ],
+        "diverted": [
+            make_deb(place, "diverted-old", control=SUMS, files=[file("usr/share/both/f", b"old")]),
+            make_deb(
+                place, "diverting-new", fields={"Replaces": "diverted-old"}, files=[file("usr/share/both/f", b"new")],
+                control=SUMS | {"preinst": SHELL + "dpkg-divert --package diverting-new --add --rename "
+                "--divert /usr/share/both/f.real /usr/share/both/f\n"},
+            ),
+        ],
         "vanished": [
             make_deb(place, "vanished-old", files=[file("usr/share/vanished/f", b"old")]),
             make_deb(place, "vanished-new", fields=REPLACES, files=[file("usr/share/vanished/f", b"new")]),
@@ -185,7 +201,7 @@ MADE_ANEW = re.compile(
 )
 
 
-@pytest.mark.parametrize("variant", ["overridden", "configured", "replaced"])
+@pytest.mark.parametrize("variant", ["overridden", "configured", "replaced", "last", "diverted"])
 def test_the_tree_and_the_database_are_dpkgs(
     definition: Path, store: Path, below: Path, debs: Mapping[str, Sequence[Path]], variant: str, tmp_path: Path
 ) -> None:

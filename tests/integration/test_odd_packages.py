@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.network, pytest.mark.root, pytest.mark.xdist_group("od
 
 EPOCH = 1_700_000_000
 SHELL = "#!/bin/sh\nset -e\n"
-DIVERT = "dpkg-divert --package diverts --add --rename --divert /usr/share/odd/{0}.real /usr/share/odd/{0}\n"
+DIVERTS = "dpkg-divert --package {0} --add --rename --divert /usr/share/odd/{1}.real /usr/share/odd/{1}\n"
 
 
 @dataclass(frozen=True)
@@ -45,9 +45,13 @@ BELOW: Mapping[str, Odd] = {
     "essential-new": Odd(
         [file("usr/share/odd/essential", b"new")], {"Essential": "yes", "Replaces": "essential-old (<< 2)"}
     ),
-    "replaced": Odd([file("usr/share/odd/shared", b"old"), file("usr/share/odd/own"), file("usr/share/gone-file")]),
+    "replaced": Odd(
+        [file("usr/share/odd/shared", b"old"), file("usr/share/odd/own"), file("usr/share/gone-file"),
+         file("usr/share/odd/a\rb"), file("usr/share/odd/a\u2028b")]
+    ),
+    "lends": Odd([file("usr/share/odd/lent", b"old"), file("usr/share/odd/stays-here")]),
     "goner": Odd([file("usr/share/gone/deep/a", b"a"), file("usr/share/gone/deep/b")]),
-}
+}  # fmt: skip
 """Of the runtime variant."""
 
 ABOVE: Mapping[str, Odd] = {
@@ -78,7 +82,11 @@ ABOVE: Mapping[str, Odd] = {
         scripts={"preinst": "mkdir -p /opt/real && ln -s /opt/real /opt/other\n"},
     ),
     "odd-cover": Odd([symlink("opt/dir", "v1"), file("opt/own")], {"Pre-Depends": "makes-link"}, {"preinst": "true\n"}),
-    "odd-replacer": Odd([file("usr/share/odd/shared", b"new!")], {"Replaces": "replaced"}),
+    "odd-replacer": Odd(
+        [file("usr/share/odd/shared", b"new!"), file("usr/share/odd/a\rb", b"new"),
+         file("usr/share/odd/a\u2028b", b"new")],
+        {"Replaces": "replaced"},
+    ),
     "odd-links": Odd(
         [file("usr/bin/odd-a", b"a", mode=0o755), hard_link("usr/bin/odd-b", "usr/bin/odd-a"),
          hard_link("usr/share/odd/c", "usr/bin/odd-a"), file("usr/share/odd/one", b"1"),
@@ -93,9 +101,24 @@ ABOVE: Mapping[str, Odd] = {
     # Unpacked after the owner of one file, and before that of the other.
     "diverts": Odd(
         [file("usr/share/odd/first", b"diverts"), file("usr/share/odd/second", b"diverts")],
-        scripts={"preinst": DIVERT.format("first") + DIVERT.format("second")},
+        scripts={"preinst": DIVERTS.format("diverts", "first") + DIVERTS.format("diverts", "second")},
     ),
     "diverted-late": Odd([file("usr/share/odd/second", b"diverted"), file("usr/share/odd/stays-too", b"s")]),
+    # Both replaces and diverts: both files stay. And one that replaces, and diverts something else.
+    "borrows": Odd(
+        [file("usr/share/odd/lent", b"new"), file("usr/share/odd/lent-late", b"new")],
+        {"Replaces": "lends, lends-late"},
+        {"preinst": DIVERTS.format("borrows", "lent") + DIVERTS.format("borrows", "lent-late")},
+    ),
+    "lends-late": Odd(
+        [file("usr/share/odd/lent-late", b"old"), file("usr/share/odd/kept-late")],
+        scripts={"preinst": "true\n", "postinst": "cat /usr/share/odd/lent-late.real > /usr/share/odd/read-late\n"},
+    ),
+    "takes-late": Odd(
+        [file("usr/share/odd/taken", b"new")],
+        {"Replaces": "loses-late"}, {"preinst": DIVERTS.format("takes-late", "nobodys")},
+    ),
+    "loses-late": Odd([file("usr/share/odd/taken", b"old"), file("usr/share/odd/not-taken")]),
     "triggered": Odd(
         scripts={"postinst": 'mkdir -p /srv/odd\necho "$@" | grep -v configure >> /srv/odd/triggers || true\n'},
         triggers="interest odd-await\ninterest odd-no-await\ninterest odd-declared\n",
@@ -128,7 +151,8 @@ ABOVE: Mapping[str, Odd] = {
          file("usr/share/odd/overridden", user="odd-user"),
          # An override is of the path that is shipped, and of a file's names the last decides.
          file("opt/odd-own", user="games"), file("opt/odd-away", user="games"),
-         file("opt/odd-first", user="mail", uid=1000), hard_link("opt/odd-last", "opt/odd-first", user="news", uid=1001),
+         file("opt/odd-first", user="mail", uid=1000),
+         hard_link("opt/odd-last", "opt/odd-first", user="news", uid=1001),
          directory("opt/there", 0o700, user="odd-user", group="odd-group"),
          file("usr/share/odd/late", user="odd-user"), file("opt/pre-named/x", user="odd-user", group="odd-group")],
         fields={"Pre-Depends": "overrides"},

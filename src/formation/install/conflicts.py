@@ -3,7 +3,7 @@
 Source: Debian policy 7.6.1; dpkg's src/main/archives.c.
 """
 
-from collections.abc import Iterable, Mapping, MutableMapping
+from collections.abc import Container, Iterable, Mapping, MutableMapping
 
 from formation.dataclass import dataclass
 from formation.debian.deb822 import parse_stanza
@@ -31,11 +31,23 @@ class Shipped:
 
 @dataclass(frozen=True, slots=True)
 class Contested:
-    """A path that two packages ship, and that one of them must divert."""
+    """A path that two packages ship, and that a diversion of one of them may give to both."""
 
     path: str
     package: Shipped
     other: Shipped
+    loser: Shipped | None
+    """The one that loses it when neither has diverted it; None when they cannot be installed together then."""
+
+    @property
+    def winner(self) -> Shipped:
+        """The one that has it then."""
+        return self.package if self.loser is self.other else self.other
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of the two packages."""
+        return frozenset({self.package.name, self.other.name})
 
     def error(self) -> FormationError:
         """That neither does."""
@@ -45,10 +57,10 @@ class Contested:
             hint=f"leave one out: write -{self.package.name} or -{self.other.name} under packages:",
         )
 
-    def settled_by(self, diversions: Iterable[Diversion]) -> bool:
-        """Whether one of the two moves the other's file away."""
-        names = (self.package.name, self.other.name)
-        return any(d.package in names and merged_path(d.path) == self.path for d in diversions)
+
+def is_diverted(path: str, names: Container[str], diversions: Iterable[Diversion]) -> bool:
+    """Whether one of the packages with these `names` moves what others ship at `path` away."""
+    return any(d.package in names and merged_path(d.path) == path for d in diversions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +88,16 @@ def find_overlaps(packages: Iterable[Shipped], owners: MutableMapping[str, Shipp
             other = owners.get(entry.path)
             if other is None or other.digest == package.digest:
                 owners[entry.path] = package
-            elif replaces(package, other):
-                lost.setdefault(other.digest, set()).add(entry.path)
-                owners[entry.path] = package
-            elif replaces(other, package):
-                lost.setdefault(package.digest, set()).add(entry.path)
+                continue
+            loser = other if replaces(package, other) else package if replaces(other, package) else None
+            if package.diverts or other.diverts:
+                contested.append(Contested(entry.path, package, other, loser))
+            elif loser is None:
+                raise Contested(entry.path, package, other, None).error()
             else:
-                contested.append(Contested(entry.path, package, other))
-                if not package.diverts and not other.diverts:
-                    raise contested[-1].error()
+                lost.setdefault(loser.digest, set()).add(entry.path)
+            if loser is other:
+                owners[entry.path] = package
     return Overlaps({digest: frozenset(paths) for digest, paths in lost.items()}, tuple(contested))
 
 

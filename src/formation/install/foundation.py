@@ -51,6 +51,7 @@ def lay_foundation(store: Store, base: Base, work: Path) -> Foundation:
     tree = base_tree(store, layers, contents, merged, work)
     files = {path: node.entry for path, node in merged if node.entry.type != "directory"}
     listed = {package.stem: tuple(_places(package, merged, diversions)) for package in packages}
+    diverting = {diversion.package for diversion in diversions}
     shipped = tuple(
         Shipped(
             package.name,
@@ -59,7 +60,7 @@ def lay_foundation(store: Store, base: Base, work: Path) -> Foundation:
             _stand_in(package),
             tuple(Entry(path, files[path].type, files[path].mode) for path in listed[package.stem] if path in files),
             _control(package),
-            diverts=False,
+            diverts=package.name in diverting,
         )
         for package in packages
     )

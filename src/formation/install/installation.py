@@ -4,23 +4,24 @@ Packages are unpacked as they arrive. The stages of a variant run as soon as its
 the next variant still come in; layers are put together where a worker has nothing more urgent to do.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
-from formation.dataclass import replace
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import parse_diversions
 from formation.install.arrivals import Arrivals
 from formation.install.built_layer import BuiltLayer
+from formation.install.conflicts import Shipped
 from formation.install.effects_record import Effects
 from formation.install.foundation import lay_foundation
 from formation.install.hardening import privileged, without_privileges
 from formation.install.job import BuiltVariant, Job, PackageJob, Step
 from formation.install.landing import Landings
 from formation.install.layer import LayerStore
+from formation.install.losses import without_lost_files
 from formation.install.minimal import chosen, minimal_top, part_of
 from formation.install.overrides import unpack_as_overridden
 from formation.install.renewal import renew
@@ -29,7 +30,6 @@ from formation.install.schedule import ASSEMBLE, CONFIGURE, UNPACK, Schedule
 from formation.install.stages import Stage, early_names, plan_renewal, plan_stages
 from formation.install.standing import Standing
 from formation.install.top import Top, build_top
-from formation.install.vanishing import check_vanishing
 from formation.install.variant import Variant, corrected_files
 from formation.install.view import TreesView
 from formation.install.work import (
@@ -206,17 +206,18 @@ class Installation:
         self._standing.staged.update(staged)
         early = early_names(self._standing.staged.values())
         epoch = self._job.epoch
+        later = set(staged)
         for stage in plan_stages(
             tuple(staged.values()), essential, before=self._standing.before, epoch=epoch, early=early
         ):
             own_digests = [digests[package.key] for package in stage.packages]
             stage = unpack_as_overridden(self._store, self._arrivals, self._standing, variant, stage, own_digests)
+            later.difference_update(own_digests)
             effects = known_effects(self._store, stage)
             if effects is None:
                 own = [self._arrivals.segments[digest] for digest in own_digests]
-                effects = self._arrivals.result(
-                    CONFIGURE, configure, self._store, stage, own, self._standing.trees, self._work, self._isolation
-                )
+                rest = (self._standing.trees, self._work, self._isolation, self._standing.yielded(own_digests, later))
+                effects = self._arrivals.result(CONFIGURE, configure, self._store, stage, own, *rest)
             else:
                 self._reused.add(stage.key)
             self._note_stage(variant, stage, effects)
@@ -225,41 +226,39 @@ class Installation:
     def _note_contents(self, variant: Variant, packages: Sequence[PackageJob]) -> None:
         """Takes down what `packages` ship.
 
-        A package of the same variant that loses files to another is unpacked once more without them.
+        A package of the same variant that loses files to another is unpacked once more without them, unless a diversion
+        may keep them.
         """
-        own = {package.digest for package in variant.packages}
-        shipped = [
-            shipped_package(self._store, package, self._arrivals.segments[package.digest]) for package in packages
-        ]
+        shipped = self._shipped(packages)
         for each in shipped:
             if found := privileged(each.entries, variant.job.additions.hardening):
                 variant.privileged[each.digest] = found
-        again = {}
         lost = self._standing.ownership.add(shipped)
-        check_vanishing(self._store, self._arrivals, self._standing, self._variants, shipped, lost)
-        for digest, paths in lost.items():
-            if digest in own:
-                spec = self._arrivals.spec(digest)
-                again[digest] = replace(spec, omit=spec.omit | paths)
-            else:
-                variant.lost[digest] = variant.lost.get(digest, frozenset()) | paths
+        again = without_lost_files(self._store, self._arrivals, self._standing, self._variants, variant, shipped, lost)
         self._arrivals.unpack_again(again)
+
+    def _shipped(self, packages: Iterable[PackageJob]) -> list[Shipped]:
+        return [shipped_package(self._store, each, self._arrivals.segments[each.digest]) for each in packages]
 
     def _settle(self, variant: Variant) -> None:
         """Puts files that scripts diverted, or that lie beyond symlinks, where they belong: into layers made once more.
 
-        Raises FormationError when two packages ship a file and it was not diverted.
+        Raises FormationError when two packages ship a file that was neither diverted nor replaced.
         """
         view = TreesView(self._standing.trees)
         diversions = parse_diversions(view.read(DIVERSIONS))
-        self._standing.ownership.check_contested(diversions)
+        lost = self._standing.ownership.settle(diversions)
+        shipped = self._shipped(variant.packages) if lost else []
+        without = without_lost_files(
+            self._store, self._arrivals, self._standing, self._variants, variant, shipped, lost
+        )
         again = {}
         for package in variant.packages:
-            before = self._arrivals.spec(package.digest)
+            before = without.get(package.digest, self._arrivals.spec(package.digest))
             segment, landings = self._arrivals.segments[package.digest], self._landings[package.digest]
             spec, away = settled(self._store, package, segment, before, diversions, landings)
             spec = without_privileges(spec, variant.privileged.get(package.digest, ()))
-            if spec != before:
+            if spec != self._arrivals.spec(package.digest):
                 again[package.digest] = spec
                 self._standing.ownership.move(package.digest, spec.renames, away)
         self._arrivals.unpack_again(again)

@@ -7,7 +7,7 @@ from formation.debian.diversions import Diversion
 from formation.entry import Entry, decode_path
 from formation.errors import FormationError
 from formation.install.additions import parents
-from formation.install.conflicts import Contested, Shipped, find_overlaps, replaces
+from formation.install.conflicts import Contested, Shipped, find_overlaps, is_diverted, replaces
 from formation.install.effects_record import Effects
 from formation.install.layer import Owner
 from formation.install.placement import merged_path
@@ -36,8 +36,8 @@ class Ownership:
     def add(self, packages: Iterable[Shipped]) -> Mapping[str, frozenset[str]]:
         """Takes down what `packages` ship; the first package to bring a directory decides its owner and mode.
 
-        Gives the paths that packages, these or earlier ones, lose to another, by the digest of their .deb. Raises
-        FormationError when two packages cannot be installed together.
+        Gives the paths that packages, these or earlier ones, lose to another whatever is diverted, by the digest of
+        their .deb. Raises FormationError when two packages cannot be installed together.
         """
         arrived = list(packages)
         for package in arrived:
@@ -93,12 +93,27 @@ class Ownership:
                 hint=f"leave one out: write -{package.name} or -{other.name} under packages:",
             )
 
-    def check_contested(self, diversions: Iterable[Diversion]) -> None:
-        """Raises FormationError when two packages ship a file and neither diverts that of the other."""
-        known = tuple(diversions)
-        for contested in self._contested:
-            if not contested.settled_by(known):
-                raise contested.error()
+    def yielded(self, digest: str, present: Container[str]) -> Mapping[str, frozenset[str]]:
+        """What the package whose .deb has `digest` loses to those of `present` where neither has diverted it: path →
+        names of both.
+        """
+        mine = (each for each in self._contested if each.loser is not None and each.loser.digest == digest)
+        return {each.path: each.names for each in mine if each.winner.digest in present}
+
+    def settle(self, diversions: Sequence[Diversion]) -> Mapping[str, frozenset[str]]:
+        """The paths that packages lose since nobody has diverted them, by the digest of their .deb.
+
+        Raises FormationError when two packages ship a file, and neither replaces the other or diverts its file.
+        """
+        contested, self._contested = self._contested, []
+        lost: dict[str, frozenset[str]] = {}
+        for each in contested:
+            if is_diverted(each.path, each.names, diversions):
+                continue
+            if each.loser is None:
+                raise each.error()
+            lost[each.loser.digest] = lost.get(each.loser.digest, frozenset()) | {each.path}
+        return lost
 
     def move(self, digest: str, renames: Iterable[tuple[str, str]], away: Container[str]) -> None:
         """The package whose .deb has `digest` has its files elsewhere: as it ships them, and where they are.

@@ -1,7 +1,8 @@
 """What is installed so far: what the next stage, and whatever is added after it, stands on."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from formation.dataclass import replace
@@ -43,6 +44,16 @@ class Standing:
         self.before = foundation.before
         self.staged.update(foundation.staged)
         self.ownership.start(foundation.shipped, foundation.directories, foundation.unowned)
+
+    def yielded(self, digests: Iterable[str], later: AbstractSet[str]) -> Mapping[str, Mapping[str, frozenset[str]]]:
+        """What packages lose to those that are there, and those among them, unless it is diverted.
+
+        As `Ownership.yielded` says, by the digest of their .deb; packages without any are left out. `later` are those
+        whose stage is yet to come.
+        """
+        present = self.staged.keys() - later
+        found = ((digest, self.ownership.yielded(digest, present)) for digest in digests)
+        return {digest: paths for digest, paths in found if paths}
 
     def add_stage(self, stage: Stage, effects: Effects) -> None:
         """What comes next stands on what `stage` has done."""

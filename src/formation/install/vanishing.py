@@ -1,10 +1,12 @@
-"""Packages that dpkg would have disappear: others that come after them replace all that they have.
+"""Packages that dpkg would have disappear: others replace all that they have, and more are unpacked after them.
 
 dpkg then runs their postrm and forgets them, in the middle of unpacking, where it cannot go back. Nobody who names a
-package wants that, so the build ends. Source: dpkg's src/main/unpack.c, `pkg_disappear_others`; Debian policy 7.6.1.
+package wants that, so the build ends. Source: dpkg's src/main/unpack.c, `pkg_disappear_others`; Debian policy
+7.6.1.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 
 from formation.dataclass import dataclass
 from formation.debian.administration import INFO
@@ -23,8 +25,6 @@ from formation.install.variant import Variant
 from formation.install.view import TreesView
 from formation.store.store import Store
 
-_STRONG = ("Pre-Depends", "Depends", "Recommends")
-
 
 @dataclass(frozen=True, slots=True)
 class Dependent:
@@ -34,8 +34,9 @@ class Dependent:
     version: str
     provided: tuple[tuple[str, str | None], ...]
     """Names that it satisfies, its own too, and their versions."""
-    needs: tuple[Alternatives, ...]
-    """What it depends on and recommends."""
+    depends: tuple[Alternatives, ...]
+    """What dpkg configures before it."""
+    recommends: tuple[Alternatives, ...]
 
     def satisfies(self, relation: Relation) -> bool:
         """Whether it is what `relation` asks for. A name without a version satisfies no relation with one."""
@@ -52,15 +53,36 @@ def dependent(control: bytes) -> Dependent:
     name, version, architecture = (stanza.get(field, "") for field in ("Package", "Version", "Architecture"))
     provides = parse_provides(stanza.get("Provides", ""), architecture)
     provided = provisions_of(name, version, stanza.get("Multi-Arch", ""), provides)
-    needs = [group for field in _STRONG for group in parse_relations(stanza.get(field, ""), architecture)]
-    return Dependent(name, version, ((name, version), *provided), tuple(needs))
+    needs = [parse_relations(stanza.get(field, ""), architecture) for field in ("Pre-Depends", "Depends", "Recommends")]
+    return Dependent(name, version, ((name, version), *provided), (*needs[0], *needs[1]), tuple(needs[2]))
 
 
 def is_needed(package: Dependent, others: Sequence[Dependent]) -> bool:
     """Whether one of `others` would miss `package`: no other one is what it asks for."""
     names = {name for name, _ in package.provided}
-    groups = (group for other in others for group in other.needs if any(r.name in names for r in group))
+    needs = (group for other in others for group in (*other.depends, *other.recommends))
+    groups = (group for group in needs if any(r.name in names for r in group))
     return any(not any(other.satisfies(r) for other in others for r in group) for group in groups)
+
+
+def dependencies(package: Dependent, others: Iterable[Dependent]) -> frozenset[str]:
+    """The names of those of `others` that `package` depends on, directly or not, and that are unpacked before it."""
+    rest = list(others)
+    found: set[str] = set()
+    pending = [package]
+    while pending:
+        groups = pending.pop().depends
+        for other in [other for other in rest if any(other.satisfies(r) for group in groups for r in group)]:
+            rest.remove(other)
+            found.add(other.name)
+            pending.append(other)
+    return frozenset(found)
+
+
+def _is_last(package: Dependent, others: Iterable[Dependent], arrived: Iterable[Shipped]) -> bool:
+    """Whether `package` is among those of `arrived`, and depends on all the rest of them."""
+    names = {each.name for each in arrived}
+    return package.name in names and names <= {package.name} | dependencies(package, others)
 
 
 def check_vanishing(
@@ -76,9 +98,13 @@ def check_vanishing(
     `lost` has the paths that packages lose to them or to each other, by the digest of their .deb; what they lost before
     is known to `variants`.
     """
-    controls = {digest: package.control["control"] for digest, package in standing.staged.items()}
-    controls.update((package.digest, package.control) for package in arrived)
     view = TreesView(standing.trees)
+
+    @cache
+    def known() -> Mapping[str, Dependent]:
+        controls = {digest: package.control["control"] for digest, package in standing.staged.items()}
+        controls.update((package.digest, package.control) for package in arrived)
+        return {digest: dependent(control) for digest, control in controls.items()}
 
     def listed(digest: str) -> frozenset[str]:
         if digest in arrivals.segments:
@@ -97,15 +123,21 @@ def check_vanishing(
         places = {merged_path(path) for path in left}
         if any(not standing.ownership.has_directory(place) for place in places - gone):
             continue
+        package = known()[digest]
+        others = [other for key, other in known().items() if key != digest]
+        names = {owner.name for owner in winners.values()}
+        # Whatever is unpacked after it, be it a winner or not, has it disappear; what it depends on comes before it.
+        if is_needed(package, others) or _is_last(package, others, arrived):
+            continue
         # What nobody else has saves it too, such as a directory, or a path as nobody else writes it.
-        for other in controls.keys() - {digest}:
+        for other in known().keys() - {digest}:
             left -= listed(other)
-        package = dependent(controls[digest])
-        others = [dependent(control) for other, control in controls.items() if other != digest]
-        if not left and not is_needed(package, others):
-            names = ", ".join(sorted({owner.name for owner in winners.values()}))
-            raise FormationError(
-                f"dpkg would have {package.name} {package.version} disappear: {names} replaces all its files, and "
-                "nothing installed needs it",
-                hint=f"leave it out: write -{package.name} under packages:",
-            )
+            if not left:
+                break
+        else:
+            continue
+        raise FormationError(
+            f"dpkg would have {package.name} {package.version} disappear: {', '.join(sorted(names))} replaces all its "
+            "files, and nothing installed needs it",
+            hint=f"leave it out: write -{package.name} under packages:",
+        )

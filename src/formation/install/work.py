@@ -11,7 +11,7 @@ from formation.entry import decode_lines
 from formation.errors import IntegrityError, MalformedError
 from formation.install.built_layer import BuiltLayer
 from formation.install.configure import StageRun, Unpacked
-from formation.install.conflicts import Shipped
+from formation.install.conflicts import Shipped, is_diverted
 from formation.install.effects_record import Effects, load_effects, store_effects
 from formation.install.job import PackageJob
 from formation.install.landing import NOWHERE_ELSE, Arriving, Ground, Landings, find_landings, landed, settled_spec
@@ -158,10 +158,12 @@ def configure(
     before: Sequence[Path],
     work: Path,
     isolation: Isolation,
+    yielded: Mapping[str, Mapping[str, frozenset[str]]],
 ) -> Effects:
     """Runs a stage, and keeps its effects in the store.
 
-    `before` are the trees below, top first; `segments` those of the stage's packages, in their order.
+    `before` are the trees below, top first; `segments` those of the stage's packages, in their order. `yielded` has
+    what `Ownership.yielded` says of them, by the digest of their .deb; packages without any are left out.
     """
     place = work / f"stage-{stage.key[:16]}"
     result = place / "result"
@@ -181,7 +183,11 @@ def configure(
         for package, segment in zip(stage.packages, segments, strict=True):
             moves = diverted(package.name.name, package.listed, diversions)
             away = {merged_path(path): merged_path(target) for path, target in moves}
-            arriving.append(Arriving(package.name.name, read_entries(store.segments, segment), away))
+            entries = read_entries(store.segments, segment)
+            if contested := yielded.get(segment.deb):
+                taken = {path for path, names in contested.items() if not is_diverted(path, names, diversions)}
+                entries = tuple(entry for entry in entries if entry.path not in taken)
+            arriving.append(Arriving(package.name.name, entries, away))
         landings = find_landings(arriving, ground)
         waiting = Waiting(trees)
         places: set[str] = set()

@@ -5,7 +5,7 @@ import pytest
 from formation.debian.diversions import Diversion
 from formation.entry import Entry
 from formation.errors import FormationError
-from formation.install.conflicts import Shipped, find_overlaps
+from formation.install.conflicts import Shipped, find_overlaps, is_diverted
 
 
 def shipped(name: str, *paths: str, replaces: str = "", diverts: bool = False) -> Shipped:
@@ -31,6 +31,18 @@ def test_a_package_that_may_divert_is_given_the_chance():
     (contested,) = find_overlaps(
         [shipped("gzip", "usr/bin/zcat"), shipped("zutils", "usr/bin/zcat", diverts=True)], {}
     ).contested
-    assert contested.settled_by([Diversion("bin/zcat", "bin/zcat.gzip", "zutils")])
-    assert not contested.settled_by([Diversion("bin/zcat", "bin/zcat.gzip", "busybox")])
-    assert not contested.settled_by([])
+    assert contested.loser is None
+    assert is_diverted(contested.path, contested.names, [Diversion("bin/zcat", "bin/zcat.gzip", "zutils")])
+    assert not is_diverted(contested.path, contested.names, [Diversion("bin/zcat", "bin/zcat.gzip", "busybox")])
+    assert not is_diverted(contested.path, contested.names, [])
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("who", ["old", "new"])
+def test_what_is_replaced_is_not_lost_while_either_package_may_divert_it(turned, who):
+    packages = [shipped("old", "a", diverts=who == "old"), shipped("new", "a", replaces="old", diverts=who == "new")]
+    owners = {}
+    overlaps = find_overlaps(packages[::-1] if turned else packages, owners)
+    assert overlaps.lost == {}
+    (contested,) = overlaps.contested
+    assert (contested.loser, contested.winner, owners["a"].name) == (*packages, "new")

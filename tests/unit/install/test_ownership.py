@@ -92,10 +92,24 @@ def test_a_directory_may_be_where_another_package_has_a_symlink() -> None:
 
 def test_a_contested_file_must_be_diverted() -> None:
     ownership = Ownership()
-    ownership.add([shipped("one", file("x")), shipped("two", file("x"), diverts=True)])
-    ownership.check_contested([Diversion("x", "x.real", "two")])
+    packages = [shipped("one", file("x")), shipped("two", file("x"), diverts=True)]
+    ownership.add(packages)
+    assert ownership.settle([Diversion("x", "x.real", "two")]) == {}
+    ownership = Ownership()
+    ownership.add(packages)
     with pytest.raises(FormationError, match="both ship /x"):
-        ownership.check_contested([])
+        ownership.settle([])
+
+
+def test_a_replaced_file_that_might_have_been_diverted_is_lost_to_a_package_that_is_there() -> None:
+    old, new = shipped("old", file("x"), file("y")), shipped("new", file("x"), file("y"), replaces="old", diverts=True)
+    ownership = Ownership()
+    assert ownership.add([old, new]) == {}
+    names = {"old", "new"}
+    assert ownership.yielded(old.digest, {new.digest}) == {"x": names, "y": names}
+    assert ownership.yielded(old.digest, {old.digest}) == ownership.yielded(new.digest, {old.digest}) == {}
+    assert ownership.settle([Diversion("y", "y.real", "new"), Diversion("x", "x.real", "other")]) == {old.digest: {"x"}}
+    assert ownership.settle([]) == {}
 
 
 def test_what_moves_is_in_the_tree_where_it_went() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from formation.install.vanishing import dependent, is_needed
+from formation.install.vanishing import dependencies, dependent, is_needed
 
 
 def control(name: str, version: str = "1", **fields: str) -> bytes:
@@ -31,3 +31,15 @@ def test_what_is_provided_without_a_version_is_not_enough_for_one() -> None:
     user = dependent(control("user", Depends="old (>= 1)"))
     assert is_needed(OLD, [user, dependent(control("new", Provides="old"))])
     assert not is_needed(OLD, [user, dependent(control("new", Provides="old (= 1)"))])
+
+
+def test_a_package_depends_on_what_those_that_it_depends_on_depend_on_but_not_on_what_is_recommended() -> None:
+    others = [
+        dependent(control("direct", Pre_Depends="service")),
+        dependent(control("behind", Provides="service", Depends="direct, more")),
+        dependent(control("more", "2")),
+        dependent(control("nice")),
+        dependent(control("above", Depends="old")),
+    ]
+    found = dependencies(dependent(control("old", Depends="absent | direct", Recommends="nice")), others)
+    assert found == {"direct", "behind", "more"}
