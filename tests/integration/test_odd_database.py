@@ -66,12 +66,22 @@ def packages(place: Path) -> Mapping[str, Sequence[Path]]:
             odd(
                 place, "conf-made",
                 postinst="echo mine > /etc/mine; printf theirs > /etc/same; printf theirs > /etc/secret\n"
-                "chmod 600 /etc/secret\n",
+                "chmod 600 /etc/secret\necho mine > /etc/hard-a; echo mine > /etc/soft-b; ln -s soft-b /etc/soft-a\n"
+                "echo mine > /etc/second-b\n",
             ),
             odd(
                 place, "conf-later", *(file(f"etc/{name}", b"theirs") for name in (
                     "mine", "same", "secret", "new", "own", "added", "added-same")),
                 needs="conf-made", preinst="echo mine > /etc/own\n", postinst="cat /etc/new /etc/mine > /srv/seen\n",
+            ),
+            odd(
+                place, "conf-hard", file("etc/hard-a", b"theirs", mode=0o640),
+                hard_link("etc/hard-b", "etc/hard-a", mode=0o640), file("etc/second-a", b"theirs"),
+                hard_link("etc/second-b", "etc/second-a"), needs="conf-made", postinst="true\n",
+            ),
+            odd(
+                place, "conf-soft", file("etc/soft-a", b"theirs"), file("etc/soft-b", b"theirs too"),
+                needs="conf-made", postinst="true\n",
             ),
             odd(place, "conf-owned", file("etc/owned", b"original"), file("usr/share/conf-owned/own")),
             make_deb(

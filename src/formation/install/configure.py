@@ -48,9 +48,11 @@ class Unpacked:
     """What is left to do for a stage whose files are in place."""
 
     landings: Landings
-    """Where they are, and which conffiles wait for dpkg."""
+    """Where they are."""
     owners: Mapping[str, Names]
     """The owners that the packages name, by path."""
+    bring: Callable[[Path], None] | None = None
+    """Puts the conffiles that wait for dpkg, which may change them, into a tree; None when none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +89,14 @@ class StageRun:
         with self.builder.open((self.files, *self.before), upper=upper) as root:
             if self.stage.bootstrap:
                 _merge_usr(root.path)
+            if unpacked.bring is not None:
+                unpacked.bring(root.path)
             self._write_database(root)
             if self.stage.bootstrap:
                 # base-passwd makes /etc/passwd, which the others may read.
                 self._run_preinsts(root, sorted(scripted, key=lambda p: (p.name.name != "base-passwd", p.name.name)))
             give(root.path, unpacked.owners)
-            self._configure(root, waits=bool(unpacked.landings.waiting))
+            self._configure(root, waits=unpacked.bring is not None)
             restore_links(root.candidates(), root.changes, root.path, root.lowers)
             changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch)
         return Captured(changed, removed, root.changes, unpacked.landings)

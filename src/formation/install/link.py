@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from formation.entry import Entry, encode_path
@@ -16,7 +17,9 @@ _MAX_SYMLINKS = 40
 _REMEDY = "formation cache prune --all"
 
 
-def link_tree(kept: Path, root: Path, entries: Iterable[Entry], moved: Mapping[str, str] | None = None) -> None:
+def link_tree(
+    kept: Path, root: Path, entries: Iterable[Entry], moved: Mapping[str, str] | None = None, *, anew: bool = False
+) -> None:
     """Adds a package to `root`: its `entries`, with directories before their content. Its files are in `kept`.
 
     `moved` are diversions: where a path of the package is in the root instead.
@@ -26,9 +29,11 @@ def link_tree(kept: Path, root: Path, entries: Iterable[Entry], moved: Mapping[s
     to one is kept and followed, within `root`. A new directory gets the entry's owner and mode, but the time of its
     last change. A symlink that is there already, or a directory in its place, is kept.
 
+    With `anew`, files are copied, for somebody who will change them, and so may be what is in their place and goes.
+
     Raises FormationError when something else is in the way, or the system refuses.
     """
-    merge = _Merge(kept, root, moved or {})
+    merge = _Merge(kept, root, moved or {}, anew)
     entry = None
     try:
         for entry in entries:
@@ -48,9 +53,10 @@ def link_tree(kept: Path, root: Path, entries: Iterable[Entry], moved: Mapping[s
 class _Merge:
     """A package and the root it goes to. A path in there is used only after its directory is known to be a real one."""
 
-    __slots__ = ("_kept", "_moved", "_name", "_real", "_root")
+    __slots__ = ("_anew", "_kept", "_moved", "_name", "_real", "_root")
 
-    def __init__(self, kept: Path, root: Path, moved: Mapping[str, str]) -> None:
+    def __init__(self, kept: Path, root: Path, moved: Mapping[str, str], anew: bool) -> None:
+        self._anew = anew
         self._moved = moved
         self._name = kept
         self._kept = os.open(kept, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -79,7 +85,7 @@ class _Merge:
 
     def symlink(self, entry: Entry) -> None:
         """Makes a symlink."""
-        place = self._place(entry.path)
+        place = self._new_place(entry.path)
         try:
             os.symlink(encode_path(entry.target), place, dir_fd=self._root)
         except FileExistsError:
@@ -93,7 +99,10 @@ class _Merge:
 
     def file(self, entry: Entry) -> None:
         """Adds a file, or a further name of one."""
-        source, place = file_name(entry.path), self._place(entry.path)
+        source, place = file_name(entry.path), self._new_place(entry.path)
+        if self._anew:
+            self._copy(entry, source, place)
+            return
         try:
             os.link(source, place, src_dir_fd=self._kept, dst_dir_fd=self._root, follow_symlinks=False)
             if entry.type == "file" and os.stat(place, dir_fd=self._root).st_size != entry.size:
@@ -106,10 +115,15 @@ class _Merge:
         except OSError as error:
             if error.errno not in _LINK_IMPOSSIBLE:
                 raise
-            if entry.type == "hardlink":
-                self._copy_hard_link(entry, place)
-            else:
-                self._copy_file(entry, source, place)
+            self._copy(entry, source, place)
+
+    def _new_place(self, path: str) -> bytes:
+        """`_place` of what is no directory, and with `anew` nothing is there."""
+        place = self._place(path)
+        if self._anew:
+            with suppress(FileNotFoundError):
+                os.unlink(place, dir_fd=self._root)
+        return place
 
     def _place(self, path: str) -> bytes:
         """Where `path` of the package is in the root; the last name itself may be anything."""
@@ -150,6 +164,12 @@ class _Merge:
                 else:
                     raise NotADirectoryError(errno.ENOTDIR, "a file is where a directory must be")
         return b"/".join(resolved)
+
+    def _copy(self, entry: Entry, source: str, place: bytes) -> None:
+        if entry.type == "hardlink":
+            self._copy_hard_link(entry, place)
+        else:
+            self._copy_file(entry, source, place)
 
     def _copy_hard_link(self, entry: Entry, place: bytes) -> None:
         """Links to the copy of the first name, which the segment's order puts before."""

@@ -1,5 +1,6 @@
 """Where each path of a package goes: dpkg's path filters, diversions, merged /usr, and what others replace."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from formation.dataclass import dataclass, replace
@@ -113,9 +114,9 @@ class Placement:
         return self._modes.get(merged_path(path) if self._usr_merged else path)
 
 
-def listed_places(content: bytes) -> frozenset[str]:
-    """Where in the tree is what one of dpkg's file lists names."""
-    return frozenset(merged_path(line[1:]) for line in decode_lines(content))
+def listed_places(lists: Iterable[bytes]) -> frozenset[str]:
+    """Where in the tree is what dpkg's file lists name."""
+    return frozenset(merged_path(line[1:]) for content in lists for line in decode_lines(content))
 
 
 def merged_path(path: str) -> str:

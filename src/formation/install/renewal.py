@@ -121,12 +121,11 @@ def _status(root: Root) -> bytes:
     return inside(root.path, STATUS).read_bytes()
 
 
-def _owned(root: Root, stage: Stage) -> set[str]:
+def _owned(root: Root, stage: Stage) -> frozenset[str]:
     """The files that the database says the packages of `stage` have: dpkg writes those, each under its own name."""
     stems = {stem for package in stage.packages for stem in (package.name.name, package.name.in_files)}
     files = (inside(root.path, f"{INFO}/{stem}.list") for stem in stems)
-    lists = (file.read_bytes() for file in files if file.is_file())
-    return set().union(*map(listed_places, lists))
+    return listed_places(file.read_bytes() for file in files if file.is_file())
 
 
 def _programs(stage: Stage, archives: dict[str, str]) -> list[Program]:

@@ -190,17 +190,25 @@ def configure(
             arriving.append(Arriving(package.name.name, entries, away))
         landings = find_landings(arriving, ground)
         waiting = Waiting(trees)
-        places: set[str] = set()
-        unpacked = []
-        for package, segment, its in zip(stage.packages, segments, arriving, strict=True):
-            wait = waiting.of(package, its, landings)
-            places.update(wait.values())
-            aside = {path: waiting.new(place) for path, place in wait.items()}
-            its = replace(its, diverted={**its.diverted, **aside})
-            link_tree(package.kept, files, *landed(its, landings, below))
+        waits = [waiting.of(package, its, landings) for package, its in zip(stage.packages, arriving, strict=True)]
+        places = frozenset(place for wait in waits for place in wait.values())
+        new = waiting.new(places)
+        unpacked, aside = [], []
+        for package, segment, its, wait in zip(stage.packages, segments, arriving, waits, strict=True):
+            its = replace(its, diverted={**its.diverted, **{path: new[place] for path, place in wait.items()}})
+            entries, moved = landed(its, landings, below)
+            link_tree(package.kept, files, [entry for entry in entries if entry.path not in wait], moved)
+            if wait:
+                aside.append((package.kept, [entry for entry in entries if entry.path in wait], moved))
             unpacked.append((its, read_owners(store.segments, segment)))
-        owners = claims(unpacked, landings, ground)
-        return Unpacked(replace(landings, waiting=frozenset(places)), owners)
+
+        def bring(root: Path) -> None:
+            for kept, entries, moved in aside:
+                link_tree(kept, root, entries, moved, anew=True)
+
+        return Unpacked(
+            replace(landings, waiting=places), claims(unpacked, landings, ground), bring if places else None
+        )
 
     builder = RootBuilder(place, isolation)
     failed = store.work / f"failed-{stage.key[:16]}"

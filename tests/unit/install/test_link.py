@@ -2,12 +2,14 @@
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from debs import Item, directory, file, hard_link, make_deb, symlink
 from formation.digest import sha256_file
+from formation.entry import Entry
 from formation.errors import FormationError
 from formation.install.link import link_tree
 from formation.install.package_files import file_name
@@ -18,12 +20,13 @@ from formation.install.segment_record import read_entries
 OWN = {"uid": os.geteuid(), "gid": os.getegid()}
 
 
-def install(where: Path, root: Path, name: str, *files: Item) -> None:
+def install(where: Path, root: Path, name: str, *files: Item) -> Sequence[Entry]:
     deb = make_deb(where, name, files=[directory("", **OWN), *files])
     kept = where / "trees" / name
     segment = make_segment(deb, sha256_file(deb), SegmentSpec(epoch=1), kept=kept, out=where / "segments")
     root.mkdir(exist_ok=True)
     link_tree(kept, root, read_entries(where / "segments", segment))
+    return read_entries(where / "segments", segment)
 
 
 def test_files_are_linked_not_copied(tmp_path: Path) -> None:
@@ -122,3 +125,19 @@ def test_directories_that_nothing_announces_are_made(tmp_path: Path) -> None:
     link_tree(kept, root, read_entries(out, segment))
     assert (root / "x/y").stat().st_mode & 0o7777 == 0o755
     assert (root / "x/y/a").exists()
+
+
+@pytest.mark.root
+def test_files_that_somebody_will_change_are_copies_and_take_the_place_of_what_is_there(tmp_path: Path) -> None:
+    root, kept = tmp_path / "root", tmp_path / "trees/one"
+    files = [file("b", b"new", mode=0o4755, uid=5), hard_link("a", "b", mode=0o4755, uid=5), symlink("s", "b")]
+    entries = [each for each in install(tmp_path, tmp_path / "other", "one", *files) if each.path in ("a", "b", "s")]
+    root.mkdir()
+    (root / "outside").write_text("kept")
+    (root / "a.new").symlink_to("outside")
+    (root / "s").write_text("old")
+    link_tree(kept, root, entries, {"a": "a.new"}, anew=True)
+    assert os.readlink(root / "s") == "b" and (root / "outside").read_text() == "kept"
+    status = (root / "b").stat()
+    assert status.st_ino == (root / "a.new").lstat().st_ino != (kept / file_name("b")).stat().st_ino
+    assert (status.st_mode & 0o7777, status.st_uid, (root / "b").read_bytes()) == (0o4755, 5, b"new")
