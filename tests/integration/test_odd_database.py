@@ -1,5 +1,6 @@
 """What dpkg's database says of packages that are yet to come, compared with what dpkg itself makes of it."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -12,10 +13,11 @@ import pytest
 from archives import make_archive, served
 from builds import TINY, Formation, define, new_store
 from debs import directory, file, hard_link, make_deb, symlink
+from formation.definition.hardening import Hardening
 from formation.oci.image import Image, image_of
 from formation.store.blobs import StoreBlobs
 from formation.store.store import Store
-from real_install import run_inside
+from real_install import harden, run_inside
 from trees import compare, directory_tree, image_tree
 
 pytest_plugins = ["small_images"]
@@ -142,7 +144,8 @@ def packages(place: Path) -> Mapping[str, Sequence[Path]]:
 
 
 PRIVILEGED = SHELL + (
-    "dpkg-statoverride --add root mail 4755 /usr/bin/plain\n"
+    "dpkg-statoverride --add root mail 4750 /usr/bin/plain\n"
+    "dpkg-statoverride --add root mail 4755 /usr/bin/nobodys\n"
     "dpkg-statoverride --update --add root root 4755 /usr/bin/suid\n"
     "dpkg-statoverride --add daemon mail 4755 /usr/bin/later\n"
 )
@@ -243,7 +246,9 @@ def test_a_package_that_dpkg_would_have_disappear_ends_the_build(definition: Pat
     assert "hint: leave it out: write -vanished-old under packages:" in ran.errors
 
 
-def test_no_override_gives_a_hardened_image_a_privileged_program(open_directory: Path, store: Path) -> None:
+def test_no_override_gives_a_hardened_image_a_privileged_program(
+    open_directory: Path, store: Path, tmp_path: Path
+) -> None:
     place = open_directory / "hardened-debs"
     place.mkdir()
     first = [file("usr/bin/plain", PROGRAM, mode=0o755), file("usr/bin/suid", PROGRAM, mode=0o4755)]
@@ -252,13 +257,29 @@ def test_no_override_gives_a_hardened_image_a_privileged_program(open_directory:
         odd(place, "second", file("usr/bin/later", PROGRAM, mode=0o755), needs="first", postinst="true\n"),
     ]
     definition = defined(open_directory / "hardened", store, "", debs, {"own": debs})
-    image = built(definition, store, "own")
-    tree = image_tree(image)
+    tree = image_tree(built(definition, store, "own"))
     assert [path for path, record in tree.items() if record.type == "file" and record.mode & 0o6000] == []
-    assert tree["var/lib/dpkg/statoverride"].content.splitlines() == [
+    lines = tree["var/lib/dpkg/statoverride"].content.splitlines()
+    assert lines == [
         b"daemon mail 755 /usr/bin/later",
-        b"root root 755 /usr/bin/plain",
+        b"root mail 4755 /usr/bin/nobodys",
+        b"root mail 750 /usr/bin/plain",
         b"root root 755 /usr/bin/suid",
     ]
     said = Formation().run("--store", str(store), "verify", "test/tiny:1.0.0-own", "--json")
-    assert "statoverride" not in said.stdout and '"findings": []' in said.stdout, said.stdout
+    assert [finding["id"] for finding in json.loads(said.stdout)["findings"]] == ["statoverride-ignored"]
+    # And so do the steps of a Dockerfile.
+    root = tmp_path / "root"
+    root.mkdir(mode=0o755)
+    extract(built(definition, store, "runtime"), root)
+    for name in ("dev", "proc", "tmp"):
+        (root / name).mkdir(exist_ok=True)
+    for deb in debs:
+        run_inside(root, place, ["dpkg", "--force-unsafe-io", "--install", f"/tmp/archive/{deb.name}"], EPOCH)
+    harden(root, place, Hardening(), EPOCH)
+    theirs = directory_tree(root)
+    assert sorted(theirs["var/lib/dpkg/statoverride"].content.splitlines()) == lines
+    names = [f"usr/bin/{name}" for name in ("later", "plain", "suid")]
+    assert [(theirs[n].mode, theirs[n].uid, theirs[n].gid) for n in names] == [
+        (tree[n].mode, tree[n].uid, tree[n].gid) for n in names
+    ]

@@ -174,8 +174,7 @@ def _labels(service: ServiceDefinition) -> Iterator[str]:
 def _system_steps(service: ServiceDefinition) -> Iterator[str]:
     if service.archives is not None:
         yield from archive_steps(service.archives)
-    renews = any(request.version or request.suite for request in service.packages)
-    yield from install_steps(service.packages, service.without, recommends=service.recommends, renews=renews)
+    yield from install_steps(service.packages, service.without, recommends=service.recommends)
     yield from map(groupadd, service.groups)
     yield from map(useradd, service.users)
 

@@ -33,12 +33,17 @@ def privileged(entries: Iterable[Entry], hardening: Hardening) -> tuple[Privileg
     """The setuid and setgid files among `entries` that the definition does not want so, all names of each."""
     if hardening.setuid is None:
         return ()
-    kept = {merged_path(path.lstrip("/")) for path in hardening.setuid}
+    kept = _kept(hardening.setuid)
     return tuple(
         Privileged(entry.path, entry.uid, entry.gid, entry.mode & ~SPECIAL_BITS)
         for entry in entries
         if entry.type in ("file", "hardlink") and entry.mode & SPECIAL_BITS and entry.path not in kept
     )
+
+
+def _kept(paths: Iterable[str]) -> frozenset[str]:
+    """Where in the tree the programs are that keep their bits."""
+    return frozenset(merged_path(path.lstrip("/")) for path in paths)
 
 
 def without_privileges(spec: SegmentSpec, found: Iterable[Privileged]) -> SegmentSpec:
@@ -66,17 +71,25 @@ def overriding(
     return tuple(overrides.values())
 
 
-def promised(overrides: Iterable[StatOverride], view: View, hardening: Hardening) -> tuple[Privileged, ...]:
-    """The files that would get setuid or setgid when dpkg unpacks them again, by overrides that nothing has applied.
+def without_promises(overrides: Iterable[StatOverride], view: View, hardening: Hardening) -> tuple[StatOverride, ...]:
+    """`overrides` without the setuid and setgid that a file which is there would get when dpkg unpacks it again.
 
     `dpkg-statoverride --add` changes no file without `--update`. What is not there is somebody else's.
     """
-    files = []
-    for override in overrides:
-        there = view.find(merged_path(override.path.lstrip("/"))) if override.mode & SPECIAL_BITS else None
-        if there is not None and there.type == "file":
-            files.append(replace(there, mode=there.mode | SPECIAL_BITS))
-    return privileged(files, hardening)
+    if hardening.setuid is None:
+        return tuple(overrides)
+    kept = _kept(hardening.setuid)
+
+    def is_promise(path: str, mode: int) -> bool:
+        there = view.find(path) if mode & SPECIAL_BITS and path not in kept else None
+        return there is not None and there.type == "file"
+
+    return tuple(
+        replace(each, mode=each.mode & ~SPECIAL_BITS)
+        if is_promise(merged_path(each.path.lstrip("/")), each.mode)
+        else each
+        for each in overrides
+    )
 
 
 def without_shells(accounts: Accounts) -> Accounts:

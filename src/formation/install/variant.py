@@ -12,7 +12,7 @@ from formation.install.additions import read_accounts
 from formation.install.built_layer import BuiltLayer
 from formation.install.effects import lower_path
 from formation.install.effects_record import Effects
-from formation.install.hardening import Privileged, overriding, privileged, promised
+from formation.install.hardening import Privileged, overriding, privileged, without_promises
 from formation.install.job import PackageJob, VariantJob
 from formation.install.ownership import without_lost
 from formation.install.stages import Stage, StagePackage
@@ -74,10 +74,8 @@ def _statoverrides(variant: Variant, trees: Sequence[Path], staged: Iterable[Sta
         found += privileged(there, variant.job.additions.hardening)
     view = TreesView(trees)
     before = parse_statoverrides(view.read(STATOVERRIDES))
-    # Those that are found have the modes that they shall have, and a tree may still show others.
-    known = {each.path for each in found}
-    found += [each for each in promised(before, view, variant.job.additions.hardening) if each.path not in known]
-    if not found:
+    after = without_promises(before, view, variant.job.additions.hardening)
+    if not found and after == before:
         return {}
     listed = (path for package in staged for path in package.listed)
-    return {STATOVERRIDES: statoverrides_text(overriding(found, listed, before, read_accounts(view)))}
+    return {STATOVERRIDES: statoverrides_text(overriding(found, listed, after, read_accounts(view)))}

@@ -16,6 +16,7 @@ from formation.definition.values import Definition
 from formation.errors import UsageError
 
 ROOT = Path(__file__).parents[3]
+KEPT = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
 HEAD = "kind: base\nname: example/test.image\nversion: 1.2.3\ndistribution: debian/trixie\n"
 
 
@@ -77,8 +78,8 @@ def test_every_request_is_installed_and_nothing_recommended(base: Definition):
     text = render_dockerfile(base)
     for variant in base.variants[:2]:
         (install,) = [words for words in steps(text, variant.name) if words[:2] == ["apt-get", "install"]]
-        assert install[2:4] == ["-y", "--no-install-recommends"]
-        assert sorted(install[4:]) == sorted(map(str, variant.packages))
+        assert install[2:8] == ["-y", "--no-install-recommends", *KEPT]
+        assert sorted(install[8:]) == sorted(map(str, variant.packages))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,8 @@ def test_a_request_for_one_architecture_is_installed_there_alone(tmp_path: Path,
         (tmp_path / name).chmod(0o755)
     shell = ["/bin/sh", "-euc", f"{case} {install}"]
     ran = subprocess.run(shell, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=True)
-    assert sorted(ran.stdout.split()) == sorted(f"install -y --no-install-recommends {installed}".split())
+    expected = ["install", "-y", "--no-install-recommends", *KEPT, *installed.split()]
+    assert sorted(ran.stdout.split()) == sorted(expected)
 
 
 def test_what_is_left_out_is_configured_before_anything_is_installed(base: Definition):
@@ -247,6 +249,7 @@ def test_the_measures_of_hardening_are_taken_by_the_programs_of_the_image(tmp_pa
     )
     text = render_dockerfile(definition)
     assert "find / -xdev -type f -perm /6000 '!' -path /usr/bin/su -exec sh -ec" in text
+    assert """*) continue;; esac; case "$file" in /usr/bin/su) continue;; esac; [ ! -f "$file" ]""" in text
     assert "> /etc/apt/apt.conf.d/99formation" in text
     assert "chmod 00700 /root" in text and "chmod 00755 /var/mail" not in text
 
