@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from formation.cli.compared_platforms import platforms_of
 from formation.cli.context import Context
 from formation.cli.parser import Parser
 from formation.cli.registry_options import add_registry_options
@@ -43,9 +42,8 @@ def snapshots(
         found: list[Snapshot | None] = [None, None]
         for number, name in enumerate(names):
             if locks[number] is None:
-                parsed, image = stack.enter_context(opened_name(name, arguments, context, progress))
-                platforms = platforms_of(parsed, arguments, context, progress)
-                found[number] = image_snapshot(image, name, context, progress, platforms)
+                _, image = stack.enter_context(opened_name(name, arguments, context, progress))
+                found[number] = image_snapshot(image, name, context, progress)
         for number, path in enumerate(locks):
             if path is not None:
                 variant = arguments.variant or _variant_of(found[1 - number])
@@ -56,19 +54,14 @@ def snapshots(
         yield old, new
 
 
-def image_snapshot(
-    image: "Image", name: str, context: Context, progress: "Progress", platforms: tuple[str, ...] = ()
-) -> "Snapshot":
-    """The side that `image`, asked for as `name`, is, which stands for all these `platforms`.
-
-    Its layers are read where nobody remembers what is in them.
-    """
+def image_snapshot(image: "Image", name: str, context: Context, progress: "Progress") -> "Snapshot":
+    """The side that `image`, asked for as `name`, is. Its layers are read where nobody remembers what is in them."""
     from formation.contents.image import scan_image
     from formation.contract.facts import facts_of
     from formation.release.snapshot import snapshot_of_image
 
     contents = scan_image(image, context.store, workers=context.workers, progress=progress)
-    return snapshot_of_image(facts_of(contents), name, store=context.store, platforms=platforms)
+    return snapshot_of_image(facts_of(contents), name, store=context.store)
 
 
 def difference_of(

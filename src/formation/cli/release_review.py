@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 from formation.cli.compared import difference_of, image_snapshot, lock_file, snapshots, with_news
-from formation.cli.compared_platforms import platforms_of
 from formation.cli.context import Context
 from formation.cli.image_source import opened_name
 from formation.cli.registry_options import open_registry
@@ -155,9 +154,8 @@ def _stated(side: "Snapshot") -> "VersionTag | None":
 
 
 def _opened(name: str, arguments: Namespace, context: Context, progress: "Progress", stack: ExitStack) -> "Snapshot":
-    parsed, image = stack.enter_context(opened_name(name, arguments, context, progress))
-    platforms = platforms_of(parsed, arguments, context, progress)
-    return image_snapshot(image, name, context, progress, platforms)
+    _, image = stack.enter_context(opened_name(name, arguments, context, progress))
+    return image_snapshot(image, name, context, progress)
 
 
 def _part(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import BoundedSemaphore
 
+from formation.dataclass import replace
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.network.partial import PartialFile
 from formation.oci.descriptor import Descriptor, Platform
@@ -41,8 +42,9 @@ def pull_image(
 
     The image is for `platform`. Where that is None, it is the only one there, or that of an index for `machine`. What
     the store has is not fetched again, and a name with a digest needs no network when all of it is there. `tag` False
-    leaves the store's references as they are. Raises NotThere, LoginNeeded, UnreachableError, IntegrityError, and
-    FormationError for a choice that is open, and when there is no image for `platform`.
+    leaves the store's references as they are. What a tag stands for is asked once, and the image lists that. Raises
+    NotThere, LoginNeeded, UnreachableError, IntegrityError, and FormationError for a choice that is open, and when
+    there is no image for `platform`.
     """
     reference = _registry_reference(name)
     chosen = platform or machine
@@ -52,18 +54,21 @@ def pull_image(
         if tag:
             keep_pulled(store, reference, known.descriptor)
         return known
-    sessions, named, found = find_one(registry, reference, chosen)
+    sessions, path = find_one(registry, reference, chosen)
+    named, found = path[0], path[-1]
     if platform is not None and not named.is_index:
         tree = Tree(found, (found,))
         with work_directory(store) as work:
             require_platform(image_of(RegistryBlobs(sessions, tree, work), found.data), platform, str(name))
     fetch_tree(sessions, Tree(found, (found,)), store, registry)
-    # An index is kept so that its digest finds the image without the registry.
-    add_bytes(store, named.data)
-    image = read_image(StoreBlobs(store), found.descriptor)
+    # Indexes are kept so that the digest of the first finds the image without the registry.
+    for index in path[:-1]:
+        add_bytes(store, index.data)
+    image = read_image(StoreBlobs(store), named.descriptor, chosen)
     if tag:
         keep_pulled(store, reference, image.descriptor)
-    return image
+    # Behind a tag of a registry is all that there is.
+    return replace(image, listed=image.listed or (image.descriptor,)) if reference.digest is None else image
 
 
 def pull_all(name: ImageName, store: Store, registry: Registry) -> Descriptor:
@@ -77,15 +82,16 @@ def pull_all(name: ImageName, store: Store, registry: Registry) -> Descriptor:
 
 def find_one(
     registry: Registry, reference: Reference, platform: Platform | None
-) -> tuple[tuple[Session, ...], Found, Found]:
-    """Where the image of `reference` for `platform` is, what `reference` itself names, and the image's manifest."""
+) -> tuple[tuple[Session, ...], tuple[Found, ...]]:
+    """Where the image of `reference` for `platform` is, and the way to it: what `reference` itself names, the indexes
+    in that, and the image's manifest last."""
     sessions, named = registry.find(reference)
-    found = named
+    path = [named]
     for _ in range(DEEPEST):
-        if found.is_index:
-            chosen = choose_manifest(parse_index(found.data).manifests, platform)
-            found = manifest(sessions[0], chosen.digest, size=chosen.size)
-    return sessions, named, found
+        if path[-1].is_index:
+            chosen = choose_manifest(parse_index(path[-1].data).manifests, platform)
+            path.append(manifest(sessions[0], chosen.digest, size=chosen.size))
+    return sessions, tuple(path)
 
 
 def find_tree(registry: Registry, reference: Reference) -> tuple[tuple[Session, ...], Tree]:
