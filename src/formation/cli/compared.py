@@ -46,8 +46,8 @@ def snapshots(
                 found[number] = image_snapshot(image, name, context, progress)
         for number, path in enumerate(locks):
             if path is not None:
-                variant = arguments.variant or _variant_of(found[1 - number])
                 lock, definition = _read(path)
+                variant = arguments.variant or _variant_of(found[1 - number], definition)
                 found[number] = snapshot_of_lock(lock, names[number], definition, variant)
         old, new = found
         assert old is not None and new is not None
@@ -112,13 +112,14 @@ def _read(path: Path) -> "tuple[Lock, Definition | ServiceDefinition | None]":
     return read_lock(path), load_any(beside) if beside.is_file() else None
 
 
-def _variant_of(other: "Snapshot | None") -> str | None:
+def _variant_of(other: "Snapshot | None", definition: "Definition | ServiceDefinition | None") -> str | None:
     """Which variant a lock is compared with; None when that is a lock too: then all of both."""
+    from formation.definition.values import RUNTIME, Definition
+
     if other is None or other.facts is None:
         return None
-    from formation.oci.platform_index import VERSION
-    from formation.registry.tag_plan import parse_version_tag
-
-    version = other.facts.image.config.execution.labels.get(VERSION, "")
-    tag = parse_version_tag(version)
-    return tag.variant or "runtime" if tag is not None else "runtime"
+    # Images of anybody end their versions as they like: debian:13.1.0-slim.
+    known = not isinstance(definition, Definition) or other.stated_variant in {
+        each.name for each in definition.variants
+    }
+    return other.stated_variant if known else RUNTIME

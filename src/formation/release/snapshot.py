@@ -15,6 +15,8 @@ from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock
 from formation.lock.stored import stored_lock
 from formation.oci.image import Image
+from formation.oci.platform_index import version_of
+from formation.registry.tag_plan import VersionTag, parse_version_tag
 from formation.release.packages import PackageState
 from formation.store.blobs import StoreBlobs
 from formation.store.store import Store
@@ -43,6 +45,25 @@ class Snapshot:
     """All that its name stands for, named as in `packages`; empty: nothing says of which those there are some."""
     version: str = ""
     """That a definition states, without its variant; empty for an image, whose config says it."""
+
+    @property
+    def stated_version(self) -> str | None:
+        """The version that an image or a definition states, without its variant; None when it states none."""
+        tag = self._stated
+        return None if tag is None else tag.version
+
+    @property
+    def stated_variant(self) -> str:
+        """The variant at the end of the version that an image states; `runtime` when there is none."""
+        tag = self._stated
+        return RUNTIME if tag is None else tag.variant or RUNTIME
+
+    @property
+    def _stated(self) -> VersionTag | None:
+        """Of an image in its annotation, else its label, else the name that it was asked for by."""
+        if self.facts is None:
+            return parse_version_tag(self.version)
+        return parse_version_tag(version_of(self.facts.image)) or parse_version_tag(self.name.rpartition(":")[2])
 
 
 def snapshot_of_image(facts: Facts, name: str, *, store: Store | None = None) -> Snapshot:
