@@ -1,5 +1,6 @@
 """What a comparison tells of everything that is no package: one value for each thing that is not as before."""
 
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 from formation.dataclass import dataclass
@@ -55,6 +56,13 @@ class Change:
             return f"{what} {self.kind}"
         attribute = f"{self.attribute} " if self.attribute else ""
         return f"{what}: {attribute}{self.old or 'nothing'} → {self.new or 'nothing'}"
+
+
+def configured(name: str, old: str, new: str) -> Iterator[Change]:
+    """What became of one value of the configuration; empty: there is none."""
+    if old != new:
+        kind: ChangeKind = "added" if not old else "removed" if not new else "changed"
+        yield Change("configuration", kind, name, "", old, new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,9 +19,9 @@ DESCRIPTORS = st.builds(Descriptor, TEXT, DIGESTS, st.integers(0, 2**62), MAPS, 
 WORDS = st.lists(TEXT, min_size=1, max_size=3).map(tuple)
 NAMES = st.frozensets(TEXT, max_size=3).map(lambda names: tuple(sorted(names)))
 COUNTS = st.integers(0, 2**62)
-CHECKS = st.none() | st.builds(HealthCheck, WORDS, COUNTS, COUNTS, COUNTS, COUNTS)
+CHECKS = st.none() | st.builds(HealthCheck, WORDS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
 EXECUTIONS = st.builds(
-    Execution, WORDS, TEXT, TEXT, st.none() | WORDS, st.none() | WORDS, NAMES, NAMES, MAPS, TEXT, CHECKS
+    Execution, WORDS, TEXT, TEXT, st.none() | WORDS, st.none() | WORDS, NAMES, NAMES, MAPS, TEXT, CHECKS, WORDS, WORDS
 )
 HISTORIES = st.builds(History, st.none() | TEXT, st.none() | TEXT, st.none() | TEXT, st.booleans())
 D = Descriptor(OCI_CONFIG, sha256(b""), 0)
@@ -92,7 +92,11 @@ def test_a_config_as_docker_writes_it_with_null_fields_is_read():
         "architecture": "arm64",
         "variant": "",
         "os": "linux",
-        "config": {"Env": None, "Cmd": ["sh"], "Entrypoint": None, "Volumes": None, "Labels": None, "Healthcheck": {}},
+        "config": {
+            **dict.fromkeys(("Env", "Entrypoint", "Volumes", "Labels", "OnBuild", "Shell")),
+            "Cmd": ["sh"],
+            "Healthcheck": {"StartInterval": None},
+        },
         "rootfs": {"type": "layers", "diff_ids": [sha256(b"")]},
         "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "x", "empty_layer": True}],
     }
@@ -108,10 +112,26 @@ def test_a_health_check_is_written_as_docker_reads_it():
     assert value["config"]["Healthcheck"] == {"Test": ["CMD", "true"], "Interval": 10_000_000_000, "Retries": 3}
 
 
-@pytest.mark.parametrize("check", [{"Test": "a"}, {"Test": ["a"], "Retries": -1}, {"Test": ["a"], "Interval": "1s"}])
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"Test": "a"},
+        {"Test": ["a"], "Retries": -1},
+        {"Test": ["a"], "Interval": "1s"},
+        {"Test": ["a"], "StartInterval": 10**400},
+    ],
+)
 def test_a_health_check_that_no_engine_could_run_is_refused(check):
     data = {"architecture": "a", "os": "b", "rootfs": {"type": "layers"}, "config": {"Healthcheck": check}}
     with pytest.raises(MalformedError, match="Healthcheck"):
+        parse_config(json.dumps(data).encode())
+
+
+@pytest.mark.parametrize("value", [5, True, "abc", {"a": 1}, ["sh", 5], 0, ""])
+@pytest.mark.parametrize("key", ["OnBuild", "Shell"])
+def test_what_children_of_an_image_run_is_words(key, value):
+    data = {"architecture": "a", "os": "b", "rootfs": {"type": "layers"}, "config": {key: value}}
+    with pytest.raises(MalformedError, match=f"{key} is no"):
         parse_config(json.dumps(data).encode())
 
 
