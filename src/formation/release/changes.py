@@ -78,6 +78,8 @@ class FileState:
     """Of a symlink."""
     sha256: str
     """Of a file, 64 hexadecimal digits."""
+    capabilities: str = ""
+    """What a program may do beside what its owner may, as the kernel keeps it (capabilities(7)), hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -15,7 +16,7 @@ from formation.oci.reference import parse_reference
 from formation.store.blobs import add_bytes
 from formation.store.images import tag_image
 from layer_tars import directory, file
-from sound_image import STATUS, sound_image
+from sound_image import STATUS, TOOL, sound_image
 from tiny_images import tiny_image
 
 
@@ -114,3 +115,14 @@ def test_a_config_that_no_engine_could_read_is_refused_with_its_key(with_layouts
     result = with_layouts("diff", "oci:old", "x/y:1", "--no-changelogs")
     assert (result.code, result.stdout) == (MalformedError.exit_code, "")
     assert re.search(r"^error: image config, config(, Healthcheck)?: \w+ is no.*$", result.stderr, re.MULTILINE)
+
+
+def test_files_of_packages_with_other_rights_are_named(formation):
+    entry, data = file("usr/bin/tool", TOOL, mode=0o755)
+    capable = replace(entry, xattrs=(("security.capability", b"\x01"), ("user.note", b"1")))
+    noted = replace(entry, xattrs=(("user.note", b"2"),))
+    for name, upper in {"old": capable, "new": entry, "noted": noted}.items():
+        write_layout(formation.directory / name, sound_image([(upper, data)]), None)
+    shown = formation("diff", "oci:old", "oci:new", "--no-changelogs").stdout
+    assert "  ~ /usr/bin/tool: capabilities 01 → no capabilities\n    1 of tool\n" in shown
+    assert "  ~ /usr/bin/tool: attributes\n" in formation("diff", "oci:new", "oci:noted", "--no-changelogs").stdout
