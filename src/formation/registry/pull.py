@@ -9,12 +9,11 @@ from formation.errors import FormationError, MalformedError, UsageError
 from formation.network.partial import PartialFile
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.image import Image, choose_manifest, image_of, read_image
-from formation.oci.manifest import parse_index
-from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from formation.oci.manifest import media_type_of, parse_index
 from formation.oci.name import ImageName, Transport
 from formation.oci.reference import Reference
 from formation.oci.regular_file import read_regular
-from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
+from formation.oci.strict_json import MAXIMUM_SIZE
 from formation.progress import counted
 from formation.registry.download import download_blob
 from formation.registry.parallel import in_parallel
@@ -148,8 +147,7 @@ def _known(store: Store, reference: Reference, platform: Platform | None) -> Ima
     assert reference.digest is not None
     try:
         data = read_regular(store.blob(reference.digest), "manifest", MAXIMUM_SIZE)
-        media_type = OCI_INDEX if "manifests" in parse_object(data, "manifest").value else OCI_MANIFEST
-        descriptor = Descriptor(media_type, reference.digest, len(data))
+        descriptor = Descriptor(media_type_of(data), reference.digest, len(data))
         return _complete(store, read_image(StoreBlobs(store), descriptor, platform))
     except FormationError:
         return None

@@ -8,8 +8,16 @@ from formation.digest import sha256
 from formation.errors import MalformedError
 from formation.oci.config import Config, Execution, HealthCheck, History, config_bytes, parse_config
 from formation.oci.descriptor import Descriptor, Platform
-from formation.oci.manifest import Index, Manifest, index_bytes, manifest_bytes, parse_index, parse_manifest
-from formation.oci.media_types import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
+from formation.oci.manifest import (
+    Index,
+    Manifest,
+    index_bytes,
+    manifest_bytes,
+    media_type_of,
+    parse_index,
+    parse_manifest,
+)
+from formation.oci.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 MAPS = st.dictionaries(TEXT, TEXT, max_size=3)
@@ -58,6 +66,22 @@ def test_a_manifest_cannot_pass_for_an_index_nor_an_index_for_a_manifest():
             parse_manifest(json.dumps(both).encode())
         with pytest.raises(MalformedError):
             parse_index(json.dumps(both).encode())
+
+
+def test_bytes_without_a_descriptor_are_taken_for_what_they_say_or_look_like():
+    manifest, index = json.loads(manifest_bytes(Manifest(D, ()))), json.loads(index_bytes(Index(())))
+    for value, expected in (
+        (manifest, OCI_MANIFEST),
+        (index, OCI_INDEX),
+        ({**manifest, "mediaType": None}, OCI_MANIFEST),
+        ({**index, "mediaType": None}, OCI_INDEX),
+        ({**manifest, "mediaType": DOCKER_MANIFEST}, DOCKER_MANIFEST),
+        ({**index, "mediaType": DOCKER_INDEX}, DOCKER_INDEX),
+    ):
+        assert media_type_of(json.dumps(value).encode()) == expected
+    for wrong in (b"{", b"[]", b'{"mediaType": "text/html"}', b'{"mediaType": 1}'):
+        with pytest.raises(MalformedError):
+            media_type_of(wrong)
 
 
 @pytest.mark.parametrize(
