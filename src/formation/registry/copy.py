@@ -20,7 +20,7 @@ from formation.registry.open_image import Opened, open_tree
 from formation.registry.platforms import require_platform
 from formation.registry.pull import fetch_tree
 from formation.registry.push import push_tree
-from formation.registry.refusal import LoginNeeded
+from formation.registry.refusal import RegistryError
 from formation.registry.registry import Registry, tags, version_digest
 from formation.registry.repository import repository_of
 from formation.registry.session import Session
@@ -129,7 +129,7 @@ def _listed(session: Session) -> tuple[str, ...]:
     """The tags of the repository; none where it gives no list, or not to a login that may push."""
     try:
         return tags(session)
-    except LoginNeeded:
+    except RegistryError:
         return ()
 
 

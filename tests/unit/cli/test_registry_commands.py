@@ -387,6 +387,23 @@ def test_copy_does_not_believe_a_404_for_a_version_that_is_in_the_list(formation
     assert server.repository("a/b").tags["1.0.0"] == first.digest
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 501])
+def test_copy_writes_a_new_version_where_the_registry_gives_no_list(formation, server, status):
+    image = keep(formation, "1.0.0")
+    server.fail("GET", *[Fault(status)] * 10, where="/tags/list")
+    copied = formation("copy", "formation/base:1.0.0", f"docker://{server.host}/a/b:1.0.0", "--plain-http")
+    assert (copied.code, server.repository("a/b").tags) == (0, {"1.0.0": image.digest})
+    assert len(server.asked("HEAD", "/manifests/1.0.0")) == 1
+
+
+def test_copy_does_not_write_a_version_while_the_registry_fails_over_the_list(formation, server, monkeypatch):
+    monkeypatch.setattr(Run, "pause", lambda run, seconds: None)
+    keep(formation, "1.0.0")
+    server.fail("GET", *[Fault(503)] * 10, where="/tags/list")
+    copied = formation("copy", "formation/base:1.0.0", f"docker://{server.host}/a/b:1.0.0", "--plain-http")
+    assert (copied.code, server.repository("a/b").tags) == (5, {})
+
+
 def test_a_version_that_lacks_an_architecture_of_its_lock_is_refused(formation, server):
     lock = Lock("sha256:" + "0" * 64, 1, (), {"amd64": (), "arm64": ()})
     digest = add_bytes(formation.store, lock_text(lock).encode())
