@@ -160,6 +160,7 @@ def _as_data(repository: str, published: "Published", dry_run: bool) -> dict[str
                 "before": step.before,
                 "digest": step.after,
                 "newer": step.newer,
+                "held": step.held if step.action == "stays" else None,
             }
             for step in published.steps
         ],

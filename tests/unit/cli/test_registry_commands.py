@@ -85,6 +85,35 @@ def test_a_moving_tag_that_stays_is_told_truly(formation, server):
     assert latest("10.0.0").startswith("would move")
 
 
+def test_json_tells_a_tag_that_stays_rightly_from_one_that_is_wrong(formation, server):
+    repository = f"docker://{server.host}/team/base"
+    for version in ("1.0.0", "1.1.0"):
+        keep(formation, version)
+        formation("publish", f"formation/base:{version}", repository, "--plain-http")
+
+    def held():
+        told = formation("publish", "formation/base:1.0.0", repository, "--plain-http", "--json")
+        return {tag["tag"]: (tag["newer"], tag["held"]) for tag in json.loads(told.stdout)["tags"]}
+
+    assert held() == {"1.0.0": (None, None), "1.0": (None, None), "1": ("1.1.0", True), "latest": ("1.1.0", True)}
+    tags = server.repository("team/base").tags
+    tags["latest"] = tags["1.0.0"]
+    assert held()["latest"] == ("1.1.0", False)
+
+
+def test_publish_sends_again_what_the_registry_has_lost_and_tags_is_content(formation, server):
+    image = keep(formation, "1.0.0")
+    words = ("publish", "formation/base:1.0.0", f"docker://{server.host}/a/b", "--plain-http")
+    formation(*words)
+    del server.repository("a/b").blobs[image.manifest.config.digest]
+    assert formation("tags", f"{server.host}/a/b", "--plain-http").code == 4
+    assert f"would send what {server.host}/a/b has lost of 1.0.0\n" in formation(*words, "--dry-run").stdout
+    assert json.loads(formation(*words, "--dry-run", "--json").stdout)["lost"] == ["1.0.0"]
+    assert f"sent again what {server.host}/a/b has lost of 1.0.0\n" in formation(*words).stdout
+    assert formation("tags", f"{server.host}/a/b", "--plain-http").code == 0
+    assert "nothing to publish" in formation(*words).stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("moment", ["1.0.0", "formation-lease-"])
 def test_a_signal_that_ends_a_publication_has_it_give_back_the_lease(formation, server, number, moment):
