@@ -156,8 +156,8 @@ def test_a_helper_that_hangs_is_ended(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ("""sleep 60 & echo '{"Username":"me","Secret":"s"}'""", Credential("me", "s")),
-        ("sleep 60 & echo credentials not found in native keychain; exit 1", None),
+        ("""sleep 10 & echo '{"Username":"me","Secret":"s"}'""", Credential("me", "s")),
+        ("sleep 10 & echo credentials not found in native keychain; exit 1", None),
     ],
 )
 def test_the_answer_of_a_helper_counts_although_what_it_started_holds_its_stdout(
