@@ -24,7 +24,7 @@ from formation.registry.source import RegistryBlobs
 from formation.registry.tree import DEEPEST, Found, Tree, read_tree
 from formation.store.blobs import StoreBlobs, add_bytes, has_blob
 from formation.store.images import keep_pulled
-from formation.store.locking import work_directory
+from formation.store.locking import in_use, work_directory
 from formation.store.store import Store
 
 
@@ -47,35 +47,52 @@ def pull_image(
     """
     reference = _registry_reference(name)
     chosen = platform or machine
-    if reference.digest is not None and (known := _known(store, reference, chosen)) is not None:
-        if platform is not None:
-            require_platform(known, platform, str(name))
+    # Until the reference is written, a prune would take the blobs for nobody's.
+    with in_use(store):
+        image = None if reference.digest is None else _known(store, reference.digest, chosen)
+        if image is None:
+            named, image = _fetch_one(reference, str(name), store, registry, platform, chosen)
+        else:
+            named = reference.digest or image.digest
+            if platform is not None:
+                require_platform(image, platform, str(name))
         if tag:
-            keep_pulled(store, reference, known.descriptor)
-        return known
+            keep_pulled(store, reference, image.descriptor, named if named != image.digest else None)
+        return image
+
+
+def _fetch_one(
+    reference: Reference,
+    name: str,
+    store: Store,
+    registry: Registry,
+    platform: Platform | None,
+    chosen: Platform | None,
+) -> tuple[str, Image]:
+    """The digest of what `reference` names, and the image of it, fetched. As `pull_image`."""
     sessions, path = find_one(registry, reference, chosen)
     named, found = path[0], path[-1]
     if platform is not None and not named.is_index:
         tree = Tree(found, (found,))
         with work_directory(store) as work:
-            require_platform(image_of(RegistryBlobs(sessions, tree, work), found.data), platform, str(name))
+            require_platform(image_of(RegistryBlobs(sessions, tree, work), found.data), platform, name)
     fetch_tree(sessions, Tree(found, (found,)), store, registry)
     # Indexes are kept so that the digest of the first finds the image without the registry.
     for index in path[:-1]:
         add_bytes(store, index.data)
     image = read_image(StoreBlobs(store), named.descriptor, chosen)
-    if tag:
-        keep_pulled(store, reference, image.descriptor)
     # Behind a tag of a registry is all that there is.
-    return replace(image, listed=image.listed or (image.descriptor,)) if reference.digest is None else image
+    listed = image.listed or (image.descriptor,) if reference.digest is None else image.listed
+    return named.descriptor.digest, replace(image, listed=listed)
 
 
 def pull_all(name: ImageName, store: Store, registry: Registry) -> Descriptor:
     """The index or manifest of `name` with everything below it, in the store under the same reference. As above."""
     reference = _registry_reference(name)
     sessions, tree = find_tree(registry, reference)
-    fetch_tree(sessions, tree, store, registry)
-    keep_pulled(store, reference, tree.root.descriptor)
+    with in_use(store):
+        fetch_tree(sessions, tree, store, registry)
+        keep_pulled(store, reference, tree.root.descriptor)
     return tree.root.descriptor
 
 
@@ -142,12 +159,11 @@ def _fetch_blobs(
     progress.finish("pull", counted(len(missing), "blob"))
 
 
-def _known(store: Store, reference: Reference, platform: Platform | None) -> Image | None:
-    """The image of a digest when the store has all of it."""
-    assert reference.digest is not None
+def _known(store: Store, digest: str, platform: Platform | None) -> Image | None:
+    """The image of `digest`, a manifest's or an index's, when the store has all of it."""
     try:
-        data = read_regular(store.blob(reference.digest), "manifest", MAXIMUM_SIZE)
-        descriptor = Descriptor(media_type_of(data), reference.digest, len(data))
+        data = read_regular(store.blob(digest), "manifest", MAXIMUM_SIZE)
+        descriptor = Descriptor(media_type_of(data), digest, len(data))
         return _complete(store, read_image(StoreBlobs(store), descriptor, platform))
     except FormationError:
         return None
