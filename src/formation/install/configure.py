@@ -15,7 +15,7 @@ from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, diverted, parse_diversions
 from formation.entry import Entry
 from formation.errors import FormationError
-from formation.install.effects import capture, give_way, restore_links
+from formation.install.effects import capture, restore_links
 from formation.install.inside import inside
 from formation.install.named_owners import Names, give
 from formation.install.placement import USR_ALIASES
@@ -78,7 +78,6 @@ class StageRun:
                 self._run_preinsts(root, scripted)
                 unpacked = self.unpack(_diversions(root), (root.path,))
                 upper = root.changes
-            give_way(upper, self.files)
         else:
             unpacked = self.unpack(parse_diversions(TreesView(self.before).read(DIVERSIONS)), self.before)
         with self.builder.open((self.files, *self.before), upper=upper) as root:

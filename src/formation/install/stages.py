@@ -14,7 +14,7 @@ from formation.debian.database import PackageName, interests
 from formation.debian.deb822 import parse_stanza
 from formation.debian.relation import parse_relations
 
-STAGE_FORMAT = 7
+STAGE_FORMAT = 8
 """Part of every stage's key: a change of what a stage does must raise it."""
 
 _SCRIPTS = ("preinst", "postinst")

@@ -10,11 +10,11 @@ from formation.debian.statoverrides import FILE as STATOVERRIDES
 from formation.debian.statoverrides import parse_statoverrides, statoverrides_text
 from formation.install.additions import read_accounts
 from formation.install.built_layer import BuiltLayer
-from formation.install.effects import lower_path
 from formation.install.effects_record import Effects
 from formation.install.hardening import Privileged, overriding, privileged, promised
 from formation.install.job import PackageJob, VariantJob
 from formation.install.ownership import without_lost
+from formation.install.stacked import lower_path
 from formation.install.stages import Stage, StagePackage
 from formation.install.top import Top
 from formation.install.view import TreesView

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from formation.dataclass import dataclass
 from formation.entry import Entry, EntryType
-from formation.install.effects import lower_path
+from formation.install.stacked import lower_path
 
 
 class View(Protocol):
