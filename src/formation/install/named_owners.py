@@ -16,7 +16,7 @@ from formation.entry import Entry, decode_path
 from formation.errors import FormationError
 from formation.install.accounts import ids
 from formation.install.additions import parents
-from formation.install.inside import inside
+from formation.install.inside import inside, read_file
 from formation.install.landing import Arriving, Ground, Landings, land, land_file
 from formation.install.placement import merged_path
 from formation.install.view import View
@@ -93,5 +93,4 @@ def give(root: Path, owners: Mapping[str, Names], before: View) -> None:
 
 def _accounts(root: Path, path: str) -> Mapping[str, int]:
     """Name → id of passwd or group in the tree; empty without the file."""
-    file = inside(root, path)
-    return ids(decode_path(file.read_bytes())) if file.is_file() else {}
+    return ids(decode_path(read_file(inside(root, path)) or b""))

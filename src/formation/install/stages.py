@@ -18,6 +18,8 @@ STAGE_FORMAT = 8
 """Part of every stage's key: a change of what a stage does must raise it."""
 
 _SCRIPTS = ("preinst", "postinst")
+_NAMED = 5
+"""Packages that a message names."""
 _HARD = ("Pre-Depends", "Depends")
 _ANY = (*_HARD, "Recommends", "Suggests")
 
@@ -196,6 +198,12 @@ def batches(packages: Sequence[StagePackage]) -> list[list[StagePackage]]:
     for package in packages:
         found.setdefault(ahead[package.name.in_files], []).append(package)
     return [found[number] for number in sorted(found, reverse=True)]
+
+
+def named(packages: Sequence[StagePackage]) -> str:
+    """Their names for a message: `a, b, c and 17 others`."""
+    names = ", ".join(package.name.name for package in packages[:_NAMED])
+    return names if len(packages) <= _NAMED else f"{names} and {len(packages) - _NAMED} others"
 
 
 def provided_names(package: StagePackage) -> list[str]:

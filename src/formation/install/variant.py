@@ -61,9 +61,10 @@ def corrected_files(variant: Variant, trees: Sequence[Path], staged: Mapping[str
 
 def _lists(variant: Variant, trees: Sequence[Path], staged: Mapping[str, StagePackage]) -> Mapping[str, bytes]:
     """dpkg's file lists of packages in the variants below, without what packages of this variant replace."""
+    view = TreesView(trees)
     paths = {f"{INFO}/{staged[digest].name.in_files}.list": lost for digest, lost in variant.lost.items()}
-    files = {path: lower_path(path, trees) for path in paths}
-    return {path: without_lost(file.read_bytes(), paths[path]) for path, file in files.items() if file is not None}
+    there = {path for path in paths if (entry := view.find(path)) is not None and entry.type == "file"}
+    return {path: without_lost(view.read(path), lost) for path, lost in paths.items() if path in there}
 
 
 def _statoverrides(variant: Variant, trees: Sequence[Path], staged: Iterable[StagePackage]) -> Mapping[str, bytes]:
