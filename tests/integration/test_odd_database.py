@@ -66,11 +66,11 @@ def packages(place: Path) -> Mapping[str, Sequence[Path]]:
             odd(
                 place, "conf-made",
                 postinst="echo mine > /etc/mine; printf theirs > /etc/same; printf theirs > /etc/secret\n"
-                "chmod 600 /etc/secret\n",
+                "chmod 600 /etc/secret; mkfifo /etc/pipe\n",
             ),
             odd(
                 place, "conf-later", *(file(f"etc/{name}", b"theirs") for name in (
-                    "mine", "same", "secret", "new", "own", "added", "added-same")),
+                    "mine", "same", "secret", "new", "own", "added", "added-same", "pipe")),
                 needs="conf-made", preinst="echo mine > /etc/own\n", postinst="cat /etc/new /etc/mine > /srv/seen\n",
             ),
             odd(place, "conf-owned", file("etc/owned", b"original"), file("usr/share/conf-owned/own")),

@@ -15,7 +15,7 @@ from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, diverted, parse_diversions
 from formation.entry import Entry
 from formation.errors import FormationError
-from formation.install.effects import capture, restore_links
+from formation.install.effects import capture, copy_up, restore_links
 from formation.install.inside import inside, read_file, write_file
 from formation.install.named_owners import Names, give
 from formation.install.placement import USR_ALIASES
@@ -44,8 +44,8 @@ class Captured:
 class Unpacked:
     """What is left to do for a stage whose files are in place."""
 
-    waits: bool
-    """Whether conffiles wait for dpkg."""
+    aside: frozenset[str]
+    """Conffiles that wait for dpkg, each as the FILE.dpkg-new that it is for now."""
     owners: Mapping[str, Names]
     """The owners that the packages name, by path."""
 
@@ -91,9 +91,12 @@ class StageRun:
                 for package in sorted(scripted, key=lambda p: (p.name.name != "base-passwd", p.name.name)):
                     self._run_preinst(root, package)
             give(root.path, unpacked.owners, TreesView(self.before))
-            self._configure(root, unpacked.waits)
+            self._configure(root, bool(unpacked.aside))
+            copy_up(root.path, unpacked.aside)
             restore_links(root.candidates(), root.changes, root.path, root.lowers)
-            changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch)
+            changed, removed = capture(
+                root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch, aside=unpacked.aside
+            )
         return Captured(changed, removed, root.changes)
 
     def _run_preinst(self, root: Root, package: StagePackage) -> None:

@@ -4,11 +4,12 @@ Two things are left out of the difference: what is the same as before (a file th
 its old content), and traces of the run (logs, locks, caches with inode numbers, backups).
 """
 
+import contextlib
 import filecmp
 import os
 import re
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from formation.entry import WHITEOUT, Entry, encode_path
@@ -39,11 +40,13 @@ def capture(
     lowers: Sequence[Path],
     *,
     epoch: int,
+    aside: Container[str] = (),
 ) -> tuple[list[Entry], list[str]]:
     """The changed entries and removed paths among `candidates`, both sorted.
 
     A candidate is a path and what is there now in `source` (None: nothing). `lowers` is the state before, top first.
-    Times later than `epoch` become `epoch`.
+    Times later than `epoch` become `epoch`. What is `aside` in `lowers` will be in no layer: if it is still there, it
+    counts as new.
     """
     changed, removed = [], []
     for path, status in candidates:
@@ -53,9 +56,17 @@ def capture(
         if status is None:
             if before is not None:
                 removed.append(path)
-        elif before is None or not _same(source / path, status, before):
+        elif before is None or path in aside or not _same(source / path, status, before):
             changed.append(entry_of(source / path, path, status, epoch))
     return sorted(changed, key=lambda entry: encode_path(entry.path)), sorted(removed)
+
+
+def copy_up(root: Path, paths: Iterable[str]) -> None:
+    """Makes candidates of `paths` in an overlay mounted at `root`; those that are not there are passed over."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            status = status_below(root, path)
+            os.utime(root / path, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
 
 
 def restore_links(

@@ -188,17 +188,19 @@ def configure(
         landings = find_landings(arriving, ground)
         waiting = Waiting(trees)
         places: set[str] = set()
+        set_aside: set[str] = set()
         unpacked = []
         for package, segment, its in zip(stage.packages, segments, arriving, strict=True):
             wait = waiting.of(package, its, landings)
             places.update(wait.values())
             aside = {path: waiting.new(place) for path, place in wait.items()}
+            set_aside.update(aside.values())
             its = replace(its, diverted={**its.diverted, **aside})
             link_tree(package.kept, files, *landed(its, landings, below))
             unpacked.append((its, read_owners(store.segments, segment)))
         owners = claims(unpacked, landings, ground)
         landings = replace(landings, waiting=frozenset(places))
-        return Unpacked(bool(places), owners)
+        return Unpacked(frozenset(set_aside), owners)
 
     builder = RootBuilder(place, isolation)
     failed = store.work / f"failed-{stage.key[:16]}"

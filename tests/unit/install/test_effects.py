@@ -124,6 +124,15 @@ def test_an_opaque_directory_hides_what_was_there_at_any_depth(lower: Path, tmp_
     assert changes(candidates, upper, [lower]) == ([], expected)
 
 
+def test_what_was_set_aside_is_new_when_it_is_left(lower: Path, tmp_path: Path) -> None:
+    copy = copied(lower, tmp_path)
+    (copy / "etc/other").unlink()
+    changed, removed = capture(
+        copy_candidates(copy, [lower]), copy, [lower], epoch=EPOCH, aside={"etc/same", "etc/other"}
+    )
+    assert ([entry.path for entry in changed], removed) == (["etc/same"], ["etc/other"])
+
+
 @pytest.mark.parametrize("change", ["mode", "content"])
 def test_what_happens_to_one_name_of_a_file_happens_to_all(lower: Path, tmp_path: Path, change: str) -> None:
     for name in ("etc/dir/name", "etc/third", "etc/removed"):
