@@ -217,6 +217,30 @@ def test_a_package_that_dpkg_would_have_disappear_ends_the_build(definition: Pat
     assert "hint: leave it out: write -vanished-old under packages:" in ran.errors
 
 
+def test_a_package_that_is_unpacked_in_another_way_is_fetched_again_when_a_prune_has_taken_it(
+    open_directory: Path, store: Path
+) -> None:
+    """A build marks as used what was unpacked of it, and not its .deb."""
+    place = open_directory / "pruned-debs"
+    place.mkdir()
+    new = place / "new"
+    new.mkdir()
+    kept = odd(place, "kept", file("usr/share/kept/f"), needs="override", postinst="true\n")
+    override = odd(place, "override", postinst="true\n")
+    definition = defined(open_directory / "pruned", store, "", [kept, override], {"own": [kept, override]})
+    for path in (store / "downloads").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    override = make_deb(
+        new, "override", version="2.0",
+        control={"postinst": SHELL + "dpkg-statoverride --add root mail 0640 /usr/share/kept/f\n"},
+    )  # fmt: skip
+    shutil.rmtree(definition)
+    definition = defined(definition, store, "", [kept, override], {"own": [kept, override]})
+    overridden = image_tree(built(definition, store, "own"))["usr/share/kept/f"]
+    assert (overridden.mode, overridden.gid) == (0o640, 8)
+
+
 def test_no_override_gives_a_hardened_image_a_privileged_program(open_directory: Path, store: Path) -> None:
     place = open_directory / "hardened-debs"
     place.mkdir()

@@ -39,7 +39,6 @@ from formation.install.work import (
     settled,
     shipped_package,
     stage_package,
-    unpack,
 )
 from formation.store.store import Store
 
@@ -139,14 +138,7 @@ class Installation:
             for digest, package in packages.items()
         }
         taken = set(self._arrivals.result(CONFIGURE, chosen, self._store, tuple(parts.values()), only))
-        made = {
-            digest: self._schedule.submit(UNPACK, unpack, self._store, part.package, part.spec, self._job.epoch)
-            for digest, part in parts.items()
-            if digest in taken
-        }
-        for digest, future in made.items():
-            self._arrivals.wait(future)
-            self._arrivals.segments[digest] = future.result()
+        self._arrivals.unpack_again({digest: part.spec for digest, part in parts.items() if digest in taken})
         groups = [[digest for digest in group if digest in taken] for each in below for group in each.job.layers]
         variant.package_layers = [self._start_package_layer(group) for group in groups if group]
         layer, entries = self._arrivals.result(
