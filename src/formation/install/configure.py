@@ -116,7 +116,8 @@ class StageRun:
         there = os.path.lexists(inside(root.path, STATUS))
         outcome = self._run(root, [script])[-1]
         if outcome.status != 0:
-            raise self._failure(root, package.name.name, "preinst", outcome, str(outcome.status))
+            reason = f"the preinst script of {package.name.name} failed with status {outcome.status}"
+            raise self._failure(root, reason, outcome)
         what = f"the preinst script of {package.name.name} has broken dpkg's database"
         # It may have put something else in the place of any directory.
         unpacked = _control_directory(root)
@@ -215,22 +216,24 @@ class StageRun:
         program = Program(("/usr/bin/dpkg", *force, "--configure", "--pending"), what="dpkg --configure --pending")
         outcome = self._run(root, [program])[-1]
         if outcome.status != 0:
-            failed = _FAILED.search(outcome.output)
-            # dpkg's own status says only that some package failed.
-            status = _STATUS.search(failed.group(2)) if failed else None
-            raise self._failure(
-                root, failed.group(1) if failed else "", "postinst", outcome, status.group(1) if status else None
-            )
+            raise self._failure(root, failed_configuration(outcome.output), outcome)
         check_finished(root, f"after the configuration of {named(self.stage.packages)}")
 
     def _run(self, root: Root, programs: Sequence[Program]) -> list[Outcome]:
         return run_scripts(root, programs, self.stage.epoch, self.builder.isolation, self.log)
 
-    def _failure(self, root: Root, package: str, script: str, outcome: Outcome, status: str | None) -> ScriptError:
-        """The error for a failed script. `status` is the script's own; None when it is not known."""
-        with_status = "" if status is None else f" with status {status}"
-        reason = f"the {script} script of {package or 'a package'} failed{with_status}"
+    def _failure(self, root: Root, reason: str, outcome: Outcome) -> ScriptError:
         return failed_script(reason, root, outcome, self.stage.epoch, self.builder.isolation, self.failed)
+
+
+def failed_configuration(output: str) -> str:
+    """What failed, from the `output` of a `dpkg --configure`: a script, with its own status where it ended with one, or
+    dpkg itself, such as for a dependency that is not there."""
+    failed = _FAILED.search(output)
+    if failed is None or "script" not in failed[2]:
+        return f"dpkg could not configure {failed[1] if failed else 'the packages'}"
+    status = _STATUS.search(failed[2])
+    return f"the postinst script of {failed[1]} failed{f' with status {status[1]}' if status else ''}"
 
 
 def _diversions(root: Root) -> tuple[Diversion, ...]:

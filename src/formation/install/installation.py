@@ -194,7 +194,7 @@ class Installation:
         """Configures `packages` on top of everything so far."""
         digests = {self._arrivals.segments[package.digest].key: package.digest for package in packages}
         staged = {p.digest: stage_package(self._store, p, self._arrivals.segments[p.digest]) for p in packages}
-        self._standing.staged.update(staged)
+        self._standing.add_packages(staged)
         early = early_names(self._standing.staged.values())
         epoch = self._job.epoch
         for stage in plan_stages(
@@ -204,6 +204,7 @@ class Installation:
             stage = unpack_as_overridden(self._store, self._arrivals, self._standing, variant, stage, own_digests)
             effects = known_effects(self._store, stage)
             if effects is None:
+                self._standing.check_relations()
                 own = [self._arrivals.segments[digest] for digest in own_digests]
                 effects = self._arrivals.result(
                     CONFIGURE, configure, self._store, stage, own, self._standing.trees, self._work, self._isolation
