@@ -14,6 +14,7 @@ from formation.build.dockerfile_steps import (
     HEADER,
     archive_steps,
     assignments,
+    certificate_steps,
     config_lines,
     directory_step,
     groupadd,
@@ -172,10 +173,12 @@ def _labels(service: ServiceDefinition) -> Iterator[str]:
 
 
 def _system_steps(service: ServiceDefinition) -> Iterator[str]:
+    own = service.archives or ()
     if service.archives is not None:
-        yield from archive_steps(service.archives)
+        yield from certificate_steps(own, service.packages)
+        yield from archive_steps(own)
     renews = any(request.version or request.suite for request in service.packages)
-    yield from install_steps(service.packages, service.without, recommends=service.recommends, renews=renews)
+    yield from install_steps(service.packages, service.without, own, recommends=service.recommends, renews=renews)
     yield from map(groupadd, service.groups)
     yield from map(useradd, service.users)
 
