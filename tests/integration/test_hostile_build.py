@@ -73,6 +73,23 @@ def exchanged(alone: Path, where: Path, deb: Path) -> tuple[Path, Path]:
     return where / "definition", where / "store"
 
 
+def test_a_lock_that_lost_a_package_is_told_before_anything_runs(open_directory: Path) -> None:
+    place, store = open_directory / "lost", open_directory / "lost-store"
+    place.mkdir()
+    hello = make_deb(place, files=[file("usr/bin/hello", b"x")], fields={"Depends": "libhello (>= 1)"})
+    others = [make_deb(place, name) for name in ("base-passwd", "dpkg", "libhello")]
+    archive = make_archive(place / "archive", [hello, *others])
+    shutil.copy(archive.directory / "key.asc", place)
+    with served(archive.directory) as url:
+        define(place, ALONE + OWN_ARCHIVE.format(url=url), Formation(), store)
+        lock = place / "formation.lock"
+        entries = lock.read_text().split("\n[[package]]\n")
+        write_lock(lock, "\n[[package]]\n".join(each for each in entries if not each.startswith('name = "libhello"')))
+        ran = Formation().build(store, place)
+    assert ran.status == 2, ran.stderr
+    assert "the packages of the lock do not go together: hello 1.0 Depends: libhello (>= 1)\n" in ran.errors
+
+
 BOMB = 60 * (1 << 20)
 
 HOSTILE: Mapping[str, tuple[Callable[[Path], Path], str]] = {
