@@ -63,7 +63,8 @@ def resolve(
         # The order of the requests counts, whichever of them decides the version.
         wanted.setdefault(package.name, package)
     wanted.update((package.name, package) for _, package in sorted(asked, key=lambda each: _exactness(*each)))
-    exact = {package.name for request, package in asked if _exactness(request, package) == _EXACT}
+    exact = {package.name for request, package in asked if _exactness(request, package)}
+    _check_agreement(asked, wanted)
     suites = [(package, request.suite) for request, package in asked if request.suite is not None]
     pinned = follow_suites(suites, universe, wanted, present, exact=exact, recommends=recommends)
     wanted = {name: pinned[name] for name in wanted}
@@ -77,14 +78,25 @@ def resolve(
     return Resolution(tuple(_reasons(marker, [package.name for package in essentials], wanted)))
 
 
-_EXACT = 2
-
-
 def _exactness(request: PackageRequest, package: BinaryPackage) -> int:
-    """How well `request` knows which version of `package` it means; of several requests, the best decides."""
+    """How well `request` knows which version of `package` it means, 0 for any; of several, the best decides."""
     if request.version is None and request.suite is None:
         return 0
-    return _EXACT if request.name == package.name else 1
+    return 2 if request.name == package.name else 1
+
+
+def _check_agreement(
+    asked: Iterable[tuple[PackageRequest, BinaryPackage]], wanted: Mapping[str, BinaryPackage]
+) -> None:
+    """Raises UnresolvableError for a request of a suite when another one is of the package in another version."""
+    for request, package in asked:
+        chosen = wanted[package.name]
+        if request.suite is not None and chosen is not package:
+            raise UnresolvableError(
+                f"{request} is {package.name} {package.version} of {package.suite}, and another request is of "
+                f"{chosen.version} of {chosen.suite}",
+                hint="keep one of them",
+            )
 
 
 def _meant(request: PackageRequest, universe: Universe, present: Mapping[str, BinaryPackage]) -> BinaryPackage:

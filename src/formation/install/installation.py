@@ -196,9 +196,8 @@ class Installation:
         staged = {p.digest: stage_package(self._store, p, self._arrivals.segments[p.digest]) for p in packages}
         self._standing.add_packages(staged)
         early = early_names(self._standing.staged.values())
-        epoch = self._job.epoch
         for stage in plan_stages(
-            tuple(staged.values()), essential, before=self._standing.before, epoch=epoch, early=early
+            tuple(staged.values()), essential, before=self._standing.before, epoch=self._job.epoch, early=early
         ):
             own_digests = [digests[package.key] for package in stage.packages]
             stage = unpack_as_overridden(self._store, self._arrivals, self._standing, variant, stage, own_digests)

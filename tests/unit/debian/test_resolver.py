@@ -316,6 +316,17 @@ def test_of_several_requests_of_a_package_the_one_with_version_or_suite_decides(
     assert versions(archive, exact, *others) == versions(archive, *others, exact) == {"a": "1"}
 
 
+def test_requests_of_one_package_in_two_suites_are_refused_whatever_their_names():
+    archive = universe(stanza("a", "1", Provides="v, w"), stanza("b", "1"),
+                       security=(stanza("a", "2", Provides="v, w"), stanza("b", "2", Depends="a (= 2)")))  # fmt: skip
+    told = "v/security is a 2 of security, and another request is of 1 of stable"
+    assert reason(archive, "v/security", "a/stable").startswith(told)
+    assert reason(archive, "a=1", "v/security").startswith(told)
+    assert reason(archive, "v/security", "w/stable").startswith(told)
+    assert versions(archive, "a", "v/stable") == {"a": "1"}
+    assert "b 2 Depends: a (= 2)" in reason(archive, "v/stable", "b/security")
+
+
 def test_what_is_installed_meets_a_request_of_what_it_provides_and_is_never_made_older():
     archive = universe(stanza("a", "1", Provides="v"), security=(stanza("b", "1"),))
     installed = [package(stanza("a", "2", Provides="v"))]
