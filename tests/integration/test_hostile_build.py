@@ -73,6 +73,23 @@ def exchanged(alone: Path, where: Path, deb: Path) -> tuple[Path, Path]:
     return where / "definition", where / "store"
 
 
+def test_a_lock_that_lost_a_package_is_told_before_anything_runs(open_directory: Path) -> None:
+    place, store = open_directory / "lost", open_directory / "lost-store"
+    place.mkdir()
+    hello = make_deb(place, files=[file("usr/bin/hello", b"x")], fields={"Depends": "libhello (>= 1)"})
+    others = [make_deb(place, name) for name in ("base-passwd", "dpkg", "libhello")]
+    archive = make_archive(place / "archive", [hello, *others])
+    shutil.copy(archive.directory / "key.asc", place)
+    with served(archive.directory) as url:
+        define(place, ALONE + OWN_ARCHIVE.format(url=url), Formation(), store)
+        lock = place / "formation.lock"
+        entries = lock.read_text().split("\n[[package]]\n")
+        write_lock(lock, "\n[[package]]\n".join(each for each in entries if not each.startswith('name = "libhello"')))
+        ran = Formation().build(store, place)
+    assert ran.status == 2, ran.stderr
+    assert "the packages of the lock do not go together: hello 1.0 Depends: libhello (>= 1)\n" in ran.errors
+
+
 BOMB = 60 * (1 << 20)
 
 HOSTILE: Mapping[str, tuple[Callable[[Path], Path], str]] = {
@@ -168,6 +185,18 @@ exit 0
         "postinst": "#!/bin/sh\nmv /var/lib/dpkg/triggers /var/lib/dpkg/away\nln -s {target} /var/lib/dpkg/triggers\n"
     },
     "aims-at-passwd": {"postinst": "#!/bin/sh\nrm /etc/passwd\nln -s {target}/passwd /etc/passwd\n"},
+    "aims-at-list": {
+        "postinst": "#!/bin/sh\ncd /var/lib/dpkg/info\nrm harmless.list\nln -s {target}/passwd harmless.list\n"
+    },
+    "pipes-list": {"postinst": "#!/bin/sh\ncd /var/lib/dpkg/info\nrm harmless.list\nmkfifo harmless.list\n"},
+    "pipes-status": {"preinst": "#!/bin/sh\nrm /var/lib/dpkg/status\nmkfifo /var/lib/dpkg/status\n"},
+    "makes-status-directory": {"preinst": "#!/bin/sh\nrm /var/lib/dpkg/status\nmkdir /var/lib/dpkg/status\n"},
+    "pipes-triggers": {
+        "preinst": "#!/bin/sh\nrm -f /var/lib/dpkg/triggers/Unincorp\nmkfifo /var/lib/dpkg/triggers/Unincorp\n"
+    },
+    "removes-control": {"preinst": "#!/bin/sh\nrm -r /var/lib/dpkg/tmp.ci\n"},
+    "links-control": {"preinst": "#!/bin/sh\nrm -r /var/lib/dpkg/tmp.ci\nln -s {target} /var/lib/dpkg/tmp.ci\n"},
+    "moves-database": {"preinst": "#!/bin/sh\nmv /var/lib/dpkg /var/lib/away\nln -s {target} /var/lib/dpkg\n"},
     "deletes": {"postinst": "#!/bin/sh\nrm -rf --no-preserve-root / 2>/dev/null\nexit 0\n"},
     "makes-device": {"postinst": "#!/bin/sh\nmkdir /opt\nmknod /opt/whiteout c 0 0\n"},
     "harmless": {},
@@ -192,7 +221,12 @@ def archive(open_directory: Path, victim: Path) -> Iterator[tuple[str, Path]]:
     debs = []
     for name, scripts in PACKAGES.items():
         control = {script: text.replace("{target}", str(victim)) for script, text in scripts.items()}
-        debs.append(make_deb(place, name, control=control, files=[file(f"usr/share/{name}/x", b"x\n")]))
+        files = [file(f"usr/share/{name}/{path}", b"x\n") for path in ("x", "y")]
+        fields = {}
+        if name.endswith("-list"):
+            files.append(file("usr/share/harmless/x", b"another\n"))
+            fields["Replaces"] = "harmless"
+        debs.append(make_deb(place, name, fields=fields, control=control, files=files))
     made = make_archive(place / "archive", debs)
     with served(made.directory) as url:
         yield url, made.directory
@@ -343,6 +377,42 @@ def test_a_symlink_to_this_machine_is_not_followed_by_the_build(
     assert {path.name: path.read_bytes() for path in victim.iterdir()} == before
     if ran.status == 0:
         assert not any(b"secret" in data for _, data in files_of(store, ran.data["digest"]).values())
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("package", ["aims-at-list", "pipes-list"])
+def test_a_list_of_dpkg_that_is_no_file_is_left_as_it_is(
+    scripted: Callable[..., Path], store: Path, package: str
+) -> None:
+    """Lists of packages below lose what this one replaces."""
+    ran = Formation().build(store, scripted("harmless", after=package), "--variant", "next")
+    found = files_of(store, ran.data["digest"])
+    member, _ = found["var/lib/dpkg/info/harmless.list"]
+    assert member.issym() if package == "aims-at-list" else member.isfifo()
+    assert not any(b"secret" in data for _, data in found.values())
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("overlay", ["1", "0"])
+@pytest.mark.parametrize(
+    ("package", "told"),
+    [
+        ("pipes-status", "/var/lib/dpkg/status is no file"),
+        ("makes-status-directory", "/var/lib/dpkg/status is no file"),
+        ("pipes-triggers", "/var/lib/dpkg/triggers/Unincorp: No such device or address"),
+        ("removes-control", "/var/lib/dpkg/tmp.ci is no directory"),
+        ("links-control", "/var/lib/dpkg/tmp.ci is no directory"),
+        ("moves-database", "/var/lib/dpkg/tmp.ci is no directory"),
+    ],
+)
+def test_a_preinst_that_breaks_dpkgs_database_ends_the_build_by_name(
+    scripted: Callable[..., Path], store: Path, victim: Path, package: str, told: str, overlay: str
+) -> None:
+    before = {path.name: path.read_bytes() for path in victim.iterdir()}
+    ran = Formation().with_environment(FORMATION_OVERLAY=overlay).build(store, scripted(package), "--variant", "dev")
+    assert ran.status == 3, ran.stderr
+    assert package in ran.errors and told in ran.errors, ran.errors
+    assert {path.name: path.read_bytes() for path in victim.iterdir()} == before
 
 
 @pytest.mark.network

@@ -68,12 +68,12 @@ def packages(place: Path) -> Mapping[str, Sequence[Path]]:
             odd(
                 place, "conf-made",
                 postinst="echo mine > /etc/mine; printf theirs > /etc/same; printf theirs > /etc/secret\n"
-                "chmod 600 /etc/secret\necho mine > /etc/hard-a; echo mine > /etc/soft-b; ln -s soft-b /etc/soft-a\n"
-                "echo mine > /etc/second-b\n",
+                "chmod 600 /etc/secret; mkfifo /etc/pipe\necho mine > /etc/hard-a; echo mine > /etc/soft-b\n"
+                "ln -s soft-b /etc/soft-a\necho mine > /etc/second-b\n",
             ),
             odd(
                 place, "conf-later", *(file(f"etc/{name}", b"theirs") for name in (
-                    "mine", "same", "secret", "new", "own", "added", "added-same")),
+                    "mine", "same", "secret", "new", "own", "added", "added-same", "pipe")),
                 needs="conf-made", preinst="echo mine > /etc/own\n", postinst="cat /etc/new /etc/mine > /srv/seen\n",
             ),
             odd(
@@ -244,6 +244,30 @@ def test_a_package_that_dpkg_would_have_disappear_ends_the_build(definition: Pat
     assert ran.status == 3
     assert "vanished-old 1.0 disappear: vanished-new replaces all its files, and nothing" in ran.errors
     assert "hint: leave it out: write -vanished-old under packages:" in ran.errors
+
+
+def test_a_package_that_is_unpacked_in_another_way_is_fetched_again_when_a_prune_has_taken_it(
+    open_directory: Path, store: Path
+) -> None:
+    """A build marks as used what was unpacked of it, and not its .deb."""
+    place = open_directory / "pruned-debs"
+    place.mkdir()
+    new = place / "new"
+    new.mkdir()
+    kept = odd(place, "kept", file("usr/share/kept/f"), needs="override", postinst="true\n")
+    override = odd(place, "override", postinst="true\n")
+    definition = defined(open_directory / "pruned", store, "", [kept, override], {"own": [kept, override]})
+    for path in (store / "downloads").rglob("*"):
+        if path.is_file():
+            path.unlink()
+    override = make_deb(
+        new, "override", version="2.0",
+        control={"postinst": SHELL + "dpkg-statoverride --add root mail 0640 /usr/share/kept/f\n"},
+    )  # fmt: skip
+    shutil.rmtree(definition)
+    definition = defined(definition, store, "", [kept, override], {"own": [kept, override]})
+    overridden = image_tree(built(definition, store, "own"))["usr/share/kept/f"]
+    assert (overridden.mode, overridden.gid) == (0o640, 8)
 
 
 def test_no_override_gives_a_hardened_image_a_privileged_program(

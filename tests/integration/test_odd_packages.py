@@ -51,6 +51,10 @@ BELOW: Mapping[str, Odd] = {
     ),
     "lends": Odd([file("usr/share/odd/lent", b"old"), file("usr/share/odd/stays-here")]),
     "goner": Odd([file("usr/share/gone/deep/a", b"a"), file("usr/share/gone/deep/b")]),
+    "remade": Odd(
+        [file("opt/remade/dir/old"), file("opt/remade/dir/sub/old"), file("opt/remade/moved/old"),
+         file("opt/remade/gone/old"), file("opt/remade/gone/sub/old"), symlink("opt/remade/link", "dir")]
+    ),
 }  # fmt: skip
 """Of the runtime variant."""
 
@@ -164,6 +168,15 @@ ABOVE: Mapping[str, Odd] = {
         },
     ),
     "shares-directory": Odd([directory("srv/named"), file("srv/named/more")], {"Depends": "names-owners"}),
+    "remakes": Odd(
+        [file("opt/remade/dir/new"), file("opt/remade/dir/sub/new"), file("opt/remade/moved/new"),
+         file("opt/remade/gone/sub/new"), file("opt/remade/link/new")],
+        scripts={
+            "preinst": "cd /opt/remade\nrm -rf dir gone && mkdir -m 0750 dir\nmv moved moved.bak && mkdir moved\n"
+            "rm link && mkdir -p link/own\n",
+            "postinst": "find /opt/remade | sort > /opt/remade-seen\n",
+        },
+    ),
     "odd-changes": Odd(
         scripts={
             "postinst": "rm -r /usr/share/gone /usr/share/gone-file /etc/odd/removed\nchmod 0711 /var/lib/odd\n"
@@ -201,10 +214,10 @@ COMPARED = re.compile(
 def lists(tree: Mapping[str, Any]) -> dict[str, bytes]:
     """dpkg's file lists and checksums of the packages of this test.
 
-    All but one: when a script has removed a directory that a later package ships too, dpkg strikes it off the lists of
+    All but two: when a script has removed a directory that a later package ships too, dpkg strikes it off the lists of
     the packages that had it.
     """
-    names = [name for name in (*BELOW, *ABOVE, *AGAIN) if name != "goner"]
+    names = [name for name in (*BELOW, *ABOVE, *AGAIN) if name not in ("goner", "remade")]
     return {
         f"{name}.{kind}": tree[path].content
         for name in names

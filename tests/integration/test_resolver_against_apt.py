@@ -219,7 +219,7 @@ def described(names: list[str], recommends: bool, apt: Answer, mine: Answer) -> 
 
 
 def test_random_requests_resolve_as_apt_get_resolves_them(fetched, parsed, tmp_path):
-    universe = Universe(parsed, architecture="amd64")
+    universe = Universe(parsed, architecture="amd64", priorities=[500] * len(parsed))
     # Every second sample of each kind is with recommends.
     requests = [(names, number // 10 % 2 == 1) for number, names in enumerate(sample(parsed, universe, REQUESTS))]
     agree(requests, universe, Apt(tmp_path / "apt", fetched), allowed=len(requests) // 100)

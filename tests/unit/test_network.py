@@ -221,8 +221,11 @@ def test_the_next_place_has_what_the_first_dropped(downloader, server, tmp_path)
 
 def test_a_file_is_gone_when_its_first_place_says_so_and_the_others_cannot_be_reached(downloader, server, tmp_path):
     url = server.serve("/x", Answer(status=404))
-    with pytest.raises(GoneError, match=r"404 Not Found .*; the connection was refused"):
-        downloader.fetch(job(tmp_path / "x", url, f"http://127.0.0.1:{refused_port()}/x"))
+    refused = f"http://127.0.0.1:{refused_port()}/x"
+    with pytest.raises(GoneError, match=r"404 Not Found .*; the connection was refused") as gone:
+        downloader.fetch(job(tmp_path / "x", url, refused))
+    (unasked,) = gone.value.unasked
+    assert unasked.startswith("the connection was refused") and unasked.endswith(f"({refused})")
     with pytest.raises(UnreachableError) as caught:
         downloader.fetch(job(tmp_path / "x", f"http://127.0.0.1:{refused_port()}/x", url))
     assert not isinstance(caught.value, GoneError)

@@ -15,6 +15,7 @@ from formation.build.dockerfile import chained, copied, literal, written
 from formation.build.dockerfile_steps import (
     HEADER,
     archive_steps,
+    certificate_steps,
     config_lines,
     directory_step,
     groupadd,
@@ -116,7 +117,7 @@ def _stage(definition: Definition, variant: Variant) -> str:
         lines.append("USER root\n")
     if variant.extends is None:
         lines += key_copies(definition.archives)
-    steps = [*(_apt_setup(definition) if variant.extends is None else ()), *_installs(definition, variant)]
+    steps = [*_apt_setup(definition, variant), *_installs(definition, variant)]
     steps += [groupadd(group) for group in variant.groups]
     steps += [useradd(user) for user in variant.users]
     # As in the native build: a directory comes after the one that holds it.
@@ -134,13 +135,18 @@ def _stage(definition: Definition, variant: Variant) -> str:
     return "".join(lines)
 
 
-def _apt_setup(definition: Definition) -> Iterator[str]:
+def _apt_setup(definition: Definition, variant: Variant) -> Iterator[str]:
+    if variant.extends is not None:
+        # What came below for the certificates alone is gone.
+        yield from certificate_steps(definition.archives, variant.packages)
+        return
     filters = dpkg_filters(definition)
     if filters:
         yield from written(DPKG_FILTERS, filters.encode())
     yield from written(APT_CHOICES, apt_choices(definition).encode())
     if definition.hardening.package_manager:
         yield from written(SAFE_APT_CHOICES, SAFE_APT.encode())
+    yield from certificate_steps(definition.archives, variant.packages)
     yield from archive_steps(definition.archives)
 
 
@@ -148,7 +154,9 @@ def _installs(definition: Definition, variant: Variant) -> Iterator[str]:
     left_out = [name for each in definition.lineage(variant.name) for name in each.without]
     # The starting image is as old as its last release; the native build has every fix.
     upgrade = variant.extends is None
-    return install_steps(variant.packages, left_out, recommends=definition.recommends, upgrade=upgrade)
+    return install_steps(
+        variant.packages, left_out, definition.archives, recommends=definition.recommends, upgrade=upgrade
+    )
 
 
 def _source(definition: Definition, file: File) -> str:

@@ -14,6 +14,7 @@ from formation.build.dockerfile_steps import (
     HEADER,
     archive_steps,
     assignments,
+    certificate_steps,
     config_lines,
     directory_step,
     groupadd,
@@ -172,9 +173,11 @@ def _labels(service: ServiceDefinition) -> Iterator[str]:
 
 
 def _system_steps(service: ServiceDefinition) -> Iterator[str]:
+    own = service.archives or ()
     if service.archives is not None:
-        yield from archive_steps(service.archives)
-    yield from install_steps(service.packages, service.without, recommends=service.recommends)
+        yield from certificate_steps(own, service.packages)
+        yield from archive_steps(own)
+    yield from install_steps(service.packages, service.without, own, recommends=service.recommends)
     yield from map(groupadd, service.groups)
     yield from map(useradd, service.users)
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
 from formation import __version__
@@ -14,6 +15,7 @@ from formation.contents.filesystem import Filesystem
 from formation.dataclass import dataclass, replace
 from formation.debian.administration import STATUS
 from formation.debian.installed import installed_packages
+from formation.debian.package import BinaryPackage
 from formation.definition.base_accounts import check_base_accounts
 from formation.definition.service_files import collect
 from formation.definition.service_values import CollectedFile, ServiceDefinition
@@ -22,7 +24,7 @@ from formation.errors import DefinitionError, UsageError, quoted
 from formation.install.additions import pinned
 from formation.lock.lockfile import lock_path
 from formation.lock.model import Lock, LockedPackage
-from formation.lock.service_check import lacking, service_staleness, unlocked
+from formation.lock.service_check import service_staleness
 from formation.oci.image import Image
 
 PLAN_FORMAT = 1
@@ -103,11 +105,13 @@ def plan_service(
     `open_base` raises.
     """
     base = open_base(service, architecture, means.places)
-    _check_lock(service, service_staleness(service, lock, {architecture: base.digest}))
-    there = means.read(base)
-    if requests := unlocked(service, lock, architecture):
-        installed = installed_packages(there.texts.get(STATUS, b""), architecture, service.base)
-        _check_lock(service, lacking(requests, installed, architecture))
+    files_of_base = cache(lambda: means.read(base))
+
+    def installed(architecture: str) -> tuple[BinaryPackage, ...]:
+        return installed_packages(files_of_base().texts.get(STATUS, b""), architecture, service.base)
+
+    _check_lock(service, service_staleness(service, lock, {architecture: base.digest}, installed))
+    there = files_of_base()
     packages = lock.packages[architecture]
     findings = Findings()
     with findings.collected():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
-from formation.cli.parser import Subparsers, add_command
+from formation.cli.parser import Parser, Subparsers, add_command
 from formation.cli.registry_options import add_registry_options
 from formation.dataclass import dataclass, replace
 
@@ -79,6 +79,15 @@ def register(subparsers: Subparsers) -> None:
         "--arch", metavar="ARCH", help="which architecture, or several: amd64,arm64 (default: the definition's first)"
     )
     architectures.add_argument("--all-architectures", action="store_true", help="all that the definition is for")
+    _add_output_options(parser)
+    _add_lock_options(parser)
+    parser.add_argument("--offline", action="store_true", help="download nothing: everything must be in the store")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be built")
+    add_registry_options(parser)
+    parser.add_argument("--json", action="store_true", help="print what was built as JSON")
+
+
+def _add_output_options(parser: Parser) -> None:
     parser.add_argument(
         "--output",
         metavar="IMAGE",
@@ -87,6 +96,9 @@ def register(subparsers: Subparsers) -> None:
         help="also write it to oci:DIR[:TAG] or docker-archive:FILE; may be repeated",
     )
     parser.add_argument("--load", choices=("docker", "podman"), help="also give it to an engine on this machine")
+
+
+def _add_lock_options(parser: Parser) -> None:
     locking = parser.add_mutually_exclusive_group()
     locking.add_argument("--locked", action="store_true", help="fail when there is no lock, instead of writing one")
     locking.add_argument(
@@ -94,10 +106,6 @@ def register(subparsers: Subparsers) -> None:
         action="store_true",
         help="when a locked package is nowhere to be had, build from a fresh lock, which is not written",
     )
-    parser.add_argument("--offline", action="store_true", help="download nothing: everything must be in the store")
-    parser.add_argument("--dry-run", action="store_true", help="only say what would be built")
-    add_registry_options(parser)
-    parser.add_argument("--json", action="store_true", help="print what was built as JSON")
 
 
 def run(arguments: Namespace, context: Context) -> int:

@@ -51,7 +51,8 @@ def check_output(arguments: Namespace, context: Context) -> Context:
         written = place if in_place else Path(os.path.realpath(place)).parent
         if not os.access(written, os.W_OK):
             raise UsageError(f"--output: {written} cannot be written to", hint="name another place")
-        context = context.beside(place)
+        if not arguments.dry_run:
+            context = context.beside(place)
     return context
 
 

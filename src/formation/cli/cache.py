@@ -31,7 +31,8 @@ def register(subparsers: Subparsers) -> None:
         dropped: `formation vendor` keeps those. Blobs are what images consist of.
 
         `cache prune` removes what was not used for 30 days, what killed runs left, and the blobs of no image. Images
-        stay, unless --images is given. It does not run beside another formation in the same store.
+        stay, unless --images is given, and one whose manifest is gone is told. It does not run beside another formation
+        in the same store.
         """,
         """
         formation cache
@@ -73,13 +74,15 @@ def _prune(arguments: Namespace, context: Context) -> int:
 
     removal = _Removal()
     age = DEFAULT_AGE if arguments.older_than is None else arguments.older_than
-    freed = prune(
-        context.store,
-        before=None if arguments.all else context.now - age,
-        remove=removal.remove,
-        keep_images=not arguments.images,
-        dry_run=arguments.dry_run,
-    )
+    with context.progress() as progress:
+        freed = prune(
+            context.store,
+            before=None if arguments.all else context.now - age,
+            remove=removal.remove,
+            keep_images=not arguments.images,
+            dry_run=arguments.dry_run,
+            note=progress.note,
+        )
     removal.finish(context)
     if arguments.json:
         context.write_json({"store": str(context.store.root), "dry_run": arguments.dry_run, **_json(freed)})

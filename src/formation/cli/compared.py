@@ -6,7 +6,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from formation.cli.compared_platforms import platforms_of
 from formation.cli.context import Context
 from formation.cli.parser import Parser
 from formation.cli.registry_options import add_registry_options
@@ -43,32 +42,26 @@ def snapshots(
         found: list[Snapshot | None] = [None, None]
         for number, name in enumerate(names):
             if locks[number] is None:
-                parsed, image = stack.enter_context(opened_name(name, arguments, context, progress))
-                platforms = platforms_of(parsed, arguments, context, progress)
-                found[number] = image_snapshot(image, name, context, progress, platforms)
+                _, image = stack.enter_context(opened_name(name, arguments, context, progress))
+                found[number] = image_snapshot(image, name, context, progress)
         for number, path in enumerate(locks):
             if path is not None:
-                variant = arguments.variant or _variant_of(found[1 - number])
                 lock, definition = _read(path)
+                variant = arguments.variant or _variant_of(found[1 - number], definition)
                 found[number] = snapshot_of_lock(lock, names[number], definition, variant)
         old, new = found
         assert old is not None and new is not None
         yield old, new
 
 
-def image_snapshot(
-    image: "Image", name: str, context: Context, progress: "Progress", platforms: tuple[str, ...] = ()
-) -> "Snapshot":
-    """The side that `image`, asked for as `name`, is, which stands for all these `platforms`.
-
-    Its layers are read where nobody remembers what is in them.
-    """
+def image_snapshot(image: "Image", name: str, context: Context, progress: "Progress") -> "Snapshot":
+    """The side that `image`, asked for as `name`, is. Its layers are read where nobody remembers what is in them."""
     from formation.contents.image import scan_image
     from formation.contract.facts import facts_of
     from formation.release.snapshot import snapshot_of_image
 
     contents = scan_image(image, context.store, workers=context.workers, progress=progress)
-    return snapshot_of_image(facts_of(contents), name, store=context.store, platforms=platforms)
+    return snapshot_of_image(facts_of(contents), name, store=context.store)
 
 
 def difference_of(
@@ -119,13 +112,14 @@ def _read(path: Path) -> "tuple[Lock, Definition | ServiceDefinition | None]":
     return read_lock(path), load_any(beside) if beside.is_file() else None
 
 
-def _variant_of(other: "Snapshot | None") -> str | None:
+def _variant_of(other: "Snapshot | None", definition: "Definition | ServiceDefinition | None") -> str | None:
     """Which variant a lock is compared with; None when that is a lock too: then all of both."""
+    from formation.definition.values import RUNTIME, Definition
+
     if other is None or other.facts is None:
         return None
-    from formation.oci.platform_index import VERSION
-    from formation.registry.tag_plan import parse_version_tag
-
-    version = other.facts.image.config.execution.labels.get(VERSION, "")
-    tag = parse_version_tag(version)
-    return tag.variant or "runtime" if tag is not None else "runtime"
+    # Images of anybody end their versions as they like: debian:13.1.0-slim.
+    known = not isinstance(definition, Definition) or other.stated_variant in {
+        each.name for each in definition.variants
+    }
+    return other.stated_variant if known else RUNTIME

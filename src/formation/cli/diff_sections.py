@@ -8,6 +8,7 @@ from formation.dataclass import dataclass
 from formation.release.changelogs import PackageNews
 from formation.release.changes import Change, FileChange, Topic
 from formation.release.difference import Difference
+from formation.release.file_levels import capabilities_text
 from formation.release.packages import PackageChange
 
 Mark = Literal["+", "-", "~", " "]
@@ -34,7 +35,9 @@ _TOPICS: tuple[tuple[str, frozenset[Topic]], ...] = (
     ("content that nothing else tells", frozenset({"content"})),
 )
 _FILES: Final = 20
-"""Paths that are shown unless everything is asked for: those of no package first."""
+"""Paths of a kind that are shown unless everything is asked for."""
+_RIGHTS: Final = frozenset({"mode", "owner", "group", "attributes"})
+"""What upgrades of a package seldom change of a file."""
 _LINES: Final = 16
 """Lines of one package's changelog, likewise."""
 _SIZES: Final = 10
@@ -158,14 +161,16 @@ def _files_title(files: Sequence[FileChange]) -> str:
 
 
 def _files(files: Sequence[FileChange], *, full: bool) -> Iterator[Item]:
-    """All of them, or those of no package and a count for each package."""
+    """All of them, or those of no package and those with other rights, and a count for each package."""
     if full:
         yield from map(_file, files)
         return
     loose = [file for file in files if not file.package]
-    yield from map(_file, loose[:_FILES])
-    if len(loose) > _FILES:
-        yield Item(" ", f"… {len(loose) - _FILES} more that no package has")
+    rights = [file for file in files if file.package and not _RIGHTS.isdisjoint(file.what)]
+    for found, which in ((loose, "that no package has"), (rights, "with other rights")):
+        yield from map(_file, found[:_FILES])
+        if len(found) > _FILES:
+            yield Item(" ", f"… {len(found) - _FILES} more {which}")
     counts: dict[str, int] = {}
     for file in files:
         if file.package:
@@ -188,11 +193,18 @@ def _file(file: FileChange) -> Item:
             "target": ("target", "target"),
         }.get(name)
         if values is None or file.old is None or file.new is None:
-            details.append(name)
+            details.append(name if name != "attributes" else _attributes(file))
             continue
         old, new = getattr(file.old, values[1]), getattr(file.new, values[1])
         details.append(f"mode {old:04o} → {new:04o}" if name == "mode" else f"{values[0]} {old} → {new}")
     return Item(_MARKS[file.kind], file.path + (f": {', '.join(details)}" if details else ""))
+
+
+def _attributes(file: FileChange) -> str:
+    old, new = file.old, file.new
+    if old is None or new is None or old.capabilities == new.capabilities:
+        return "attributes"
+    return f"{capabilities_text(old)} → {capabilities_text(new)}"
 
 
 def _sizes(packages: Iterable[PackageChange], *, full: bool) -> Iterator[Item]:

@@ -123,19 +123,16 @@ def _staleness(
 
     if not isinstance(definition, ServiceDefinition):
         return staleness(definition, lock)
+    from functools import cache
+
     from formation.cli.services import base_digests, base_facts
-    from formation.lock.service_check import lacking, service_staleness, unlocked
+    from formation.lock.service_check import service_staleness
     from formation.store.locking import in_use
 
     with context.progress() as progress, in_use(context.store):
-        reason = service_staleness(definition, lock, base_digests(definition, arguments, context, progress))
-        missing = {} if reason else {each: unlocked(definition, lock, each) for each in definition.architectures}
-        if not any(missing.values()):
-            return reason
-        # What the base has is read only for requests that it has to meet.
-        bases = base_facts(definition, arguments, context, progress)
-        reasons = (lacking(requests, bases[each].installed or (), each) for each, requests in missing.items())
-        return next(filter(None, reasons), None)
+        bases = cache(lambda: base_facts(definition, arguments, context, progress))
+        digests = base_digests(definition, arguments, context, progress)
+        return service_staleness(definition, lock, digests, lambda architecture: bases()[architecture].installed or ())
 
 
 def _made(

@@ -128,7 +128,10 @@ def _text(repository: str, published: "Published", dry_run: bool) -> str:
     lines = table(("TAG", "", "DIGEST"), rows)
     if published.unchanged:
         lines += f"nothing to publish: {repository} has all of it\n"
-    elif not dry_run:
+    elif published.lacking:
+        verb = "would send" if dry_run else "sent again"
+        lines += f"{verb} what {repository} has lost of {', '.join(published.lacking)}\n"
+    if not published.unchanged and not dry_run:
         sent = sum(each.sent_bytes for each in published.pushed)
         mounted = sum(each.mounted for each in published.pushed)
         lines += f"sent {size_text(sent)}; {counted(mounted, 'blob')} mounted\n"
@@ -151,9 +154,17 @@ def _as_data(repository: str, published: "Published", dry_run: bool) -> dict[str
         "dry_run": dry_run,
         "unchanged": published.unchanged,
         "tags": [
-            {"tag": step.tag, "action": step.action, "before": step.before, "digest": step.after, "newer": step.newer}
+            {
+                "tag": step.tag,
+                "action": step.action,
+                "before": step.before,
+                "digest": step.after,
+                "newer": step.newer,
+                "held": step.held if step.action == "stays" else None,
+            }
             for step in published.steps
         ],
+        "lost": list(published.lacking),
         "sent": sum(each.sent_bytes for each in published.pushed),
         "mounted": sum(each.mounted for each in published.pushed),
     }

@@ -17,8 +17,8 @@ def register(subparsers: Subparsers) -> None:
         "bring an image from a registry into the local store",
         """
         Brings an image from a registry into the local store, under the same reference: its tag, or its digest where it
-        is named by that alone. Every digest and size is
-        verified, what the store has is not fetched again, and a transfer that is cut goes on where it was.
+        is named by that alone. Images that come one by one of the same index stand under it together. Every digest and
+        size is verified, what the store has is not fetched again, and a transfer that is cut goes on where it was.
 
         Logins are those of `podman login` and `docker login`; mirrors those of registries.conf. Loopback may be spoken
         to without TLS.

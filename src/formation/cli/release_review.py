@@ -1,12 +1,12 @@
 """What `formation release` compares: the release before, and the images that the definition makes now."""
 
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from formation.cli.compared import difference_of, image_snapshot, lock_file, snapshots, with_news
-from formation.cli.compared_platforms import platforms_of
 from formation.cli.context import Context
 from formation.cli.image_source import opened_name
 from formation.cli.registry_options import open_registry
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
     from formation.progress import Progress
-    from formation.registry.tag_plan import VersionTag
     from formation.release.previous import Releases
     from formation.release.review import Review, VariantDifference
     from formation.release.snapshot import Snapshot
@@ -30,7 +29,7 @@ def review_named(arguments: Namespace, context: Context, progress: "Progress", v
     with snapshots(names, arguments, context, progress) as (old, new):
         difference = difference_of(old, new, arguments, context, progress)
         part = VariantDifference("runtime", difference)
-        return review([part], stated_version(old), version or stated_version(new))
+        return review([part], old.stated_version, version or new.stated_version)
 
 
 def review_definition(
@@ -54,45 +53,55 @@ def review_definition(
     with ExitStack() as stack:
         made = stack.enter_context(_made(definition, arguments, context, progress))
         releases = _releases(definition, arguments, context, progress, version, made)
+        opened = cache(lambda name: _opened(name, arguments, context, progress, stack))
         if isinstance(releases, str):
             # One image of anywhere: the variant that it says to be, and nothing is known of the others.
-            old = _opened(releases, arguments, context, progress, stack)
-            variant = stated_variant(old) if stated_variant(old) in made else "runtime"
-            untold = _untold(definition, arguments, [variant])
-            parts = [
-                _part(each, old, made[each], definition.architectures, arguments, context, progress)
-                for each in [variant]
-                if each not in untold
-            ]
-            return review([*parts, *_elsewhere(parts)], stated_version(old), version, notes=untold.values())
+            old = opened(releases)
+            names = {old.stated_variant if old.stated_variant in made else "runtime": releases}
+            parts, notes = _parts(names, opened, made, definition, arguments, context, progress)
+            return review(parts, old.stated_version, version, notes=notes)
         same = version == definition.version
         taken = taken_version(releases, version, made, arguments, context, progress, same_version=same)
         if releases.previous is None:
             return review([], None, version, taken=taken)
         names = {variant: name for variant in made if (name := releases.image(variant)) is not None}
-        untold = _untold(definition, arguments, names)
-        parts = [
-            _part(
-                variant,
-                _opened(name, arguments, context, progress, stack),
-                made[variant],
-                definition.architectures,
-                arguments,
-                context,
-                progress,
-            )
-            for variant, name in names.items()
-            if variant not in untold
-        ]
+        parts, notes = _parts(names, opened, made, definition, arguments, context, progress)
         return review(
-            [*parts, *_elsewhere(parts)],
+            parts,
             releases.previous,
             version,
             new_variants=[variant for variant in made if variant not in names],
             lost_variants=sorted(releases.variants - set(made)),
-            notes=[*_older(releases, (name for name in names if name not in untold)), *untold.values()],
+            notes=[*_older(releases, (part.variant for part in parts if part.variant in names)), *notes],
             taken=taken,
         )
+
+
+def _parts(
+    names: Mapping[str, str],
+    opened: "Callable[[str], Snapshot]",
+    made: "Mapping[str, Snapshot]",
+    definition: "Definition | ServiceDefinition",
+    arguments: Namespace,
+    context: Context,
+    progress: "Progress",
+) -> "tuple[list[VariantDifference], list[str]]":
+    """What changed in each variant since the image of `names`, and elsewhere; and notes on those that are left out.
+
+    Raises UsageError when all are left out: a version would be judged by nothing.
+    """
+    from formation.errors import UsageError
+
+    untold = _untold(definition, arguments, names)
+    if names and untold.keys() == names.keys():
+        notes = "; ".join(untold.values())
+        raise UsageError(f"nothing can be compared without a build: {notes}", hint="leave --no-build out")
+    parts = [
+        _part(variant, opened(name), made[variant], definition.architectures, arguments, context, progress)
+        for variant, name in names.items()
+        if variant not in untold
+    ]
+    return [*parts, *_elsewhere(parts)], list(untold.values())
 
 
 def _older(releases: "Releases", variants: Iterable[str]) -> Iterator[str]:
@@ -133,31 +142,9 @@ def _refuse_stale(definition: "Definition | ServiceDefinition") -> None:
         raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(definition.path.parent)}")
 
 
-def stated_version(side: "Snapshot") -> str | None:
-    """The version that an image or a definition states, without its variant; None when it states none."""
-    tag = _stated(side)
-    return None if tag is None else tag.version
-
-
-def stated_variant(side: "Snapshot") -> str:
-    """The variant at the end of the version that an image states; `runtime` when there is none."""
-    tag = _stated(side)
-    return tag.variant or "runtime" if tag is not None else "runtime"
-
-
-def _stated(side: "Snapshot") -> "VersionTag | None":
-    from formation.oci.platform_index import version_of
-    from formation.registry.tag_plan import parse_version_tag
-
-    if side.facts is None:
-        return parse_version_tag(side.version)
-    return parse_version_tag(version_of(side.facts.image)) or parse_version_tag(side.name.rpartition(":")[2])
-
-
 def _opened(name: str, arguments: Namespace, context: Context, progress: "Progress", stack: ExitStack) -> "Snapshot":
-    parsed, image = stack.enter_context(opened_name(name, arguments, context, progress))
-    platforms = platforms_of(parsed, arguments, context, progress)
-    return image_snapshot(image, name, context, progress, platforms)
+    _, image = stack.enter_context(opened_name(name, arguments, context, progress))
+    return image_snapshot(image, name, context, progress)
 
 
 def _part(

@@ -134,9 +134,9 @@ def _write(directory: Path, wanted: Mapping[str, str], arguments: Namespace, con
 
 def _is_foreign(path: Path, text: str | None) -> bool:
     """Whether somebody wrote the file. A device such as /dev/stdout has no content to lose."""
-    from formation.build.dockerfile_steps import GENERATED
+    from formation.build.dockerfile_steps import HEADER
 
-    return text is not None and path.is_file() and not text.startswith(GENERATED)
+    return text is not None and path.is_file() and not text.startswith(HEADER)
 
 
 def _refuse_foreign(paths: Sequence[Path]) -> None:

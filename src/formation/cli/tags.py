@@ -1,7 +1,7 @@
 """`formation tags`: what a repository of a registry holds."""
 
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
@@ -29,8 +29,8 @@ def register(subparsers: Subparsers) -> None:
         to this image, and what it stood for before, as `formation publish` noted down; empty where it did not, as for
         a tag that something else wrote: a registry does not keep it. --json has all that was noted.
 
-        A tag whose manifest or config is broken or missing in the registry is listed as `broken`, beside all others;
-        the exit code is 4 then, or 5 where the registry gave an error for it.
+        A tag whose manifest or config is broken, missing or refused in the registry is listed as `broken`, beside all
+        others; the exit code is 4 then, or 5 where the registry failed.
         """,
         """
         formation tags registry.example.com/formation/base
@@ -44,7 +44,7 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    from formation.errors import IntegrityError, UnreachableError, UsageError
+    from formation.errors import UsageError
     from formation.registry.listing import list_tags
 
     reference = named_repository(arguments.repository)
@@ -62,13 +62,27 @@ def run(arguments: Namespace, context: Context) -> int:
         context.write(table(header, [_row(entry, versions) for entry in entries], right=frozenset({4})))
     else:
         context.write(f"no tags in {reference.repository}\n")
-    problems = [entry.content.problem for entry in entries if entry.content.problem]
-    if problems:
-        more = f" (and {counted(len(problems) - 1, 'tag')} more)" if len(problems) > 1 else ""
-        hint = "publish or copy it again: what is broken there nobody can pull"
-        lost = any(isinstance(problem, UnreachableError) for problem in problems)
-        raise (UnreachableError if lost else IntegrityError)(f"{problems[0].message}{more}", hint=hint)
+    _raise_broken(entries, reference.repository)
     return 0
+
+
+def _raise_broken(entries: "Sequence[TagEntry]", repository: str) -> None:
+    """Raises the error for what is broken, of which the first is told; does nothing where nothing is."""
+    from formation.errors import IntegrityError, UnreachableError
+    from formation.registry.refusal import NotThere, RegistryError
+
+    broken = [(entry.tag, entry.content.problem) for entry in entries if entry.content.problem]
+    if not broken:
+        return
+    tag, first = broken[0]
+    hint = "mend the registry's storage: as a rule it takes nothing anew that it believes to have"
+    if isinstance(first, NotThere):
+        hint = f"send it again: formation copy IMAGE docker://{repository}:{tag} --force"
+    elif isinstance(first, RegistryError):
+        hint = first.hint or "ask who runs the registry: it gives the tag to nobody, or not to this login"
+    more = f" (and {counted(len(broken) - 1, 'tag')} more)" if len(broken) > 1 else ""
+    lost = any(isinstance(problem, UnreachableError) for _, problem in broken)
+    raise (UnreachableError if lost else IntegrityError)(f"{first.message}{more}", hint=hint)
 
 
 def _row(entry: "TagEntry", versions: Mapping[str, str]) -> tuple[str, ...]:

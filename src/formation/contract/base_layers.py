@@ -5,13 +5,12 @@ from collections.abc import Iterator
 from formation.contract.findings import Finding
 from formation.dataclass import dataclass
 from formation.digest import check_digest
-from formation.errors import FormationError, MalformedError, quoted
+from formation.errors import FormationError, IntegrityError, quoted
 from formation.oci.annotations import BASE_DIGEST, BASE_NAME
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image, read_image
-from formation.oci.manifest import parse_manifest
-from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
-from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
+from formation.oci.manifest import media_type_of
+from formation.oci.strict_json import MAXIMUM_SIZE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ def check_base(image: Image, sources: tuple[BlobSource, ...], promised: str | No
     name = said.name or said.digest
     try:
         base = _find(check_digest(said.digest), sources, image)
-    except MalformedError as error:
+    except IntegrityError as error:
         yield Finding("base", "base-damaged", f"the base {name}: {error.message}")
         return
     if base is None:
@@ -82,18 +81,17 @@ def check_unnamed_base(image: Image, base: "Image | None", name: str) -> Iterato
 
 
 def _find(digest: str, sources: tuple[BlobSource, ...], image: Image) -> Image | None:
-    """The image with this digest, an index or a manifest; None when no source has it. Raises MalformedError."""
+    """The image with this digest, an index or a manifest; None when no source has it. Raises IntegrityError."""
     for source in sources:
         try:
             with source.open_blob(digest) as stream:
                 data = stream.read(MAXIMUM_SIZE + 1)
         except FormationError:
             continue
-        is_index = "manifests" in parse_object(data, "image manifest").value
-        media_type = OCI_INDEX if is_index else parse_manifest(data).media_type or OCI_MANIFEST
+        descriptor = Descriptor(media_type_of(data), digest, len(data))
         try:
-            return read_image(source, Descriptor(media_type, digest, len(data)), image.config.platform)
-        except MalformedError:
+            return read_image(source, descriptor, image.config.platform)
+        except IntegrityError:
             raise
         except FormationError:
             continue

@@ -95,10 +95,17 @@ def _listings(files: Filesystem, packages: tuple[InstalledPackage, ...]) -> tupl
 
 def debian_architecture(image: Image) -> str | None:
     """Debian's name of the architecture that `image` is for; None when Debian has none."""
-    return debian_name(image.config.platform)
+    return _debian_name(image.config.platform)
 
 
-def debian_name(platform: Platform) -> str | None:
-    """The same of a platform."""
+def platform_name(platform: Platform) -> str:
+    """Debian's name of the architecture, or the platform as OCI writes it where Debian has none: `linux/mips64le`."""
+    if (platform.os, platform.architecture, platform.variant) == ("linux", "arm", None):
+        # As containerd takes it (its package platforms, database.go): configs leave out what their index says.
+        return "armhf"
+    return _debian_name(platform) or str(platform)
+
+
+def _debian_name(platform: Platform) -> str | None:
     variant = platform.variant if platform.architecture == "arm" else None
-    return _ARCHITECTURES.get((platform.architecture, variant))
+    return _ARCHITECTURES.get((platform.architecture, variant)) if platform.os == "linux" else None

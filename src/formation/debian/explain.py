@@ -1,7 +1,7 @@
 """Why some requests cannot be met: which package needs what, who asked for it, and what there is instead."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 
 from formation.debian.marking import Marker, negative_relations, positive_groups
 from formation.debian.package import Alternatives, BinaryPackage, Relation
@@ -10,15 +10,19 @@ from formation.debian.version import satisfies
 from formation.errors import UnresolvableError
 
 _MOST_LINES = 24
+_DEEPEST = 200
+"""How far down a reason is looked for: the message ends long before, and an archive decides how long a chain is."""
 
 
-def unresolvable(marker: Marker, requests: Sequence[BinaryPackage], without: frozenset[str]) -> UnresolvableError:
-    """The error for a marking that left something broken.
+def unresolvable(
+    marker: Marker, requests: Sequence[BinaryPackage], exact: Container[str], without: frozenset[str]
+) -> UnresolvableError:
+    """The error for a marking that left something broken. `exact` are the names that are requested in one version.
 
     Its message names the requests that cannot be met, and under each, indented by one step a level, the chain from it
     down to what is missing or in conflict. Its hint names versions that would do and were not chosen.
     """
-    explanation = _Explanation(marker, {package.name for package in requests}, without)
+    explanation = _Explanation(marker, {package.name for package in requests}, exact, without)
     lines: list[str] = []
     blamed: list[str] = []
     for package in requests:
@@ -32,21 +36,30 @@ def unresolvable(marker: Marker, requests: Sequence[BinaryPackage], without: fro
     if len(lines) > _MOST_LINES:
         lines = [*lines[:_MOST_LINES], f"  and {len(lines) - _MOST_LINES} more reasons"]
     subject = f"{', '.join(blamed[:-1])} and {blamed[-1]}" if len(blamed) > 1 else blamed[0]
-    hint = f"request {' and '.join(explanation.advice)} as well" if explanation.advice else None
+    hint = None
+    if explanation.advice:
+        # What is requested without a version already is to be written in another way, and not once more.
+        more = (
+            ""
+            if any(request.partition("/")[0] in explanation.requested for request in explanation.advice)
+            else " as well"
+        )
+        hint = f"request {' and '.join(explanation.advice)}{more}"
     return UnresolvableError("\n".join([f"{subject} cannot be installed:", *lines]), hint=hint)
 
 
 class _Explanation:
     """Walks down from requests to the dependencies that have no solution."""
 
-    def __init__(self, marker: Marker, requested: set[str], without: frozenset[str]) -> None:
+    def __init__(self, marker: Marker, requested: set[str], exact: Container[str], without: frozenset[str]) -> None:
         self.unsound = _unsound(marker)
         """Names that are selected although they, or what they need, cannot be installed."""
         self.advice: dict[str, None] = {}
         """Requests that would bring a version which is needed and not chosen."""
         self._marker = marker
         self._choices = marker.choices
-        self._requested = requested
+        self.requested = requested
+        self._exact = exact
         self._without = without
         self._visited: set[str] = set()
 
@@ -58,6 +71,8 @@ class _Explanation:
         if self._marker.selected.get(package.name) is package and package.name not in self.unsound:
             return []
         indent = "  " * depth
+        if depth > _DEEPEST:
+            return [f"{indent}{package.name} {package.version} cannot be installed"]
         lines = list(self._conflicts(package, indent))
         for field, group in positive_groups(package, recommends=False):
             if not _is_met_soundly(self._marker, group, self.unsound) and (
@@ -104,7 +119,7 @@ class _Explanation:
                 others.setdefault(package.version, package)
         fitting = [each for each in others.values() if satisfies(each.version, relation.operator, relation.version)]
         # What is requested in one version cannot be requested in another.
-        if fitting and candidate.name not in self._requested:
+        if fitting and candidate.name not in self._exact:
             self.advice[f"{candidate.name}/{fitting[0].suite}"] = None
         told = ", ".join(f"{each.version} of {each.suite}" for each in others.values())
         return f" (not chosen: {told})" if told else ""
@@ -128,7 +143,7 @@ class _Explanation:
     def _who_asked(self, package: BinaryPackage) -> str:
         """The shortest chain from `package` back to a request: `b (for c, as requested)`."""
         pullers: dict[str, str] = {}
-        waiting = deque(name for name in self._marker.selected if name in self._requested)
+        waiting = deque(name for name in self._marker.selected if name in self.requested)
         seen = set(waiting)
         while waiting and package.name not in seen:
             puller = self._marker.selected[waiting.popleft()]

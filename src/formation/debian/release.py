@@ -72,7 +72,7 @@ def parse_release(text: bytes, source: str) -> Release:
         valid_until=_seconds(fields["Valid-Until"], "Valid-Until", source) if "Valid-Until" in fields else None,
         components=_words(fields, "Components", source),
         architectures=architectures,
-        acquire_by_hash=fields.get("Acquire-By-Hash", "").lower() == "yes",
+        acquire_by_hash=_says(fields, "Acquire-By-Hash"),
         all_in_each_architecture=(
             "all" not in architectures or "Packages" in fields.get("No-Support-for-Architecture-All", "").split()
         ),
@@ -82,12 +82,15 @@ def parse_release(text: bytes, source: str) -> Release:
 
 
 def _priority(fields: Stanza) -> int:
-    def says(name: str) -> bool:
-        return fields.get(name, "").lower() == "yes"
+    """Source: apt's apt-pkg/policy.cc, pkgPolicy::pkgPolicy, which asks for ButAutomaticUpgrades first."""
+    if _says(fields, "ButAutomaticUpgrades"):
+        return 100
+    return 1 if _says(fields, "NotAutomatic") else USUAL_PRIORITY
 
-    if not says("NotAutomatic"):
-        return USUAL_PRIORITY
-    return 100 if says("ButAutomaticUpgrades") else 1
+
+def _says(fields: Stanza, name: str) -> bool:
+    """Whether a field says yes, in any word that apt takes for it (apt-pkg/contrib/strutl.cc, StringToBool)."""
+    return fields.get(name, "").strip().lower() in ("yes", "true", "with", "on", "enable", "1")
 
 
 def check_release(

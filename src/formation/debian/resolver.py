@@ -1,17 +1,19 @@
 """Which packages to install for some requests: the same that apt-get chooses on the same archives."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from formation.dataclass import dataclass
 from formation.debian.explain import unresolvable
 from formation.debian.leftovers import remove_leftovers
 from formation.debian.marking import Marker, positive_groups
 from formation.debian.package import BinaryPackage
+from formation.debian.relation import provisions_of
 from formation.debian.repair import repair
 from formation.debian.request import PackageRequest
 from formation.debian.suite_choice import follow_suites
 from formation.debian.universe import Choices, Universe
+from formation.debian.version import compare
 from formation.errors import UnresolvableError
 
 
@@ -53,24 +55,61 @@ def resolve(
     """
     essentials = [package for package in universe.essential() if package.name not in without] if essential else []
     present = {package.name: package for package in installed}
-    suites: list[tuple[BinaryPackage, str]] = []
     wanted = {package.name: present.get(package.name, package) for package in essentials}
-    for request in requests:
-        package = universe.requested(request)
+    asked = [(request, _meant(request, universe, present)) for request in requests]
+    for request, package in asked:
         if package.name in without:
             raise UnresolvableError(f"{request} is requested, and left out by the definition as well")
-        wanted[package.name] = package
-        if request.suite is not None:
-            suites.append((package, request.suite))
-    pinned = follow_suites(suites, universe, wanted, present, recommends=recommends)
+        # The order of the requests counts, whichever of them decides the version.
+        wanted.setdefault(package.name, package)
+    wanted.update((package.name, package) for _, package in sorted(asked, key=lambda each: _exactness(*each)))
+    exact = {package.name for request, package in asked if _exactness(request, package)}
+    _check_agreement(asked, wanted)
+    suites = [(package, request.suite) for request, package in asked if request.suite is not None]
+    pinned = follow_suites(suites, universe, wanted, present, exact=exact, recommends=recommends)
+    wanted = {name: pinned[name] for name in wanted}
     choices = Choices(universe, pinned=pinned.values(), installed=installed, without=without)
     marker = Marker(choices, installed, recommends=recommends)
     marker.request(list(wanted.values()))
     repair(marker)
     if any(marker.broken()):
-        raise unresolvable(marker, list(wanted.values()), without)
+        raise unresolvable(marker, list(wanted.values()), exact, without)
     remove_leftovers(marker)
     return Resolution(tuple(_reasons(marker, [package.name for package in essentials], wanted)))
+
+
+def _exactness(request: PackageRequest, package: BinaryPackage) -> int:
+    """How well `request` knows which version of `package` it means, 0 for any; of several, the best decides."""
+    if request.version is None and request.suite is None:
+        return 0
+    return 2 if request.name == package.name else 1
+
+
+def _check_agreement(
+    asked: Iterable[tuple[PackageRequest, BinaryPackage]], wanted: Mapping[str, BinaryPackage]
+) -> None:
+    """Raises UnresolvableError for a request of a suite when another one is of the package in another version."""
+    for request, package in asked:
+        chosen = wanted[package.name]
+        if request.suite is not None and chosen is not package:
+            raise UnresolvableError(
+                f"{request} is {package.name} {package.version} of {package.suite}, and another request is of "
+                f"{chosen.version} of {chosen.suite}",
+                hint="keep one of them",
+            )
+
+
+def _meant(request: PackageRequest, universe: Universe, present: Mapping[str, BinaryPackage]) -> BinaryPackage:
+    """The package that `request` names. One that is there already is enough for a name that it provides, and for its
+    own where the archives have nothing newer: apt undoes no upgrade."""
+    package = universe.requested(request)
+    there = present.get(package.name)
+    if there is None or _exactness(request, package):
+        return package
+    if request.name == package.name:
+        return there if compare(there.version, package.version) >= 0 else package
+    provided = provisions_of(there.name, there.version, there.multi_arch, there.provides)
+    return there if request.name in {name for name, _ in provided} else package
 
 
 _DEPENDENCIES = ("Pre-Depends", "Depends")

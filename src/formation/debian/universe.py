@@ -8,7 +8,6 @@ from functools import cached_property
 from formation.debian.index import PackageIndex
 from formation.debian.package import BinaryPackage, Relation
 from formation.debian.relation import provisions_of
-from formation.debian.release import USUAL_PRIORITY
 from formation.debian.request import PackageRequest
 from formation.debian.version import satisfies, sort_key
 from formation.errors import UnresolvableError
@@ -21,13 +20,11 @@ class Universe:
     first index wins between equal versions, and the order in which names first appear breaks ties between providers.
     """
 
-    def __init__(
-        self, indexes: Sequence[PackageIndex], *, architecture: str, priorities: Sequence[int] | None = None
-    ) -> None:
-        """`priorities` are those of the indexes' suites, as `Release.priority` has them; None: all have the same."""
+    def __init__(self, indexes: Sequence[PackageIndex], *, architecture: str, priorities: Sequence[int]) -> None:
+        """`priorities` are those of the indexes' suites, as `Release.priority` has them."""
         self.architecture = architecture
         self._indexes = tuple(indexes)
-        self._priorities = [USUAL_PRIORITY] * len(indexes) if priorities is None else priorities
+        self._priorities = tuple(priorities)
         self._positions: dict[str, list[tuple[int, int]]] = {}
         self._packages: dict[tuple[int, int], BinaryPackage] = {}
         installable = {architecture, "all"}
@@ -100,7 +97,7 @@ class Universe:
         providers = {
             package.name: package
             for package, version in self.providers(request.name)
-            if package is self.candidate(package.name) and request.version in (None, version)
+            if package is self._best(package.name, request.suite) and request.version in (None, version)
         }
         if len(providers) == 1:
             return next(iter(providers.values()))
@@ -109,11 +106,24 @@ class Universe:
             raise UnresolvableError(
                 f"{request} is a virtual package; {names} provide it", hint="request one of them by its own name"
             )
+        offered = dict.fromkeys(
+            f"{each.name} {each.version} ({each.suite})" for each, _ in self.providers(request.name)
+        )
+        if request.suite is not None and offered:
+            raise UnresolvableError(
+                f"{request}: nothing of the suite {request.suite} provides it; there is {', '.join(offered)}"
+            )
         nearest = self.nearest(request.name)
         raise UnresolvableError(
             f"no archive of the definition has a package {request.name}",
             hint=f"did you mean {' or '.join(nearest)}?" if nearest else None,
         )
+
+    def _best(self, name: str, suite: str | None) -> BinaryPackage | None:
+        """The candidate; with a suite, what would be if there were no other."""
+        if suite is None:
+            return self.candidate(name)
+        return next((package for package in self.versions(name) if package.suite == suite), None)
 
     def _package(self, position: tuple[int, int]) -> BinaryPackage:
         package = self._packages.get(position)

@@ -34,14 +34,6 @@ def check_not_empty(model: BaseDefinition, problems: list[Problem]) -> None:
         problems.append(Problem(("essential",), reason, "name some under `packages:`, or leave `essential` out"))
 
 
-def check_version(model: BaseDefinition, problems: list[Problem]) -> None:
-    """No tag of the runtime variant reads as one of another variant."""
-    for name in model.variants:
-        if parse_version_tag(model.version, name) is not None:
-            reason = f"{model.version!r} ends in {name!r}, which is a variant: its tag would be that of the variant"
-            problems.append(Problem(("version",), reason, "end the pre-release in another word: 1.0.0-rc.1"))
-
-
 def check_tags(model: BaseDefinition, problems: list[Problem]) -> None:
     """The version and each of the tags are short enough with the name of a variant behind them."""
     variant = max(model.variants, key=len, default=None)
@@ -53,7 +45,7 @@ def check_tags(model: BaseDefinition, problems: list[Problem]) -> None:
 
 
 def check_variant_tags(model: BaseDefinition, problems: list[Problem]) -> None:
-    """None of the `tags` is the tag of a variant: the image that is built last would have it."""
+    """None of the `tags` is the tag of a variant, or reads as one: the image that is built last would have it."""
     for variant in model.variants:
         taken = {variant_tag(tag, variant): tag for tag in (model.version, *model.tags)}
         for index, tag in enumerate(model.tags):
@@ -61,6 +53,9 @@ def check_variant_tags(model: BaseDefinition, problems: list[Problem]) -> None:
                 reason = f"the tag {tag!r} is that of the variant {variant}, from {taken[tag]!r}"
                 hint = "leave it out: variants take TAG-VARIANT of `version` and of each of `tags`"
                 problems.append(Problem(("tags", index), reason, hint))
+            elif parse_version_tag(tag, variant) is not None:
+                reason = f"the tag {tag!r} reads as a version of the variant {variant}"
+                problems.append(Problem(("tags", index), reason, "end it in another word"))
 
 
 def check_accounts(part: Part, set_aside: SetAside, problems: list[Problem]) -> None:
@@ -157,15 +152,14 @@ def check_directories(part: Part, problems: list[Problem]) -> None:
 
 def check_packages(part: Part, model: Identity, suites: tuple[str, ...], problems: list[Problem]) -> None:
     """No package is requested twice in a lineage, or both requested and left out; suites and architectures exist."""
-    lines = {_wanted(line): line for each in part.lineage for line in each.section.packages}
+    lines = [line for each in part.lineage for line in each.section.packages]
     for index, line in enumerate(part.section.packages):
         path: DataPath = (*part.path, "packages", index)
-        earlier = lines.get(_wanted(line))
-        if earlier == line:
+        if line in lines:
             problems.append(Problem(path, f"the package {line.lstrip('-')!r} is there already"))
-        elif earlier is not None:
+        elif earlier := next((each for each in lines if _contradict(each, line)), None):
             problems.append(Problem(path, f"{line!r} contradicts {earlier!r}", "keep one of them"))
-        lines.setdefault(_wanted(line), line)
+        lines.append(line)
         if line.startswith("-"):
             continue
         request = grammar.package_request(line)
@@ -199,10 +193,13 @@ def _kind(entry: DirectoryEntry | FileEntry) -> str:
     return "a directory" if isinstance(entry, DirectoryEntry) or is_directory(entry.source) else "a file"
 
 
-def _wanted(line: str) -> str:
-    """What a request is about: name and architecture."""
-    request = grammar.package_request(line.removeprefix("-"))
-    return f"{request.name}:{request.architecture}" if request.architecture else request.name
+def _contradict(one: str, other: str) -> bool:
+    """Whether two lines about a package mean different versions of it, or none, on the same architecture."""
+    first, second = (grammar.package_request(line.removeprefix("-")) for line in (one, other))
+    if first.name != second.name or len({first.architecture, second.architecture} - {None}) > 1:
+        return False
+    meant = [(each.version, each.suite) for each in (first, second)]
+    return meant[0] != meant[1] or one.startswith("-") != other.startswith("-")
 
 
 def _declare(

@@ -5,15 +5,17 @@ import shlex
 
 from formation.debian.request import PackageRequest
 from formation.definition.problems import Invalid, nearest
-from formation.registry.tag_plan import VARIANT
+from formation.registry.tag_plan import VARIANT, parse_version_tag
 
 ACCOUNT = r"^[a-z_][a-z0-9_-]{0,31}$"
 """adduser.conf(5), SYS_NAME_REGEX, and the 32 bytes of utmp(5)."""
 OWNER = r"^([a-z_][a-z0-9_-]{0,31}|0|[1-9][0-9]{0,4})$"
 REPOSITORY = r"^[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*$"
 """OCI distribution-spec, "Pulling manifests": <name>."""
-VERSION = r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?$"
-"""Semantic Versioning 2.0.0, without build metadata: an image tag cannot hold a plus sign."""
+_NUMBER = "(0|[1-9][0-9]{0,8})"
+_PART = "(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)"
+VERSION = rf"^{_NUMBER}\.{_NUMBER}\.{_NUMBER}(-{_PART}(\.{_PART})*)?$"
+"""Semantic Versioning 2.0.0, without build metadata: an image tag cannot hold a plus sign. `version` knows more."""
 LONGEST_TAG = 128
 """OCI distribution-spec, "Pulling manifests": <reference> as a tag."""
 TAG = rf"^[A-Za-z0-9_][A-Za-z0-9._-]{{0,{LONGEST_TAG - 1}}}$"
@@ -86,14 +88,28 @@ def repository(text: str) -> str:
 
 
 def version(text: str) -> str:
-    """A semantic version that can be an image tag."""
+    """A semantic version that can be an image tag, and one that `publish` takes for that of no variant.
+
+    A pre-release is one by SemVer, clause 9: without empty parts, and without numbers that begin with a zero.
+    """
     if len(text) > LONGEST_TAG:
         raise Invalid(f"{text[:40]!r}… has {len(text)} characters, and an image tag at most {LONGEST_TAG}")
     if "+" in text:
         raise Invalid(f"{text!r} has build metadata, and an image tag cannot contain a plus sign", None)
-    if not re.fullmatch(VERSION, text):
+    read = parse_version_tag(text, "")
+    if read is None:
         padded = ".".join([*text.removeprefix("v").split("."), "0", "0"][:3])
-        raise Invalid(f"{text!r} is not a semantic version MAJOR.MINOR.PATCH", _suggestion(padded, VERSION))
+        raise Invalid(f"{text!r} is not a version MAJOR.MINOR.PATCH", _suggestion(padded, VERSION))
+    candidate = f"{text.partition('-')[0]}-rc.1"
+    for part in read.prerelease.split(".") if "-" in text else ():
+        if not re.fullmatch(_PART, part):
+            reason = f"the number {part} begins with a zero" if part else "a part of it is empty"
+            raise Invalid(f"{text!r} is not a version: {reason} (SemVer, clause 9)", f"write {candidate}")
+    ending = parse_version_tag(text)
+    if ending is not None and ending.variant:
+        taken = f"`publish` takes for the variant {ending.variant} of {ending.version}"
+        words = "alpha, beta, pre, preview, snapshot, nightly and test will do too"
+        raise Invalid(f"{text!r} ends in {ending.variant!r}, which {taken}", f"a pre-release is {candidate}; {words}")
     return text
 
 

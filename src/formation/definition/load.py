@@ -137,7 +137,6 @@ def _check(
 ) -> None:
     suites = tuple(suite for archive in archives for suite in archive.suites)
     checks.check_not_empty(model, problems)
-    checks.check_version(model, problems)
     checks.check_tags(model, problems)
     checks.check_variant_tags(model, problems)
     for part in parts:

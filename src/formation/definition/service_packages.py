@@ -46,6 +46,6 @@ def package_definition(service: ServiceDefinition, archives: tuple[Archive, ...]
 
 def _archive_lines(service: ServiceDefinition) -> dict[str, int]:
     """The lines of the archives that the service writes out: those of its distribution come before them."""
-    lines = [line for path, line in service.lines.items() if len(path) == 2 and path[0] == "archives"]
-    own = (service.archives or ())[-len(lines) :] if lines else ()
-    return dict(zip((archive.name for archive in own), sorted(lines), strict=True))
+    count = sum(len(path) == 2 and path[0] == "archives" for path in service.lines)
+    own = (service.archives or ())[-count:] if count else ()
+    return {archive.name: service.lines["archives", index] for index, archive in enumerate(own)}

@@ -180,4 +180,6 @@ def _kind(value: object) -> str:
         return "a list"
     if isinstance(value, bool):
         return f"{_plain(value)}"
+    if value is None:
+        return "nothing"
     return f"the number {value}" if isinstance(value, int) else f"the text {str(value)[:60]!r}"

@@ -16,6 +16,10 @@ from formation.install.inside import follow
 from formation.install.view import View
 
 _CHUNK = 1 << 20
+_NEEDS_NO_PROGRAM = frozenset(
+    # Nobody is to log in; and /bin/sh is of those who said nothing, and may stand on a base without any shell.
+    {"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false", "/bin/sh"}
+)
 _ACCOUNT_FILES = {"passwd": 0o644, "group": 0o644, "shadow": 0o640, "gshadow": 0o640}
 
 
@@ -73,8 +77,8 @@ def realise(additions: Additions, view: View, epoch: int) -> list[Added]:
     """The entries that `additions` come to in an image that `view` shows; every time is `epoch`.
 
     Parents that the image lacks are added, owned by root with mode 0755. Raises DefinitionError, with the line that
-    asks for it, for an unknown owner, an id that is taken, a home, volume or working directory that is a file, and a
-    path that leads through a file.
+    asks for it, for an unknown owner, an id that is taken, a home, volume or working directory that is a file, a shell
+    that is no program, and a path that leads through a file.
     """
     accounts = read_accounts(view)
     after = without_shells(accounts) if additions.hardening.accounts else accounts
@@ -97,6 +101,9 @@ def realise(additions: Additions, view: View, epoch: int) -> list[Added]:
             new = _placed(item, after, view, epoch)
             added[new.entry.path] = new
             places[new.entry.path] = item.place
+    for user in additions.users:
+        with _said_at(user.place):
+            _require_shell(user, added, view)
     if additions.hardening.modes:
         added.update((entry.path, Added(entry)) for entry in tightened(view, added, epoch))
     return _with_parents(added, places, view, epoch)
@@ -178,6 +185,19 @@ def _require_home(user: User, view: View) -> None:
     there = view.find(_resolve(user.home, view))
     if there is not None and there.type == "file":
         raise UsageError(f"the home {user.home} of {user.name} is a file")
+
+
+def _require_shell(user: User, added: Mapping[str, Added], view: View) -> None:
+    """Raises UsageError for a login shell that is not there, or is no program."""
+    place = _resolve(user.shell, view, last=True)
+    if user.shell in _NEEDS_NO_PROGRAM or not {place, _resolve(user.shell, view)}.isdisjoint(added):
+        return
+    there = view.find(place)
+    if there is None or there.type not in ("file", "hardlink") or not there.mode & 0o111:
+        raise UsageError(
+            f"the shell {user.shell} of {user.name} is no program of the image, so nobody can log in as {user.name}",
+            hint="ask for the package that brings it, or write `shell: /usr/sbin/nologin`",
+        )
 
 
 def _require_directory(wanted: RunDirectory, view: View) -> None:

@@ -53,8 +53,16 @@ class Arrivals:
         return self._specs.get(digest, self._job.spec)
 
     def unpack_again(self, specs: Mapping[str, SegmentSpec]) -> None:
-        """Unpacks packages in other ways, and waits for that. `specs` has the digests of their .debs."""
+        """Unpacks packages in other ways, and waits for that. `specs` has the digests of their .debs.
+
+        Raises as `wait_for`.
+        """
         self._specs.update(specs)
+        # A store may have a package as it was unpacked before, and its .deb no more.
+        missing = [self.packages[digest] for digest in specs if digest not in self._arrived]
+        self.bring(
+            each for each in missing if known_segment(self._store, each, specs[each.digest], self._job.epoch) is None
+        )
         futures = {
             digest: self._schedule.submit(UNPACK, unpack, self._store, self.packages[digest], spec, self._job.epoch)
             for digest, spec in specs.items()

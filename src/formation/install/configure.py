@@ -15,15 +15,15 @@ from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, diverted, parse_diversions
 from formation.entry import Entry
 from formation.errors import FormationError
-from formation.install.effects import capture, give_way, restore_links
-from formation.install.inside import inside
+from formation.install.effects import capture, restore_links
+from formation.install.inside import inside, read_file, write_file
 from formation.install.landing import NOWHERE_ELSE, Landings
 from formation.install.named_owners import Names, give
 from formation.install.placement import USR_ALIASES
 from formation.install.roots import Root, RootBuilder
 from formation.install.sandbox import Outcome, Program
-from formation.install.scripts import ScriptError, check_finished, failed_script, run_scripts
-from formation.install.stages import Stage, StagePackage
+from formation.install.scripts import ScriptError, check_finished, failed_script, read_status, run_scripts, said_of
+from formation.install.stages import Stage, StagePackage, named
 from formation.install.view import TreesView
 from formation.install.waiting import NEW
 
@@ -80,10 +80,10 @@ class StageRun:
         upper = None
         if scripted and not self.stage.bootstrap:
             with self.builder.open(self.before) as root:
-                self._run_preinsts(root, scripted)
+                for package in scripted:
+                    self._run_preinst(root, package)
                 unpacked = self.unpack(_diversions(root), (root.path,))
                 upper = root.changes
-            give_way(upper, self.files)
         else:
             unpacked = self.unpack(parse_diversions(TreesView(self.before).read(DIVERSIONS)), self.before)
         with self.builder.open((self.files, *self.before), upper=upper) as root:
@@ -91,35 +91,47 @@ class StageRun:
                 _merge_usr(root.path)
             if unpacked.bring is not None:
                 unpacked.bring(root.path)
-            self._write_database(root)
+            with said_of(f"dpkg's database cannot take {named(self.stage.packages)}", root):
+                self._write_database(root)
             if self.stage.bootstrap:
                 # base-passwd makes /etc/passwd, which the others may read.
-                self._run_preinsts(root, sorted(scripted, key=lambda p: (p.name.name != "base-passwd", p.name.name)))
+                for package in sorted(scripted, key=lambda p: (p.name.name != "base-passwd", p.name.name)):
+                    self._run_preinst(root, package)
             give(root.path, unpacked.owners)
             self._configure(root, waits=unpacked.bring is not None)
             restore_links(root.candidates(), root.changes, root.path, root.lowers)
             changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch)
         return Captured(changed, removed, root.changes, unpacked.landings)
 
-    def _run_preinsts(self, root: Root, packages: Sequence[StagePackage]) -> None:
-        """Runs each preinst as dpkg does: from tmp.ci, with all control members beside it."""
-        unpacked = inside(root.path, ADMINISTRATION) / "tmp.ci"
-        for package in packages:
+    def _run_preinst(self, root: Root, package: StagePackage) -> None:
+        """Runs a preinst as dpkg does: from tmp.ci, with all control members beside it."""
+        unpacked = _control_directory(root)
+        with said_of(f"the preinst script of {package.name.name} cannot be run", root):
+            shutil.rmtree(unpacked, ignore_errors=True)
             unpacked.mkdir(parents=True)
             for member, data in package.control.items():
                 (unpacked / member).write_bytes(data)
                 (unpacked / member).chmod(0o755)
-            script = Program(
-                (f"/{ADMINISTRATION}/tmp.ci/preinst", "install"),
-                self._script_environment(package, "preinst"),
-                f"preinst of {package.name.name}",
-            )
-            outcome = self._run(root, [script])[-1]
-            if outcome.status != 0:
-                raise self._failure(root, package.name.name, "preinst", outcome, str(outcome.status))
-            shutil.rmtree(unpacked)
+        script = Program(
+            (f"/{ADMINISTRATION}/tmp.ci/preinst", "install"),
+            self._script_environment(root, package, "preinst"),
+            f"preinst of {package.name.name}",
+        )
+        there = os.path.lexists(inside(root.path, STATUS))
+        outcome = self._run(root, [script])[-1]
+        if outcome.status != 0:
+            reason = f"the preinst script of {package.name.name} failed with status {outcome.status}"
+            raise self._failure(root, reason, outcome)
+        what = f"the preinst script of {package.name.name} has broken dpkg's database"
+        # It may have put something else in the place of any directory.
+        unpacked = _control_directory(root)
+        if unpacked.is_symlink() or not unpacked.is_dir():
+            raise FormationError(f"{what}: /{ADMINISTRATION}/tmp.ci is no directory, or not there")
+        shutil.rmtree(unpacked)
+        if there:
+            read_status(root, what)
 
-    def _script_environment(self, package: StagePackage, script: str) -> tuple[tuple[str, str], ...]:
+    def _script_environment(self, root: Root, package: StagePackage, script: str) -> tuple[tuple[str, str], ...]:
         """What dpkg tells a maintainer script. Source: dpkg's src/main/script.c."""
         return (
             ("DPKG_MAINTSCRIPT_PACKAGE", package.name.name),
@@ -127,23 +139,18 @@ class StageRun:
             ("DPKG_MAINTSCRIPT_NAME", script),
             ("DPKG_MAINTSCRIPT_PACKAGE_REFCOUNT", "1"),
             ("DPKG_MAINTSCRIPT_DEBUG", "0"),
-            ("DPKG_RUNNING_VERSION", self._dpkg_version()),
+            ("DPKG_RUNNING_VERSION", self._dpkg_version(root)),
             ("DPKG_ADMINDIR", f"/{ADMINISTRATION}"),
             ("DPKG_ROOT", ""),
         )
 
-    def _dpkg_version(self) -> str:
+    def _dpkg_version(self, root: Root) -> str:
         for package in self.stage.packages:
             if package.name.name == "dpkg":
                 return package.version
-        for lower in self.before:
-            try:
-                status = inside(lower, STATUS).read_bytes()
-            except FileNotFoundError:
-                continue
-            for stanza in status.split(b"\n\n"):
-                if stanza.startswith(b"Package: dpkg\n"):
-                    return parse_stanza(stanza)["Version"]
+        for stanza in (read_file(inside(root.path, STATUS)) or b"").split(b"\n\n"):
+            if stanza.startswith(b"Package: dpkg\n"):
+                return parse_stanza(stanza)["Version"]
         return ""
 
     def _write_database(self, root: Root) -> None:
@@ -151,18 +158,18 @@ class StageRun:
         for name in ("updates", "triggers", "info", "alternatives", "parts"):
             inside(root.path, f"{ADMINISTRATION}/{name}").mkdir(parents=True, exist_ok=True)
         status = inside(root.path, STATUS)
-        before = status.read_bytes() if status.exists() else b""
+        before = read_file(status) or b""
         stanzas = [before.rstrip(b"\n") + b"\n"] if before.strip() else []
         diversions = _diversions(root)
         stanzas.extend(
             database.unpacked_stanza(package.control["control"], self._conffiles(root, package, diversions))
             for package in self.stage.packages
         )
-        status.write_bytes(b"\n".join(stanzas))
+        write_file(status, b"\n".join(stanzas))
         for name, content in (("arch", f"{self._architecture()}\n"), ("info/format", "1\n")):
             file = inside(root.path, f"{ADMINISTRATION}/{name}")
             if not file.exists():
-                file.write_text(content)
+                write_file(file, content.encode())
         self._write_triggers(inside(root.path, _TRIGGERS), root.path)
 
     def _architecture(self) -> str:
@@ -172,19 +179,19 @@ class StageRun:
 
     def _write_triggers(self, directory: Path, root: Path) -> None:
         names = {name for name in os.listdir(directory) if name not in ("Lock", "Unincorp")}
-        files = {name: file for name in names if (file := inside(root, f"{_TRIGGERS}/{name}")).is_file()}
-        present = {name: file.read_text("utf-8", "surrogateescape") for name, file in files.items()}
+        found = {name: read_file(inside(root, f"{_TRIGGERS}/{name}")) for name in names}
+        present = {name: data.decode("utf-8", "surrogateescape") for name, data in found.items() if data is not None}
         declared = [(package.name, database.interests(package.control)) for package in self.stage.packages]
         after = database.interest_files(present, declared)
         for name, content in after.items():
             if present.get(name) != content:
-                inside(root, f"{_TRIGGERS}/{name}").write_text(content, "utf-8", "surrogateescape")
+                write_file(inside(root, f"{_TRIGGERS}/{name}"), content.encode("utf-8", "surrogateescape"))
         activated = [name for package in self.stage.packages for name in database.activations(package.control)]
         paths = (path for package in self.stage.packages for path in package.listed)
         unincorp = inside(root, f"{_TRIGGERS}/Unincorp")
-        before = unincorp.read_text("utf-8", "surrogateescape") if unincorp.is_file() else ""
+        before = (read_file(unincorp) or b"").decode("utf-8", "surrogateescape")
         deferred = database.deferred_triggers(before, after, activated, paths)
-        unincorp.write_text(deferred, "utf-8", "surrogateescape")
+        write_file(unincorp, deferred.encode("utf-8", "surrogateescape"))
 
     def _conffiles(self, root: Root, package: StagePackage, diversions: Sequence[Diversion]) -> list[tuple[str, str]]:
         found = []
@@ -197,8 +204,8 @@ class StageRun:
             # to be removed.
             digest = "newconffile"
             waits = os.path.lexists(f"{file}{NEW}")
-            if not flag and not waits and file.is_file() and not file.is_symlink():
-                digest = hashlib.md5(file.read_bytes(), usedforsecurity=False).hexdigest()
+            if not flag and not waits and (content := read_file(file)) is not None:
+                digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
             found.append((path, f"{digest} {flag}".strip()))
         return found
 
@@ -213,28 +220,34 @@ class StageRun:
         program = Program(("/usr/bin/dpkg", *force, "--configure", "--pending"), what="dpkg --configure --pending")
         outcome = self._run(root, [program])[-1]
         if outcome.status != 0:
-            failed = _FAILED.search(outcome.output)
-            # dpkg's own status says only that some package failed.
-            status = _STATUS.search(failed.group(2)) if failed else None
-            raise self._failure(
-                root, failed.group(1) if failed else "", "postinst", outcome, status.group(1) if status else None
-            )
-        check_finished(root)
+            raise self._failure(root, failed_configuration(outcome.output), outcome)
+        check_finished(root, f"after the configuration of {named(self.stage.packages)}")
 
     def _run(self, root: Root, programs: Sequence[Program]) -> list[Outcome]:
         return run_scripts(root, programs, self.stage.epoch, self.builder.isolation, self.log)
 
-    def _failure(self, root: Root, package: str, script: str, outcome: Outcome, status: str | None) -> ScriptError:
-        """The error for a failed script. `status` is the script's own; None when it is not known."""
-        with_status = "" if status is None else f" with status {status}"
-        reason = f"the {script} script of {package or 'a package'} failed{with_status}"
+    def _failure(self, root: Root, reason: str, outcome: Outcome) -> ScriptError:
         return failed_script(reason, root, outcome, self.stage.epoch, self.builder.isolation, self.failed)
+
+
+def failed_configuration(output: str) -> str:
+    """What failed, from the `output` of a `dpkg --configure`: a script, with its own status where it ended with one, or
+    dpkg itself, such as for a dependency that is not there."""
+    failed = _FAILED.search(output)
+    if failed is None or "script" not in failed[2]:
+        return f"dpkg could not configure {failed[1] if failed else 'the packages'}"
+    status = _STATUS.search(failed[2])
+    return f"the postinst script of {failed[1]} failed{f' with status {status[1]}' if status else ''}"
 
 
 def _diversions(root: Root) -> tuple[Diversion, ...]:
     """Those that are in force in the tree now."""
-    file = inside(root.path, DIVERSIONS)
-    return parse_diversions(file.read_bytes() if file.is_file() else b"")
+    return parse_diversions(read_file(inside(root.path, DIVERSIONS)) or b"")
+
+
+def _control_directory(root: Root) -> Path:
+    """Where dpkg unpacks the control members of a package before it runs the preinst."""
+    return inside(root.path, ADMINISTRATION) / "tmp.ci"
 
 
 def _merge_usr(root: Path) -> None:

@@ -4,7 +4,6 @@ Two things are left out of the difference: what is the same as before (a file th
 its old content), and traces of the run (logs, locks, caches with inode numbers, backups).
 """
 
-import contextlib
 import filecmp
 import os
 import re
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from formation.entry import WHITEOUT, Entry, encode_path
 from formation.errors import FormationError
+from formation.install.stacked import is_opaque, is_whiteout, lower_path, merged_names, status_below, walk
 
 TRACES = re.compile(
     r"""
@@ -33,35 +33,12 @@ TRACES = re.compile(
 """Paths that never enter an image from a script. Source: debuerreotype's fixup, mmdebstrap's cleanup."""
 
 
-def lower_path(path: str, lowers: Sequence[Path]) -> Path | None:
-    """Where `path` is in the topmost of `lowers` (top first) that has it; None when absent or removed."""
-    for lower in lowers:
-        try:
-            status = _status_below(lower, path)
-        except FileNotFoundError:
-            continue
-        except NotADirectoryError:
-            return None
-        return None if is_whiteout(status) else lower / path
-    return None
-
-
-def _status_below(lower: Path, path: str) -> os.stat_result:
-    """As lstat, but no parent of `path` in `lower` may be a symlink, which could lead out of it.
-
-    Raises NotADirectoryError when a parent is no directory: what is below it in other trees cannot be seen.
-    """
-    at = str(lower)
-    *parents, name = path.split("/")
-    for parent in parents:
-        at = f"{at}/{parent}"
-        if not stat.S_ISDIR(os.lstat(at).st_mode):
-            raise NotADirectoryError
-    return os.lstat(f"{at}/{name}")
-
-
 def capture(
-    candidates: Iterable[tuple[str, os.stat_result | None]], source: Path, lowers: Sequence[Path], *, epoch: int
+    candidates: Iterable[tuple[str, os.stat_result | None]],
+    source: Path,
+    lowers: Sequence[Path],
+    *,
+    epoch: int,
 ) -> tuple[list[Entry], list[str]]:
     """The changed entries and removed paths among `candidates`, both sorted.
 
@@ -128,7 +105,7 @@ def _linked_names(top: Path) -> dict[str, list[str]]:
 
 def _is_untouched(root: Path, path: str, lower: Path) -> bool:
     try:
-        status = _status_below(root, path)
+        status = status_below(root, path)
     except (FileNotFoundError, NotADirectoryError):
         return False
     return _same(root / path, status, lower / path)
@@ -143,17 +120,19 @@ def _is_running_state(path: str, status: os.stat_result | None) -> bool:
 def upper_candidates(upper: Path, lowers: Sequence[Path]) -> Iterator[tuple[str, os.stat_result | None]]:
     """Everything that lies in the upper directory of an overlay; whiteouts as None.
 
-    A directory that replaced another one (opaque) hides what the lower one held: each of those is a removal.
+    A directory that replaced another one (opaque) hides what that held, at any depth: each of those is a removal.
     """
+    anew: set[str] = set()
     for path, status in walk(upper):
         if is_whiteout(status) or stat.S_ISSOCK(status.st_mode):
             # A socket is nothing to keep; what was there in its place is gone.
             yield path, None
             continue
         yield path, status
-        if stat.S_ISDIR(status.st_mode) and _is_opaque(upper / path):
+        if stat.S_ISDIR(status.st_mode) and (os.path.dirname(path) in anew or is_opaque(upper / path)):
+            anew.add(path)
             present = set(os.listdir(upper / path))
-            for name in _merged_names(path, lowers) - present:
+            for name in merged_names(path, lowers) - present:
                 yield f"{path}/{name}", None
 
 
@@ -171,18 +150,6 @@ def copy_candidates(root: Path, lowers: Sequence[Path]) -> Iterator[tuple[str, o
     gone = {path for lower in lowers for path, _ in walk(lower)} - present
     # What is gone because its directory is gone, or has become something else, is no removal of its own.
     yield from ((path, None) for path in sorted(gone) if os.path.dirname(path) in directories)
-
-
-def give_way(changes: Path, files: Path) -> None:
-    """Removes from `changes`, which preinst scripts made, what lies where the packages' `files` are about to be.
-
-    Such is the whiteout of a file that a diversion moved away so that the package can bring its own.
-    """
-    for path, status in walk(files):
-        if not stat.S_ISDIR(status.st_mode):
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-                if not stat.S_ISDIR(_status_below(changes, path).st_mode):
-                    (changes / path).unlink()
 
 
 def entry_of(file: Path, path: str, status: os.stat_result, epoch: int) -> Entry:
@@ -207,45 +174,6 @@ def entry_of(file: Path, path: str, status: os.stat_result, epoch: int) -> Entry
     raise FormationError(
         f"a maintainer script made /{path}, which is neither a file, a directory, a symlink nor a pipe"
     )
-
-
-def walk(top: Path) -> Iterator[tuple[str, os.stat_result]]:
-    """Path below `top` and status of everything in it, parents first."""
-    pending = [""]
-    while pending:
-        directory = pending.pop()
-        with os.scandir(top / directory) as entries:
-            for item in sorted(entries, key=lambda e: e.name):
-                path = f"{directory}/{item.name}" if directory else item.name
-                status = item.stat(follow_symlinks=False)
-                yield path, status
-                if stat.S_ISDIR(status.st_mode):
-                    pending.append(path)
-
-
-def is_whiteout(status: os.stat_result) -> bool:
-    """Whether it says, in a directory of overlayfs, that a lower directory's entry is gone."""
-    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
-
-
-def _is_opaque(directory: Path) -> bool:
-    for name in ("trusted.overlay.opaque", "user.overlay.opaque"):
-        try:
-            if os.getxattr(directory, name) == b"y":
-                return True
-        except OSError:
-            continue
-    return False
-
-
-def _merged_names(path: str, lowers: Sequence[Path]) -> set[str]:
-    names: set[str] = set()
-    for lower in lowers:
-        try:
-            names.update(os.listdir(lower / path))
-        except OSError:
-            continue
-    return {name for name in names if lower_path(f"{path}/{name}", lowers) is not None}
 
 
 def _same(file: Path, status: os.stat_result, before: Path) -> bool:

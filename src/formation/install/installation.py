@@ -39,7 +39,6 @@ from formation.install.work import (
     settled,
     shipped_package,
     stage_package,
-    unpack,
 )
 from formation.store.store import Store
 
@@ -140,14 +139,7 @@ class Installation:
             for digest, package in packages.items()
         }
         taken = set(self._arrivals.result(CONFIGURE, chosen, self._store, tuple(parts.values()), only))
-        made = {
-            digest: self._schedule.submit(UNPACK, unpack, self._store, part.package, part.spec, self._job.epoch)
-            for digest, part in parts.items()
-            if digest in taken
-        }
-        for digest, future in made.items():
-            self._arrivals.wait(future)
-            self._arrivals.segments[digest] = future.result()
+        self._arrivals.unpack_again({digest: part.spec for digest, part in parts.items() if digest in taken})
         groups = [[digest for digest in group if digest in taken] for each in below for group in each.job.layers]
         variant.package_layers = [self._start_package_layer(group) for group in groups if group]
         layer, entries = self._arrivals.result(
@@ -203,18 +195,18 @@ class Installation:
         """Configures `packages` on top of everything so far."""
         digests = {self._arrivals.segments[package.digest].key: package.digest for package in packages}
         staged = {p.digest: stage_package(self._store, p, self._arrivals.segments[p.digest]) for p in packages}
-        self._standing.staged.update(staged)
+        self._standing.add_packages(staged)
         early = early_names(self._standing.staged.values())
-        epoch = self._job.epoch
         later = set(staged)
         for stage in plan_stages(
-            tuple(staged.values()), essential, before=self._standing.before, epoch=epoch, early=early
+            tuple(staged.values()), essential, before=self._standing.before, epoch=self._job.epoch, early=early
         ):
             own_digests = [digests[package.key] for package in stage.packages]
             stage = unpack_as_overridden(self._store, self._arrivals, self._standing, variant, stage, own_digests)
             later.difference_update(own_digests)
             effects = known_effects(self._store, stage)
             if effects is None:
+                self._standing.check_relations()
                 own = [self._arrivals.segments[digest] for digest in own_digests]
                 rest = (self._standing.trees, self._work, self._isolation, self._standing.yielded(own_digests, later))
                 effects = self._arrivals.result(CONFIGURE, configure, self._store, stage, own, *rest)

@@ -14,7 +14,7 @@ from formation.entry import Entry, decode_path
 from formation.errors import FormationError
 from formation.install.accounts import ids
 from formation.install.additions import parents
-from formation.install.inside import inside
+from formation.install.inside import inside, read_file
 from formation.install.landing import Arriving, Ground, Landings, placed
 
 Names = tuple[str, str]
@@ -80,5 +80,4 @@ def give(root: Path, owners: Mapping[str, Names]) -> None:
 
 def _accounts(root: Path, path: str) -> Mapping[str, int]:
     """Name → id of passwd or group in the tree; empty without the file."""
-    file = inside(root, path)
-    return ids(decode_path(file.read_bytes())) if file.is_file() else {}
+    return ids(decode_path(read_file(inside(root, path)) or b""))

@@ -14,19 +14,19 @@ from typing import Final
 
 from formation.dataclass import dataclass, replace
 from formation.debian import database
-from formation.debian.administration import INFO, KEEP_CHANGED, STATUS
+from formation.debian.administration import INFO, KEEP_CHANGED
 from formation.digest import check_file
 from formation.errors import FormationError
 from formation.install.configure import Captured
 from formation.install.effects import capture, restore_links
 from formation.install.effects_record import Effects, store_effects
-from formation.install.inside import inside
+from formation.install.inside import inside, read_file
 from formation.install.job import PackageJob
 from formation.install.placement import listed_places
 from formation.install.roots import Isolation, Root, RootBuilder
 from formation.install.sandbox import Program
-from formation.install.scripts import check_finished, failed_script, run_scripts
-from formation.install.stages import Stage, StagePackage, batches, needed_names
+from formation.install.scripts import check_finished, failed_script, read_status, run_scripts
+from formation.install.stages import Stage, StagePackage, batches, named, needed_names
 from formation.store.locking import remove_tree
 from formation.store.store import Store
 
@@ -94,7 +94,7 @@ class _Run:
         is not the last.
         """
         with builder.open(self.trees) as root:
-            there = database.installed_names(_status(root))
+            there = database.installed_names(read_status(root, "the base cannot be used"))
             owned = _owned(root, self.stage)
             outcome = run_scripts(root, self.programs, self.stage.epoch, builder.isolation, self.log)[-1]
             if outcome.status != 0 and _NO_RENAME in outcome.output and not is_last:
@@ -103,8 +103,9 @@ class _Run:
                 failed = _FAILED.search(outcome.output)
                 reason = f"the base's dpkg could not install {failed[1] if failed else 'a package'}"
                 raise failed_script(reason, root, outcome, self.stage.epoch, builder.isolation, self.failed)
-            check_finished(root)
-            if gone := there - database.installed_names(_status(root)):
+            what = f"after the base's dpkg installed {named(self.stage.packages)}"
+            check_finished(root, what)
+            if gone := there - database.installed_names(read_status(root, what)):
                 raise FormationError(
                     f"the base's dpkg removed {', '.join(sorted(gone))}, whose files are all in other packages now, "
                     "and a service removes nothing from its base",
@@ -117,15 +118,11 @@ class _Run:
         return Captured(changed, removed, root.changes)
 
 
-def _status(root: Root) -> bytes:
-    return inside(root.path, STATUS).read_bytes()
-
-
 def _owned(root: Root, stage: Stage) -> frozenset[str]:
     """The files that the database says the packages of `stage` have: dpkg writes those, each under its own name."""
     stems = {stem for package in stage.packages for stem in (package.name.name, package.name.in_files)}
-    files = (inside(root.path, f"{INFO}/{stem}.list") for stem in stems)
-    return listed_places(file.read_bytes() for file in files if file.is_file())
+    lists = (read_file(inside(root.path, f"{INFO}/{stem}.list")) for stem in stems)
+    return listed_places(listed for listed in lists if listed is not None)
 
 
 def _programs(stage: Stage, archives: dict[str, str]) -> list[Program]:

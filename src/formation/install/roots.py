@@ -10,8 +10,10 @@ from pathlib import Path
 from formation.dataclass import dataclass
 from formation.errors import FormationError
 from formation.install import namespaces
-from formation.install.effects import copy_candidates, is_whiteout, lower_path, upper_candidates, walk
+from formation.install.effects import copy_candidates, upper_candidates
 from formation.install.inside import inside
+from formation.install.making_way import make_way
+from formation.install.stacked import lower_path
 
 _OVERLAY_OPTIONS = "redirect_dir=off,metacopy=off,index=off"
 _POLICY = "#!/bin/sh\n# No daemon starts while an image is built.\nexit 101\n"
@@ -85,7 +87,7 @@ class RootBuilder:
         if upper is None:
             upper = self._changes_directory(place)
         else:
-            make_way(upper, lowers[0])
+            make_way(upper, lowers[0], lowers[1:])
         mounted = place / "merged"
         mounted.mkdir()
         scratch = upper.parent / f"scratch-{self._count}"
@@ -168,7 +170,7 @@ class RootBuilder:
 def copy_over(source: Path, target: Path, *, before: Sequence[Path] | None = None) -> None:
     """Copies everything of `source` onto `target` with owners, modes, times and attributes, as an overlay shows it.
 
-    Whiteouts remove; sockets, pipes and devices are left out. `before` are the trees that `target` was copied from:
+    Whiteouts remove; sockets and devices are left out. `before` are the trees that `target` was copied from:
     directories that are no longer as they were there keep their owner and mode.
     """
     for item in sorted(os.scandir(source), key=lambda item: item.name):
@@ -218,14 +220,6 @@ def _changed(directory: Path, path: str, before: Sequence[Path] | None) -> bool:
         return True
     now, then = directory.lstat(), old.lstat()
     return (now.st_mode, now.st_uid, now.st_gid) != (then.st_mode, then.st_uid, then.st_gid)
-
-
-def make_way(upper: Path, files: Path) -> None:
-    """Takes from an overlay's changes what unpacking `files` would replace: dpkg unpacks after the preinst has run."""
-    for path, status in list(walk(upper)):
-        there = os.path.lexists(files / path)
-        if there and (is_whiteout(status) or not (stat.S_ISDIR(status.st_mode) or (files / path).is_dir())):
-            (upper / path).unlink()
 
 
 def overlay_works(work: Path, *, user_namespace: bool) -> bool:

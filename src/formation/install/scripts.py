@@ -1,17 +1,22 @@
 """Running the programs of packages in a tree, and what is said and kept when one fails."""
 
+import errno
+import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from formation.debian import database
 from formation.debian.administration import STATUS
 from formation.errors import FormationError
-from formation.install.inside import inside
+from formation.install.inside import inside, read_file
 from formation.install.roots import Isolation, Root, copy_over
 from formation.install.sandbox import Outcome, Program, make_devices, pinned_environment, remove_devices, run_programs
 
 _SHOWN_LINES = 20
+_IN_THE_WAY = (errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ELOOP)
+"""What the system says when there is something else than was to be read or written. All else is no fault of scripts."""
 
 
 class ScriptError(FormationError):
@@ -30,9 +35,32 @@ def run_scripts(root: Root, programs: Sequence[Program], epoch: int, isolation: 
             remove_devices(root.path)
 
 
-def check_finished(root: Root) -> None:
-    """Raises FormationError when the dpkg of `root` says of a package that it is not installed as a whole."""
-    if unfinished := database.unfinished(inside(root.path, STATUS).read_bytes()):
+@contextmanager
+def said_of(what: str, root: Root) -> Iterator[None]:
+    """Something in the way of the block, at a path of `root`, is a FormationError that begins with `what`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _IN_THE_WAY:
+            raise
+        place = os.fsdecode(error.filename or "").removeprefix(str(root.path))
+        raise FormationError(f"{what}: {place}: {error.strerror}") from None
+
+
+def read_status(root: Root, what: str) -> bytes:
+    """dpkg's status file in `root`. Raises FormationError, which begins with `what`, when no file is in its place."""
+    status = read_file(inside(root.path, STATUS))
+    if status is None:
+        raise FormationError(f"{what}: /{STATUS} is no file, or not there")
+    return status
+
+
+def check_finished(root: Root, what: str) -> None:
+    """Raises FormationError when the dpkg of `root` says of a package that it is not installed as a whole.
+
+    `what` is for `read_status`.
+    """
+    if unfinished := database.unfinished(read_status(root, what)):
         raise FormationError(f"dpkg left packages unfinished: {', '.join(unfinished)}")
 
 

@@ -7,17 +7,20 @@ runs no script at all again, and a new openssl not those of the essential packag
 
 import hashlib
 from collections.abc import Container, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from formation.dataclass import dataclass, replace
 from formation.debian.database import PackageName, interests
-from formation.debian.deb822 import parse_stanza
+from formation.debian.deb822 import Stanza, parse_stanza
 from formation.debian.relation import parse_relations
 
-STAGE_FORMAT = 8
+STAGE_FORMAT = 9
 """Part of every stage's key: a change of what a stage does must raise it."""
 
 _SCRIPTS = ("preinst", "postinst")
+_NAMED = 5
+"""Packages that a message names."""
 _HARD = ("Pre-Depends", "Depends")
 _ANY = (*_HARD, "Recommends", "Suggests")
 
@@ -72,7 +75,7 @@ def early_names(installed: Iterable[StagePackage]) -> frozenset[str]:
 
 
 def _is_important(package: StagePackage) -> bool:
-    stanza = parse_stanza(package.control["control"])
+    stanza = control_fields(package)
     flags = (stanza.get(field, "") for field in ("Essential", "Important", "Protected"))
     return package.name.name == "apt" or "yes" in flags
 
@@ -198,19 +201,36 @@ def batches(packages: Sequence[StagePackage]) -> list[list[StagePackage]]:
     return [found[number] for number in sorted(found, reverse=True)]
 
 
+def named(packages: Sequence[StagePackage]) -> str:
+    """Their names for a message: `a, b, c and 17 others`."""
+    names = ", ".join(package.name.name for package in packages[:_NAMED])
+    return names if len(packages) <= _NAMED else f"{names} and {len(packages) - _NAMED} others"
+
+
 def provided_names(package: StagePackage) -> list[str]:
     """The package's own name and those it provides."""
-    stanza = parse_stanza(package.control["control"])
+    stanza = control_fields(package)
     provides = parse_relations(stanza.get("Provides", ""), package.name.architecture)
     return [package.name.name, *(relation.name for group in provides for relation in group)]
 
 
 def needed_names(package: StagePackage, fields: Sequence[str]) -> list[str]:
     """The names in relations of `package`, every alternative counted."""
-    stanza = parse_stanza(package.control["control"])
+    stanza = control_fields(package)
     return [
         relation.name
         for field in fields
         for group in parse_relations(stanza.get(field, ""), package.name.architecture)
         for relation in group
     ]
+
+
+def control_fields(package: StagePackage) -> Stanza:
+    """The fields of the package's control file."""
+    return _stanza(package.control["control"])
+
+
+@lru_cache(maxsize=1 << 12)
+def _stanza(control: bytes) -> Stanza:
+    # Every stage is planned from the fields of all packages.
+    return parse_stanza(control)

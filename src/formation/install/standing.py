@@ -11,6 +11,7 @@ from formation.install.conflicts import Shipped
 from formation.install.effects_record import Effects
 from formation.install.foundation import Foundation
 from formation.install.ownership import Ownership
+from formation.install.relations import check_relations
 from formation.install.stages import Stage, StagePackage
 from formation.install.top import Top
 
@@ -25,6 +26,7 @@ class Standing:
         """All packages, by the digest of their .deb; those of a base by other names."""
         self.ownership = Ownership()
         self._trees: list[Path] = []
+        self._unchecked: tuple[StagePackage, ...] = ()
 
     @property
     def trees(self) -> tuple[Path, ...]:
@@ -44,6 +46,19 @@ class Standing:
         self.before = foundation.before
         self.staged.update(foundation.staged)
         self.ownership.start(foundation.shipped, foundation.directories, foundation.unowned)
+
+    def add_packages(self, packages: Mapping[str, StagePackage]) -> None:
+        """Takes down packages, by the digest of their .deb, whose stages come next."""
+        self.staged.update(packages)
+        self._unchecked = tuple(packages.values())
+
+    def check_relations(self) -> None:
+        """Raises UsageError when the packages that came last do not go together, or not with those before.
+
+        For before the first stage that has to be run: where all are known, all were configured together before.
+        """
+        check_relations(self._unchecked, tuple(self.staged.values()))
+        self._unchecked = ()
 
     def yielded(self, digests: Iterable[str], later: AbstractSet[str]) -> Mapping[str, Mapping[str, frozenset[str]]]:
         """What packages lose to those that are there, and those among them, unless it is diverted.

@@ -49,7 +49,6 @@ def build_top(
     `lowers` is the whole tree with these effects, top first. `below` are the paths, directories included, that lower
     layers of the image bring: only of those does a removal need a whiteout. Raises FormationError as `realise` does.
     """
-
     view = TreesView(lowers)
     added = realise(additions, view, epoch)
     added += (Added(Entry(path, "file", 0o644, 0, 0, epoch, len(data)), data) for path, data in sorted(lists.items()))

@@ -10,11 +10,11 @@ from formation.debian.statoverrides import FILE as STATOVERRIDES
 from formation.debian.statoverrides import parse_statoverrides, statoverrides_text
 from formation.install.additions import read_accounts
 from formation.install.built_layer import BuiltLayer
-from formation.install.effects import lower_path
 from formation.install.effects_record import Effects
 from formation.install.hardening import Privileged, overriding, privileged, without_promises
 from formation.install.job import PackageJob, VariantJob
 from formation.install.ownership import without_lost
+from formation.install.stacked import lower_path
 from formation.install.stages import Stage, StagePackage
 from formation.install.top import Top
 from formation.install.view import TreesView
@@ -61,9 +61,10 @@ def corrected_files(variant: Variant, trees: Sequence[Path], staged: Mapping[str
 
 def _lists(variant: Variant, trees: Sequence[Path], staged: Mapping[str, StagePackage]) -> Mapping[str, bytes]:
     """dpkg's file lists of packages in the variants below, without what packages of this variant replace."""
+    view = TreesView(trees)
     paths = {f"{INFO}/{staged[digest].name.in_files}.list": lost for digest, lost in variant.lost.items()}
-    files = {path: lower_path(path, trees) for path in paths}
-    return {path: without_lost(file.read_bytes(), paths[path]) for path, file in files.items() if file is not None}
+    there = {path for path in paths if (entry := view.find(path)) is not None and entry.type == "file"}
+    return {path: without_lost(view.read(path), lost) for path, lost in paths.items() if path in there}
 
 
 def _statoverrides(variant: Variant, trees: Sequence[Path], staged: Iterable[StagePackage]) -> Mapping[str, bytes]:

@@ -8,7 +8,8 @@ from typing import Protocol
 
 from formation.dataclass import dataclass
 from formation.entry import Entry, EntryType
-from formation.install.effects import lower_path
+from formation.install.inside import read_file
+from formation.install.stacked import lower_path
 
 
 class View(Protocol):
@@ -46,5 +47,4 @@ class TreesView:
 
     def read(self, path: str) -> bytes:
         place = self.place(path)
-        # A script may have left a symlink, which leads to a file of this machine, or a pipe, which nobody writes to.
-        return place.read_bytes() if place is not None and stat.S_ISREG(place.lstat().st_mode) else b""
+        return (read_file(place) or b"") if place is not None else b""

@@ -64,7 +64,6 @@ def _make(store: Store, deb: Path, package: PackageJob, spec: SegmentSpec, check
         interests(control)
     except MalformedError as error:
         raise MalformedError(f"{name}: {error.message}") from None
-    _check_identity(package, parse_stanza(control["control"]))
     return segment
 
 

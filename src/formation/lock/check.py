@@ -1,12 +1,15 @@
 """Whether a lock still is of its definition."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from formation.debian.request import PackageRequest
-from formation.definition.values import Definition, Variant
+from formation.definition.values import Definition
 from formation.lock.model import Lock, LockedPackage
 from formation.lock.only import check_only
 from formation.lock.requests import requests_for
+
+UNKNOWN_CHANGE = "what decides its packages was changed in the definition"
+"""Where nothing in a lock tells what."""
 
 
 def staleness(definition: Definition, lock: Lock) -> str | None:
@@ -17,15 +20,16 @@ def staleness(definition: Definition, lock: Lock) -> str | None:
 
     Raises DefinitionError as `check_only` when it is of `definition`.
     """
-    if lock.definition == definition.digest:
-        # The digest is text that anyone can edit; what the build relies on is looked at all the same.
-        misfit = next((reason for check in (misfits, _unmet) for reason in check(definition, lock)), None)
-        if misfit is None:
-            check_only(definition, lock)
-        return misfit
-    reasons = list(dict.fromkeys([*misfits(definition, lock), *archive_changes(definition, lock)]))
-    reasons += dict.fromkeys(_request_changes(definition, lock))
-    return "; ".join(reasons) or "what decides its packages was changed in the definition"
+    own = lock.definition == definition.digest
+    reasons = list(misfits(definition, lock))
+    if not own:
+        reasons += archive_changes(definition, lock)
+    # The digest is text that anyone can edit; what the build relies on is looked at all the same.
+    reasons += told(_request_changes(definition, lock, own=own), definition.architectures)
+    if own and not reasons:
+        check_only(definition, lock)
+        return None
+    return "; ".join(dict.fromkeys(reasons)) or UNKNOWN_CHANGE
 
 
 def misfits(definition: Definition, lock: Lock) -> Iterator[str]:
@@ -44,36 +48,74 @@ def misfits(definition: Definition, lock: Lock) -> Iterator[str]:
     yield from (f"its archive {name} is not in the definition" for name in gone)
 
 
-def _unmet(definition: Definition, lock: Lock) -> Iterator[str]:
-    """Requests that the lock of the very definition does not meet: an entry of it was taken away, or replaced."""
+def _request_changes(definition: Definition, lock: Lock, *, own: bool) -> Iterator[tuple[str, str]]:
+    """Architectures, and what the definition asks for that the lock has otherwise there, or had to have.
+
+    `own`: the lock says that it is of this very definition.
+    """
     for architecture in definition.architectures:
-        for variant in definition.variants:
-            there = named(_packages(definition, lock, variant, architecture))
-            for request, package in unmet(requests_for(variant, architecture), there):
-                if package is None:
-                    yield f"it has no package for {request}, which {variant.name} asks for on {architecture}"
-                else:
-                    has = f"{package.version} of {package.suite}"
-                    yield f"{variant.name} asks for {request}, and it has {has} on {architecture}"
+        for variant in definition.variants if architecture in lock.packages else ():
+            lineage = frozenset(each.name for each in definition.lineage(variant.name))
+            requests, packages = requests_for(variant, architecture), lock.of(architecture, lineage)
+            for request in missing(requests, packages):
+                reason = f"it has no package for {request}, which {variant.name} asks for"
+                yield architecture, reason + (older(lock) if own else "")
+            for reason in contradictions(variant.name, requests, variant.without, packages):
+                yield architecture, reason
+            if not own:
+                alone = [package for package in packages if package.variants == (variant.name,)]
+                yield from (
+                    (architecture, f"{name} was removed from {variant.name}") for name in unasked(requests, alone)
+                )
 
 
-def named(packages: Iterable[LockedPackage]) -> dict[str, LockedPackage]:
+def told(found: Iterable[tuple[str, str]], architectures: Collection[str]) -> Iterator[str]:
+    """Each reason once, with the architectures for which it was found unless it was for all."""
+    where: dict[str, list[str]] = {}
+    for architecture, reason in found:
+        where.setdefault(reason, []).append(architecture)
+    for reason, those in where.items():
+        yield reason if set(those) == set(architectures) else f"{reason}, on {' and '.join(dict.fromkeys(those))}"
+
+
+def missing(requests: Iterable[PackageRequest], packages: Iterable[LockedPackage]) -> tuple[PackageRequest, ...]:
+    """The `requests` whose names lead to none of `packages`."""
+    there = _named(packages)
+    return tuple(request for request in requests if request.name not in there)
+
+
+def contradictions(
+    who: str, requests: Iterable[PackageRequest], without: Iterable[str], packages: Sequence[LockedPackage]
+) -> Iterator[str]:
+    """What `who` asks for in another version or suite than `packages` have it, and what it leaves out and they have."""
+    there = _named(packages)
+    for request in requests:
+        package = there.get(request.name)
+        if package is not None and not _is_met(request, package):
+            yield f"{who} asks for {request}, and it has {package.version} of {package.suite}"
+    names = {package.name for package in packages}
+    yield from (f"{who} leaves out {name}, and it has that" for name in without if name in names)
+
+
+def unasked(requests: Iterable[PackageRequest], packages: Iterable[LockedPackage]) -> Iterator[str]:
+    """The names by which `packages` were requested when they were locked, and none of `requests` does now."""
+    asked = {request.name for request in requests}
+    for package in packages:
+        if package.because == "requested" and asked.isdisjoint({package.name, *package.requested_as}):
+            yield from package.requested_as or (package.name,)
+
+
+def older(lock: Lock) -> str:
+    """What may explain that a lock of the very definition has no package for a request; empty when nothing does."""
+    if any(package.requested_as for packages in lock.packages.values() for package in packages):
+        return ""
+    return " (one of an older Formation does not tell which package stands for a virtual one)"
+
+
+def _named(packages: Iterable[LockedPackage]) -> dict[str, LockedPackage]:
     """`packages` by all that requests may call them: their own names, and those of virtual packages."""
     found = {package.name: package for package in packages}
     return {name: package for package in found.values() for name in package.requested_as} | found
-
-
-def unmet(
-    requests: Iterable[PackageRequest], there: Mapping[str, LockedPackage]
-) -> Iterator[tuple[PackageRequest, LockedPackage | None]]:
-    """The `requests` that a lock does not meet, each with the package that its name leads to; None: there is none.
-
-    `there` is what `named` gives.
-    """
-    for request in requests:
-        package = there.get(request.name)
-        if package is None or not _is_met(request, package):
-            yield request, package
 
 
 def _is_met(request: PackageRequest, package: LockedPackage) -> bool:
@@ -82,16 +124,8 @@ def _is_met(request: PackageRequest, package: LockedPackage) -> bool:
     It does not tell which version of a virtual package is provided; nor every suite that has a package, when several
     variants add it.
     """
-    if request.name != package.name:
-        return True
-    return request.version in (None, package.version) and (
-        request.suite in (None, package.suite) or len(package.variants) > 1
-    )
-
-
-def _packages(definition: Definition, lock: Lock, variant: Variant, architecture: str) -> tuple[LockedPackage, ...]:
-    """All that `variant` has, with what it extends."""
-    return lock.of(architecture, frozenset(each.name for each in definition.lineage(variant.name)))
+    is_version = request.name != package.name or request.version in (None, package.version)
+    return is_version and (request.suite in (None, package.suite) or len(package.variants) > 1)
 
 
 def archive_changes(definition: Definition, lock: Lock) -> Iterator[str]:
@@ -109,31 +143,3 @@ def archive_changes(definition: Definition, lock: Lock) -> Iterator[str]:
     for suite in lock.suites:
         if suite.archive in archives and suite.suite not in archives[suite.archive].suites:
             yield f"the suite {suite.suite} of {suite.archive} was removed"
-
-
-def _request_changes(definition: Definition, lock: Lock) -> Iterator[str]:
-    """Requests that came and went, as far as the locked packages tell."""
-    for architecture, packages in lock.packages.items():
-        if architecture in definition.architectures:
-            for variant in definition.variants:
-                yield from _added(variant, architecture, named(_packages(definition, lock, variant, architecture)))
-                yield from _removed(variant, architecture, packages)
-
-
-def _added(variant: Variant, architecture: str, there: dict[str, LockedPackage]) -> Iterator[str]:
-    for request, package in unmet(requests_for(variant, architecture), there):
-        if package is None:
-            yield f"{request} was added to {variant.name}"
-        else:
-            yield f"{variant.name} now asks for {request}, and the lock has {package.version} of {package.suite}"
-    for name in variant.without:
-        if name in there and there[name].name == name:
-            yield f"-{name} was added to {variant.name}"
-
-
-def _removed(variant: Variant, architecture: str, packages: tuple[LockedPackage, ...]) -> Iterator[str]:
-    requested = {request.name for request in requests_for(variant, architecture)}
-    for package in packages:
-        asked = package.because == "requested" and package.variants == (variant.name,)
-        if asked and requested.isdisjoint({package.name, *package.requested_as}):
-            yield f"{package.name} was removed from {variant.name}"

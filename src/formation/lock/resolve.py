@@ -159,11 +159,18 @@ def check_requests(definition: Definition, universe: Universe) -> None:
 
 
 def check_exclusions(definition: Definition, universes: Iterable[Universe]) -> None:
-    """Raises DefinitionError that tells every `-name` that is a package of no architecture, with file and line."""
+    """Raises DefinitionError that tells every `-name` that cannot be, with file and line: one that is a package of no
+    architecture, or an essential one of a definition that has those."""
     offers = tuple(universes)
     names = dict.fromkeys(name for variant in definition.variants for name in variant.without)
+    essential = {package.name for each in offers for package in each.essential()} if definition.essential else set()
     problems: list[tuple[str, str | None]] = []
     for name in names:
+        if name in essential:
+            reason = f"{name} is essential, and what needs it does not say so (Debian Policy 3.8)"
+            hint = "keep it, or write `essential: false` and ask for all that the image is to have"
+            problems.append((f"{definition.place_of_package(name)}: {reason}", hint))
+            continue
         if any(each.versions(name) or each.providers(name) for each in offers):
             continue
         nearest = " or ".join(f"-{other}" for other in offers[0].nearest(name))

@@ -19,7 +19,8 @@ SUMS = "SHA256SUMS"
 
 
 class PackageGoneError(UnreachableError):
-    """Neither the archive, nor its snapshot where it has one, has some packages of the lock any more."""
+    """The archive does not have some packages of the lock any more, nor does its snapshot, where it has one that can be
+    asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +67,12 @@ def gone_error(definition: Definition, packages: Iterable[LockedPackage], error:
     names = ", ".join(sorted({f"{package.name} {package.version}" for package in gone}))
     kept = {archive.name for archive in definition.archives if archive.snapshot is not None}
     who = "the archive and its snapshot no longer have"
-    if any(package.archive not in kept for package in gone):
+    if error.unasked or any(package.archive not in kept for package in gone):
         who = "the archive no longer has"
+    # One reason stands for all: a snapshot that cannot be asked for one package cannot be asked for the others.
+    unasked = f", and its snapshot could not be asked: {error.unasked[0]}" if error.unasked else ""
     hint = f"formation lock {quoted(Path(definition.shown_path).parent)}"
-    return PackageGoneError(f"{who} {names or error.message}", hint=hint)
+    return PackageGoneError(f"{who} {names or error.message}{unasked}", hint=hint)
 
 
 def vendor(

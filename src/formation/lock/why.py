@@ -41,10 +41,9 @@ class Reason:
 def why(lock: Lock, definition: Definition, name: str) -> tuple[Reason, ...]:
     """The reasons for each locked package of this name, one for each version and architecture that differ.
 
-    `-NAME`, as a definition writes it, is asked for as NAME. Raises AnswerIsNo when the lock has no such package: it is
-    left out by the definition, or there are similar names; UsageError for no name.
+    Raises AnswerIsNo when the lock has no such package: it is left out by the definition, or there are similar names;
+    UsageError for no name.
     """
-    name = name.removeprefix("-")
     if not name:
         raise UsageError("the name of the package is empty", hint="such as: formation why libc6")
     found: dict[Reason, list[str]] = {}

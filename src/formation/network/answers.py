@@ -20,12 +20,21 @@ SLOWEST = 100
 class GoneError(UnreachableError):
     """A server answered that it does not have the file (404 or 410), and no other place gave it.
 
-    `missing` holds the downloads that this ended, empty for `Downloader.get`.
+    `missing` holds the downloads that this ended, empty for `Downloader.get`. `unasked` tells why other places could
+    not be asked, each with its URL: they may have it.
     """
 
-    def __init__(self, message: str, *, missing: "tuple[Download, ...]" = (), hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        missing: "tuple[Download, ...]" = (),
+        unasked: tuple[str, ...] = (),
+        hint: str | None = None,
+    ) -> None:
         super().__init__(message, hint=hint)
         self.missing = missing
+        self.unasked = unasked
 
 
 class FailedAttempt(Exception):

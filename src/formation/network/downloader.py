@@ -269,10 +269,11 @@ def _completed(futures: "list[Future[Download]]", gone: list[GoneError]) -> Iter
 
 def _not_had(job: Download, failures: list[tuple[str, UnreachableError]]) -> UnreachableError:
     """Why no place gave a file. The first place decides the kind: the others stand in for it."""
-    reasons = "; ".join(f"{_reason(url, error)} ({url})" for url, error in failures)
-    message = f"cannot download {job.name}: {reasons}"
+    reasons = [f"{_reason(url, error)} ({url})" for url, error in failures]
+    message = f"cannot download {job.name}: {'; '.join(reasons)}"
     if isinstance(failures[0][1], GoneError):
-        return GoneError(message, missing=(job,))
+        unasked = tuple(r for r, (_, each) in zip(reasons, failures, strict=True) if not isinstance(each, GoneError))
+        return GoneError(message, missing=(job,), unasked=unasked)
     # Of several places, each has its own.
     return UnreachableError(message, hint=failures[0][1].hint if len(failures) == 1 else None)
 
@@ -282,7 +283,8 @@ def _all_gone(errors: list[GoneError]) -> GoneError:
     if len(errors) == 1:
         return errors[0]
     missing = tuple(job for error in errors for job in error.missing)
-    return GoneError(f"{len(missing)} files are no longer there: {_names(missing)}", missing=missing)
+    message = f"{len(missing)} files are no longer there: {_names(missing)}"
+    return GoneError(message, missing=missing, unasked=tuple(each for error in errors for each in error.unasked))
 
 
 def _refuse_remote(jobs: tuple[Download, ...]) -> None:

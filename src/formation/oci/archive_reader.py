@@ -18,7 +18,7 @@ from formation.oci.config import parse_config
 from formation.oci.decompression import detect_compression, is_compressed
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.image import Image, image_of, read_image
-from formation.oci.layout import check_marker, select
+from formation.oci.layout import check_marker, select_image
 from formation.oci.manifest import Manifest, manifest_bytes, parse_index
 from formation.oci.media_types import OCI_CONFIG, OCI_MANIFEST, layer_media_type
 from formation.oci.reference import Reference, parse_reference
@@ -99,7 +99,7 @@ def read_oci_archive(path: Path, tag: str | None = None, platform: Platform | No
     members = _scan(path)
     check_marker(members.read("oci-layout"), str(path))
     index = parse_index(members.read("index.json"))
-    return read_image(_ArchiveBlobs(members, {}), select(index, tag, platform, str(path)), platform)
+    return select_image(_ArchiveBlobs(members, {}), index, tag, platform, str(path))
 
 
 def read_docker_archive(path: Path, reference: Reference | None = None) -> Image:

@@ -10,7 +10,7 @@ from formation.files import json_bytes
 from formation.oci.descriptor import Platform
 from formation.oci.strict_json import JsonObject, parse_object
 
-_HEALTH_NUMBERS = ("Interval", "Timeout", "StartPeriod", "Retries")
+_HEALTH_NUMBERS = ("Interval", "Timeout", "StartPeriod", "Retries", "StartInterval")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,14 @@ class HealthCheck:
     timeout: int = 0
     start_period: int = 0
     retries: int = 0
+    start_interval: int = 0
+    """As long as the start period lasts."""
+
+    @property
+    def numbers(self) -> tuple[tuple[str, int], ...]:
+        """Docker's names of all that is a number → what it is."""
+        values = (self.interval, self.timeout, self.start_period, self.retries, self.start_interval)
+        return tuple(zip(_HEALTH_NUMBERS, values, strict=True))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,10 @@ class Execution:
     labels: Mapping[str, str] = field(default_factory=dict, hash=False)
     stop_signal: str = ""
     health_check: HealthCheck | None = None
+    on_build: tuple[str, ...] = ()
+    """Instructions of a Dockerfile, which every image that is built on this one runs first."""
+    shell: tuple[str, ...] = ()
+    """What runs the RUN, CMD and ENTRYPOINT of a Dockerfile that are lines; empty: the builder's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +130,8 @@ def _parse_execution(json: JsonObject) -> Execution:
         labels=json.text_map("Labels"),
         stop_signal=json.optional_text("StopSignal") or "",
         health_check=_parse_health_check(json.optional_object("Healthcheck")),
+        on_build=json.texts("OnBuild"),
+        shell=json.texts("Shell"),
     )
 
 
@@ -141,14 +155,14 @@ def _execution_json(execution: Execution) -> dict[str, Any]:
         "Labels": dict(execution.labels),
         "StopSignal": execution.stop_signal,
         "Healthcheck": None if execution.health_check is None else _health_check_json(execution.health_check),
+        "OnBuild": list(execution.on_build),
+        "Shell": list(execution.shell),
     }
     return {key: entry for key, entry in value.items() if entry}
 
 
 def _health_check_json(check: HealthCheck) -> dict[str, Any]:
-    numbers = (check.interval, check.timeout, check.start_period, check.retries)
-    said = {name: number for name, number in zip(_HEALTH_NUMBERS, numbers, strict=True) if number}
-    return {"Test": list(check.test), **said}
+    return {"Test": list(check.test), **{name: number for name, number in check.numbers if number}}
 
 
 def _parse_history(json: JsonObject) -> History:

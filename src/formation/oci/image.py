@@ -2,7 +2,7 @@
 
 from typing import BinaryIO, Protocol, runtime_checkable
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, field, replace
 from formation.digest import sha256
 from formation.errors import FormationError, IntegrityError, MalformedError
 from formation.oci.config import Config, parse_config
@@ -71,6 +71,9 @@ class Image:
     """A view of `manifest_bytes`."""
     config: Config
     """A view of `config_bytes`."""
+    listed: tuple[Descriptor, ...] = field(default=(), compare=False, repr=False)
+    """What the name that it was found by stands for: the images of the indexes that led to it, itself among them. Only
+    its own entry may lack a platform. Empty where it was named alone: whether there are others, nothing says."""
 
     @property
     def digest(self) -> str:
@@ -99,18 +102,28 @@ class Image:
         return tuple(Layer(*pair, self.source) for pair in zip(descriptors, diff_ids, strict=True))
 
 
-def read_image(source: BlobSource, descriptor: Descriptor, platform: Platform | None = None) -> Image:
+def read_image(
+    source: BlobSource,
+    descriptor: Descriptor,
+    platform: Platform | None = None,
+    entries: tuple[Descriptor, ...] = (),
+) -> Image:
     """The image at `descriptor`, a manifest or an index. Manifest and config are verified; a layer when it is read.
 
-    `platform` chooses from an index; None takes the only image there. Raises IntegrityError and MalformedError, and
-    FormationError when the index has no such image or the choice is open.
+    `platform` chooses from an index; None takes the only image there. `entries` are those that `descriptor` was chosen
+    from. Raises IntegrityError and MalformedError, and FormationError when the index has no such image or the choice is
+    open.
     """
-    for _ in range(_INDEX_DEPTH):
+    listed = _images(entries)
+    for _ in range(_INDEX_DEPTH + 1):
         if descriptor.media_type in MANIFESTS:
-            return image_of(source, read_verified(source, descriptor, "image manifest"))
+            image = image_of(source, read_verified(source, descriptor, "image manifest"))
+            return replace(image, listed=listed)
         if descriptor.media_type not in INDEXES:
             break
         index = parse_index(read_verified(source, descriptor, "image index"))
+        # What is inside stands for an index; indexes that are not chosen say themselves for which platform they are.
+        listed = (*(each for each in listed if each.digest != descriptor.digest), *_images(index.manifests))
         descriptor = choose_manifest(index.manifests, platform)
     raise FormationError(f"{descriptor.digest} is {descriptor.media_type!r}, which is not an image")
 
@@ -124,7 +137,7 @@ def image_of(source: BlobSource, manifest_bytes: bytes) -> Image:
 
 def choose_manifest(manifests: tuple[Descriptor, ...], platform: Platform | None) -> Descriptor:
     """The entry of an index for `platform`, or its only image for None. Raises FormationError."""
-    images = [entry for entry in manifests if not entry.is_attestation]
+    images = _images(manifests)
     # An entry without a platform may be for any, and a variant such as v8 that one side leaves open fits.
     fitting = [entry for entry in images if platform is None or _fits(entry.platform, platform)]
     if len({entry.digest for entry in fitting}) == 1:
@@ -155,6 +168,10 @@ def read_verified(source: BlobSource, descriptor: Descriptor, what: str) -> byte
     if len(data) != descriptor.size:
         raise IntegrityError(f"{what} {descriptor.digest} has {len(data)} bytes, not {descriptor.size}")
     return data
+
+
+def _images(entries: tuple[Descriptor, ...]) -> tuple[Descriptor, ...]:
+    return tuple(entry for entry in entries if not entry.is_attestation)
 
 
 def _fits(found: Platform | None, wanted: Platform) -> bool:

@@ -37,7 +37,7 @@ class Layout:
 
     def image(self, tag: str | None = None, platform: Platform | None = None) -> Image:
         """The image tagged `tag`; None: the only one. Raises FormationError, IntegrityError, MalformedError."""
-        return read_image(self, select(self.index, tag, platform, str(self.path)), platform)
+        return select_image(self, self.index, tag, platform, str(self.path))
 
 
 def open_layout(path: Path) -> Layout:
@@ -61,10 +61,17 @@ def select(index: Index, tag: str | None, platform: Platform | None, where: str)
         if not index.manifests:
             raise FormationError(f"{where} holds no image")
         return _without_tag(index, platform, where)
-    tagged = tuple(entry for entry in index.manifests if entry.annotations.get(REFERENCE_NAME) == tag)
+    tagged = _tagged(index, tag)
     if not tagged:
         raise FormationError(f"{where} has no image tagged {tag!r}; it has: {_tags(index)}")
     return tagged[0] if len(tagged) == 1 else choose_manifest(tagged, platform)
+
+
+def select_image(source: BlobSource, index: Index, tag: str | None, platform: Platform | None, where: str) -> Image:
+    """The image of a layout whose blobs are in `source`. Raises as `select` and `read_image`."""
+    entries = _tagged(index, tag)
+    # A layout of one image does not say that there are no others: it is how one platform's image is handed on.
+    return read_image(source, select(index, tag, platform, where), platform, entries if len(entries) > 1 else ())
 
 
 def write_layout(path: Path, image: Image, tag: str | None) -> None:
@@ -195,6 +202,11 @@ def _replaces(root: Descriptor, tag: str | None, entry: dict[str, Any]) -> bool:
     """Whether `entry` gives way: it holds the tag that moves, or is the same image without any tag."""
     name = (entry.get("annotations") or {}).get(REFERENCE_NAME)
     return bool(name == tag and (name is not None or entry.get("digest") == root.digest))
+
+
+def _tagged(index: Index, tag: str | None) -> tuple[Descriptor, ...]:
+    """The entries tagged `tag`; None: all."""
+    return tuple(each for each in index.manifests if tag is None or each.annotations.get(REFERENCE_NAME) == tag)
 
 
 def _without_tag(index: Index, platform: Platform | None, where: str) -> Descriptor:

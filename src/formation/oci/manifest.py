@@ -71,6 +71,19 @@ def parse_index(data: bytes) -> Index:
     )
 
 
+def media_type_of(data: bytes) -> str:
+    """What the manifest or index `data` says it is, else what it looks like in OCI's terms: neither has to say.
+
+    For bytes that came without a descriptor; whether they are what they say, `parse_manifest` and `parse_index` check.
+    Raises MalformedError for what says that it is something else.
+    """
+    json = parse_object(data, "image manifest")
+    media_type = json.optional_text("mediaType") or (OCI_INDEX if "manifests" in json.value else OCI_MANIFEST)
+    if media_type not in INDEXES | MANIFESTS:
+        raise MalformedError(f"{media_type[:100]!r} is the media type of neither an image nor an index")
+    return media_type
+
+
 def manifest_bytes(manifest: Manifest) -> bytes:
     """`manifest` as canonical JSON: the same value always gives the same bytes, hence the same digest."""
     value: dict[str, Any] = {

@@ -20,8 +20,8 @@ from formation.registry.open_image import Opened, open_tree
 from formation.registry.platforms import require_platform
 from formation.registry.pull import fetch_tree
 from formation.registry.push import push_tree
-from formation.registry.refusal import LoginNeeded
-from formation.registry.registry import Registry, listed_digest, tag_digest, tags
+from formation.registry.refusal import RegistryError
+from formation.registry.registry import Registry, tags, version_digest
 from formation.registry.repository import repository_of
 from formation.registry.session import Session
 from formation.registry.tag_plan import parse_version_tag
@@ -117,9 +117,7 @@ def _refuse_other_content(digest: str, target: Reference, registry: Registry) ->
     if target.tag is None or parse_version_tag(target.tag) is None:
         return
     session = registry.target(target)
-    there = tag_digest(session, target.tag)
-    if there is None:
-        there = listed_digest(session, target.tag, _listed(session))
+    there = version_digest(session, target.tag, lambda: _listed(session))
     if there not in (None, digest):
         raise FormationError(
             f"{target} is published already, with other content: {there} there, {digest} here",
@@ -128,10 +126,10 @@ def _refuse_other_content(digest: str, target: Reference, registry: Registry) ->
 
 
 def _listed(session: Session) -> tuple[str, ...]:
-    """The tags of the repository; none where a login that may push may not list them."""
+    """The tags of the repository; none where it gives no list, or not to a login that may push."""
     try:
         return tags(session)
-    except LoginNeeded:
+    except RegistryError:
         return ()
 
 

@@ -8,6 +8,7 @@ import binascii
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote, quote_plus
 
 from formation.dataclass import dataclass, field, replace
 from formation.errors import FormationError, MalformedError, UsageError
@@ -46,7 +47,9 @@ class Credential:
         plain = [secret for secret in (self.password, self.identity_token) if secret]
         both = f"{self.username}:{self.password}" if self.password else ""
         encoded = [form for secret in (*plain, both) if secret for form in _encoded(secret)]
-        return (*plain, *encoded)
+        # As forms and URLs carry them (RFC 3986): a token server is sent the identity token in a form.
+        quoted = [form for secret in (*plain, *encoded) for form in (quote(secret, safe=""), quote_plus(secret))]
+        return tuple(dict.fromkeys((*plain, *encoded, *quoted)))
 
 
 def _encoded(secret: str) -> tuple[str, ...]:
@@ -162,6 +165,8 @@ def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Crede
     try:
         answer = json.loads(said[:MAXIMUM_SIZE])
         user, secret = answer["Username"], answer["Secret"]
+        # Python's JSON has half characters (\ud800), which no header can carry.
+        f"{user}{secret}".encode()
     except (ValueError, KeyError, TypeError, RecursionError):
         user = secret = None
     if not isinstance(user, str) or not isinstance(secret, str):
@@ -171,7 +176,10 @@ def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Crede
 
 
 def _run_helper(program: str, server: str, environment: Mapping[str, str]) -> tuple[int, bytes]:
-    """Exit code and stdout of the helper. Raises FormationError when it cannot be run, or does not end in time."""
+    """Exit code and stdout of the helper. Raises FormationError when it cannot be run, or does not end in time.
+
+    What a helper has said when it ends is its answer, also where a process that it started holds its stdout open.
+    """
     import subprocess  # takes 3 ms, and few have a helper
 
     name = Path(program).name
@@ -187,11 +195,13 @@ def _run_helper(program: str, server: str, environment: Mapping[str, str]) -> tu
         raise FormationError(f"{name} cannot be run: {error.strerror}") from None
     try:
         said, _ = helper.communicate(server.encode(), _HELPER_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise FormationError(
-            f"{name} gave no login for {server} in {_HELPER_SECONDS} s, and was ended",
-            hint=f"see what it waits for: echo {server} | {name} get (or log in without it: podman login {server})",
-        ) from None
+    except subprocess.TimeoutExpired as late:
+        if helper.poll() is None:
+            raise FormationError(
+                f"{name} gave no login for {server} in {_HELPER_SECONDS} s, and was ended",
+                hint=f"see what it waits for: echo {server} | {name} get (or log in without it: podman login {server})",
+            ) from None
+        said = late.output or b""
     finally:
         helper.kill()
         # Not read to their end, as subprocess.run does: what the helper has started may keep them open for ever.

@@ -1,6 +1,7 @@
-"""Which version an image is published as: what it says of itself, and by which name it was given."""
+"""Which version an image says it is, and as which it is published: by the name that it was given, too."""
 
 import re
+from collections.abc import Callable, Iterator, Mapping
 
 from formation.errors import UsageError
 from formation.oci.image import Image
@@ -44,14 +45,33 @@ def image_version(image: Image, name: str, tag: str | None, variant: str | None)
     )
 
 
+def image_states(image: Image, variant: str | None = None) -> VersionTag | None:
+    """The version that `image` states, whatever it is called; None when it states none of `variant`."""
+    return stated_version(image.manifest.annotations, lambda: image.config.execution.labels, variant)
+
+
+def stated_version(
+    annotations: Mapping[str, str], labels: Callable[[], Mapping[str, str]], variant: str | None = None
+) -> VersionTag | None:
+    """The version in a manifest's annotation, else in its config's label; None when neither is one of `variant`.
+
+    `labels` is called only where the annotation is no such version. Variants are read as `parse_version_tag` does.
+    """
+    found = (parse_version_tag(text, variant) for _, text in _stated(annotations, labels))
+    return next((version for version in found if version is not None), None)
+
+
 def _said(image: Image, tag: str | None) -> dict[str, str]:
     """Where something is said about the version, for messages → what; what counts most comes first."""
-    found = {
-        "its annotation": image.manifest.annotations.get(VERSION),
-        "its label": image.config.execution.labels.get(VERSION),
-        "its name": tag,
-    }
-    return {where: text for where, text in found.items() if text}
+    found = dict(_stated(image.manifest.annotations, lambda: image.config.execution.labels))
+    return found | {"its name": tag} if tag else found
+
+
+def _stated(annotations: Mapping[str, str], labels: Callable[[], Mapping[str, str]]) -> Iterator[tuple[str, str]]:
+    if text := annotations.get(VERSION):
+        yield "its annotation", text
+    if text := labels().get(VERSION):
+        yield "its label", text
 
 
 def _why_not(text: str) -> str:

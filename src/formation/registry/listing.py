@@ -11,7 +11,7 @@ from formation.oci.strict_json import parse_object
 from formation.registry.history import HISTORY_TAG, Move, read_history
 from formation.registry.lease import is_lease
 from formation.registry.parallel import in_parallel
-from formation.registry.refusal import NotThere
+from formation.registry.refusal import LoginNeeded, NotThere, RegistryError
 from formation.registry.registry import Registry, manifest, small_blob, tags
 from formation.registry.session import Session
 from formation.registry.tag_plan import parse_version_tag
@@ -50,7 +50,7 @@ class TagEntry:
 def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
     """The tags of the repository of `reference`: versions first, the newest above, then moving tags, then others.
 
-    What is broken is listed with its problem. Raises NotThere when there is no such repository, LoginNeeded,
+    What is broken or refused is listed with its problem. Raises NotThere when there is no such repository, LoginNeeded,
     UnreachableError where nothing is given at all; a tag that vanishes meanwhile is left out.
     """
     session = registry.target(reference)
@@ -60,16 +60,19 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
     def find(tag: str) -> None:
         try:
             named[tag] = manifest(session, tag)
-        except NotThere:
-            pass
-        except (IntegrityError, UnreachableError) as error:
-            # docker-registry answers 500 for a manifest that is cut on its disk.
+        except (IntegrityError, UnreachableError, RegistryError) as error:
+            # docker-registry answers 500 for a manifest that is cut on its disk, and 404 for one that is gone there.
             broken[tag] = Content("", (), None, 0, error)
 
     threads = registry.settings.connections
     there = tags(session, required=True)
     in_parallel((t for t in there if not is_lease(t) and t != HISTORY_TAG), find, registry.run, threads=threads)
-    lost = [each.problem for each in broken.values() if isinstance(each.problem, UnreachableError)]
+    if gone := [tag for tag, each in broken.items() if isinstance(each.problem, NotThere)]:
+        still = tags(session)
+        for tag in gone:
+            if tag not in still:
+                del broken[tag]
+    lost = [each.problem for each in broken.values() if isinstance(each.problem, (UnreachableError, LoginNeeded))]
     if lost and not named:
         raise lost[0]
     contents: dict[str, Content] = {}
@@ -79,7 +82,7 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
         digest = found.descriptor.digest
         try:
             contents[digest] = _content(session, found)
-        except (IntegrityError, UnreachableError, NotThere) as error:
+        except (IntegrityError, UnreachableError, RegistryError) as error:
             contents[digest] = Content(digest, (), None, 0, error)
 
     in_parallel(distinct.values(), look, registry.run, threads=threads)

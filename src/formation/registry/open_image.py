@@ -85,8 +85,8 @@ def open_tree(
         if whole and platform is None:
             sessions, tree = find_tree(registry, name.reference)
         else:
-            sessions, _, found = find_one(registry, name.reference, platform)
-            tree = Tree(found, (found,))
+            sessions, path = find_one(registry, name.reference, platform)
+            tree = Tree(path[-1], path[-1:])
         with work_directory(store) as work:
             yield Opened(tree, RegistryBlobs(sessions, tree, work), sessions)
     elif name.transport is Transport.STORE and name.reference is not None:

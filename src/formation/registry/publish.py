@@ -8,17 +8,17 @@ from formation.digest import sha256
 from formation.errors import FormationError, IntegrityError, UnreachableError, UsageError
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image, remedy_of
-from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import OCI_INDEX
-from formation.oci.platform_index import VERSION, platform_index
+from formation.oci.platform_index import platform_index
 from formation.oci.reference import Reference
 from formation.registry.history import Move, note_moves
 from formation.registry.lease import Lease, lease
-from formation.registry.push import Pushed, push_blobs, push_manifests, remember
+from formation.registry.moving_tags import TagReader, held_by
+from formation.registry.push import Pushed, lacks, push_blobs, push_manifests, remember
 from formation.registry.refusal import RegistryError
-from formation.registry.registry import Registry, listed_digest, manifest, put_manifest, tag_digest, tags
+from formation.registry.registry import Registry, manifest, put_manifest, tag_digest, tags, version_digest
 from formation.registry.session import Session
-from formation.registry.tag_plan import VersionTag, holder, moves, parse_version_tag
+from formation.registry.tag_plan import VersionTag, holder, moves
 from formation.registry.tree import Found, Tree, tree_of_image
 from formation.store.store import Store
 
@@ -54,7 +54,7 @@ class Step:
     tag: str
     action: Action
     before: str | None
-    """The digest that it stood for; None: there was no such tag."""
+    """The digest that it stood for; None: there was no such tag, or a moving one was broken."""
     after: str | None
     """The digest that it stands for afterwards; None: still no such tag, since it is for a newer version to write."""
     newer: str | None = None
@@ -71,11 +71,17 @@ class Published:
     """In the order in which tags are written."""
     pushed: tuple[Pushed, ...]
     """Empty when nothing had to be pushed."""
+    lacking: tuple[str, ...] = ()
+    """The versions of which the repository lacked blobs or manifests, although every tag was right."""
 
     @property
     def unchanged(self) -> bool:
-        """Whether every tag was right before."""
-        return all(step.action in ("there", "stays") for step in self.steps)
+        """Whether all was there before."""
+        return not self.lacking and _settled(self.steps)
+
+
+def _settled(steps: Sequence[Step]) -> bool:
+    return all(step.action in ("there", "stays") for step in steps)
 
 
 def publications(images: Sequence[tuple[VersionTag, Image]]) -> tuple[Publication, ...]:
@@ -102,43 +108,48 @@ def publish(
 ) -> Published:
     """Publishes all of `wanted`: blobs, manifests, version tags, moving tags, in this order. Idempotent.
 
-    Cut anywhere it leaves every tag right, and running it again finishes. Nothing is written when every tag is right.
-    Raises FormationError when a version has other content in the registry already, or other publishers do not end.
+    Cut anywhere it leaves every tag right, and running it again finishes. Where every tag is right, it sends what the
+    repository has lost of what they stand for, and writes nothing else. Raises FormationError when a version has other
+    content in the registry already, or other publishers do not end.
     """
     session = registry.target(repository)
     plan = _plan(wanted, session)
-    published = Published(tuple(plan), ())
-    if dry_run or published.unchanged:
-        return published
+    settled = _settled(plan)
+    due = [each for each in wanted if not settled or lacks(each.tree, session, registry)]
+    lacking = tuple(each.tag.text for each in due) if settled else ()
+    if dry_run or not due:
+        return Published(tuple(plan), (), lacking)
     pushed = []
-    for publication in wanted:
+    for publication in due:
         tree = publication.tree
         pushed.append(push_blobs(tree, _Sources(publication.images), session, registry, store=store))
         push_manifests(tree, session)
-    with lease(session, registry.progress.note) as held:
-        # Planned anew: somebody may have published since.
-        plan = _plan(wanted, session, held)
-        _note_moves(plan, held, registry.progress.note)
-        _write(plan, wanted, held)
-        for publication in wanted:
-            _look_again(publication, plan, held)
+    if not settled:
+        with lease(session, registry.progress.note) as held:
+            # Planned anew: somebody may have published since.
+            plan = _plan(wanted, session, held)
+            _note_moves(plan, held, registry.progress.note)
+            _write(plan, wanted, held)
+            for publication in wanted:
+                _look_again(publication, plan, held)
     if store is not None:
-        for publication in wanted:
+        for publication in due:
             remember(store, session, publication.tree, registry.progress.note)
-    return Published(tuple(plan), tuple(pushed))
+    return Published(tuple(plan), tuple(pushed), lacking)
 
 
 def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = None) -> list[Step]:
     """Version tags first, then moving tags, the narrowest of each version first.
 
     With the lease `held` a plan was made before, in which nothing was in the way. A tag is asked for even where the
-    list lacks it: no list that lies, or lags behind, has a version overwritten. Nor has a 404 that the list denies.
+    list lacks it: no list that lies, or lags behind, has a version overwritten. Nor has a 404 that the list denies; of
+    a moving tag it is believed, for the versions in the list decide where that goes.
     """
     published = set(tags(session) if held is None else held.tags())
     steps, digests = [], {publication.tag.text: publication.tree.root.descriptor.digest for publication in wanted}
     for publication in wanted:
         tag, digest = publication.tag, digests[publication.tag.text]
-        before = listed_digest(session, tag.text, published)
+        before = version_digest(session, tag.text, lambda: published)
         if before not in (None, digest):
             raise FormationError(
                 f"{session.repository}:{tag.text} is published already, "
@@ -149,14 +160,14 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
             )
         steps.append(Step(tag.text, "write" if before is None else "there", before, digest))
     everything = published.union(digests)
-    moving = []
+    moving, reader = [], TagReader(session, held)
     for publication in wanted:
         tag = publication.tag
         mine = moves(tag, everything)
         for name in tag.moving:
-            before = listed_digest(session, name, published)
+            before = reader.moving(name, holder(name, published))
             best = tag if name in mine else holder(name, everything) or tag
-            moving.append(_moving_step(name, tag, best, before, digests, session))
+            moving.append(_moving_step(name, tag, best, before, digests, reader))
     # Where two versions of one run share a line, only the greater one speaks of its tags.
     chosen = {step.tag: step for step in moving}
     chosen |= {step.tag: step for step in moving if step.action != "stays"}
@@ -164,7 +175,7 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
 
 
 def _moving_step(
-    name: str, tag: VersionTag, best: VersionTag, before: str | None, digests: Mapping[str, str], session: Session
+    name: str, tag: VersionTag, best: VersionTag, before: str | None, digests: Mapping[str, str], reader: TagReader
 ) -> Step:
     """What happens to the moving tag `name`, which stands for `before`, when `tag` is published.
 
@@ -176,26 +187,18 @@ def _moving_step(
         if before is None:
             return Step(name, "stays", None, None, best.text, False)
         said = None
-        right = before == (digests.get(best.text) or tag_digest(session, best.text))
+        right = before == (digests.get(best.text) or reader.version(best))
         if not right:
-            said = _held_by(name, before, tag.variant, session)
+            said = held_by(reader.session, name, before, tag.variant)
             right = said is not None and said.release > best.release
         return Step(name, "stays", before, before, said.text if said and right else best.text, right)
     if before == digest:
         return Step(name, "there", before, digest)
-    said = None if before is None else _held_by(name, before, tag.variant, session)
+    said = None if before is None else held_by(reader.session, name, before, tag.variant)
     if said is not None and said.release > tag.release:
         # Its own tag may have been removed, and it is still newer.
         return Step(name, "stays", before, before, said.text, True)
     return Step(name, "write" if before is None else "move", before, digest)
-
-
-def _held_by(name: str, digest: str, variant: str, session: Session) -> VersionTag | None:
-    """The version that the content of `digest` says it is, where it is one of the line of the moving tag `name`."""
-    found = manifest(session, digest)
-    annotations = parse_index(found.data).annotations if found.is_index else parse_manifest(found.data).annotations
-    said = parse_version_tag(annotations.get(VERSION, ""), variant)
-    return said if said is not None and name in said.moving else None
 
 
 def _write(plan: Sequence[Step], wanted: Sequence[Publication], held: Lease) -> None:
@@ -220,8 +223,9 @@ def _note_moves(plan: Sequence[Step], held: Lease, note: Callable[[str], None]) 
 def _look_again(publication: Publication, plan: Sequence[Step], held: Lease) -> None:
     """Makes sure that what was written still holds, for a publisher that knows no leases may have written too.
 
-    A moving tag of this run that ended below the greatest version is moved forward to it. Raises FormationError when
-    the version tag has other content now: then another publisher won.
+    A moving tag of this run that ended below the greatest version is moved forward to it; one that stands for something
+    newer, whose version tag is not there yet, stays. Raises FormationError when the version tag has other content now:
+    then another publisher won.
     """
     session, tag, digest = held.session, publication.tag, publication.tree.root.descriptor.digest
     if tag_digest(session, tag.text) != digest:
@@ -232,9 +236,14 @@ def _look_again(publication: Publication, plan: Sequence[Step], held: Lease) -> 
     written = {step.tag for step in plan if step.action in ("write", "move") and step.after == digest}
     for name in tag.moving:
         for _ in range(_ROUNDS if name in written else 0):
-            best = holder(name, tags(session))
-            greatest = digest if best is None or best.release <= tag.release else tag_digest(session, best.text)
-            if greatest is None or tag_digest(session, name) == greatest:
+            listed = holder(name, tags(session))
+            best = tag if listed is None or listed.release <= tag.release else listed
+            greatest = digest if best is tag else tag_digest(session, best.text)
+            now = tag_digest(session, name)
+            if greatest is None or now == greatest:
+                break
+            said = None if now is None or now == digest else held_by(session, name, now, tag.variant)
+            if said is not None and said.release > best.release:
                 break
             found = manifest(session, greatest)
             put_manifest(session, found.data, found.descriptor.media_type, name, guard=held.check)

@@ -4,16 +4,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from threading import BoundedSemaphore
 
+from formation.dataclass import replace
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.network.partial import PartialFile
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.image import Image, choose_manifest, image_of, read_image
-from formation.oci.manifest import parse_index
-from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
+from formation.oci.manifest import media_type_of, parse_index
 from formation.oci.name import ImageName, Transport
 from formation.oci.reference import Reference
 from formation.oci.regular_file import read_regular
-from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
+from formation.oci.strict_json import MAXIMUM_SIZE
 from formation.progress import counted
 from formation.registry.download import download_blob
 from formation.registry.parallel import in_parallel
@@ -24,7 +24,7 @@ from formation.registry.source import RegistryBlobs
 from formation.registry.tree import DEEPEST, Found, Tree, read_tree
 from formation.store.blobs import StoreBlobs, add_bytes, has_blob
 from formation.store.images import keep_pulled
-from formation.store.locking import work_directory
+from formation.store.locking import in_use, work_directory
 from formation.store.store import Store
 
 
@@ -41,51 +41,73 @@ def pull_image(
 
     The image is for `platform`. Where that is None, it is the only one there, or that of an index for `machine`. What
     the store has is not fetched again, and a name with a digest needs no network when all of it is there. `tag` False
-    leaves the store's references as they are. Raises NotThere, LoginNeeded, UnreachableError, IntegrityError, and
-    FormationError for a choice that is open, and when there is no image for `platform`.
+    leaves the store's references as they are. What a tag stands for is asked once, and the image lists that. Raises
+    NotThere, LoginNeeded, UnreachableError, IntegrityError, and FormationError for a choice that is open, and when
+    there is no image for `platform`.
     """
     reference = _registry_reference(name)
     chosen = platform or machine
-    if reference.digest is not None and (known := _known(store, reference, chosen)) is not None:
-        if platform is not None:
-            require_platform(known, platform, str(name))
+    # Until the reference is written, a prune would take the blobs for nobody's.
+    with in_use(store):
+        image = None if reference.digest is None else _known(store, reference.digest, chosen)
+        if image is None:
+            named, image = _fetch_one(reference, str(name), store, registry, platform, chosen)
+        else:
+            named = reference.digest or image.digest
+            if platform is not None:
+                require_platform(image, platform, str(name))
         if tag:
-            keep_pulled(store, reference, known.descriptor)
-        return known
-    sessions, named, found = find_one(registry, reference, chosen)
+            keep_pulled(store, reference, image.descriptor, named if named != image.digest else None)
+        return image
+
+
+def _fetch_one(
+    reference: Reference,
+    name: str,
+    store: Store,
+    registry: Registry,
+    platform: Platform | None,
+    chosen: Platform | None,
+) -> tuple[str, Image]:
+    """The digest of what `reference` names, and the image of it, fetched. As `pull_image`."""
+    sessions, path = find_one(registry, reference, chosen)
+    named, found = path[0], path[-1]
     if platform is not None and not named.is_index:
         tree = Tree(found, (found,))
         with work_directory(store) as work:
-            require_platform(image_of(RegistryBlobs(sessions, tree, work), found.data), platform, str(name))
+            require_platform(image_of(RegistryBlobs(sessions, tree, work), found.data), platform, name)
     fetch_tree(sessions, Tree(found, (found,)), store, registry)
-    # An index is kept so that its digest finds the image without the registry.
-    add_bytes(store, named.data)
-    image = read_image(StoreBlobs(store), found.descriptor)
-    if tag:
-        keep_pulled(store, reference, image.descriptor)
-    return image
+    # Indexes are kept so that the digest of the first finds the image without the registry.
+    for index in path[:-1]:
+        add_bytes(store, index.data)
+    image = read_image(StoreBlobs(store), named.descriptor, chosen)
+    # Behind a tag of a registry is all that there is.
+    listed = image.listed or (image.descriptor,) if reference.digest is None else image.listed
+    return named.descriptor.digest, replace(image, listed=listed)
 
 
 def pull_all(name: ImageName, store: Store, registry: Registry) -> Descriptor:
     """The index or manifest of `name` with everything below it, in the store under the same reference. As above."""
     reference = _registry_reference(name)
     sessions, tree = find_tree(registry, reference)
-    fetch_tree(sessions, tree, store, registry)
-    keep_pulled(store, reference, tree.root.descriptor)
+    with in_use(store):
+        fetch_tree(sessions, tree, store, registry)
+        keep_pulled(store, reference, tree.root.descriptor)
     return tree.root.descriptor
 
 
 def find_one(
     registry: Registry, reference: Reference, platform: Platform | None
-) -> tuple[tuple[Session, ...], Found, Found]:
-    """Where the image of `reference` for `platform` is, what `reference` itself names, and the image's manifest."""
+) -> tuple[tuple[Session, ...], tuple[Found, ...]]:
+    """Where the image of `reference` for `platform` is, and the way to it: what `reference` itself names, the indexes
+    in that, and the image's manifest last."""
     sessions, named = registry.find(reference)
-    found = named
+    path = [named]
     for _ in range(DEEPEST):
-        if found.is_index:
-            chosen = choose_manifest(parse_index(found.data).manifests, platform)
-            found = manifest(sessions[0], chosen.digest, size=chosen.size)
-    return sessions, named, found
+        if path[-1].is_index:
+            chosen = choose_manifest(parse_index(path[-1].data).manifests, platform)
+            path.append(manifest(sessions[0], chosen.digest, size=chosen.size))
+    return sessions, tuple(path)
 
 
 def find_tree(registry: Registry, reference: Reference) -> tuple[tuple[Session, ...], Tree]:
@@ -137,13 +159,11 @@ def _fetch_blobs(
     progress.finish("pull", counted(len(missing), "blob"))
 
 
-def _known(store: Store, reference: Reference, platform: Platform | None) -> Image | None:
-    """The image of a digest when the store has all of it."""
-    assert reference.digest is not None
+def _known(store: Store, digest: str, platform: Platform | None) -> Image | None:
+    """The image of `digest`, a manifest's or an index's, when the store has all of it."""
     try:
-        data = read_regular(store.blob(reference.digest), "manifest", MAXIMUM_SIZE)
-        media_type = OCI_INDEX if "manifests" in parse_object(data, "manifest").value else OCI_MANIFEST
-        descriptor = Descriptor(media_type, reference.digest, len(data))
+        data = read_regular(store.blob(digest), "manifest", MAXIMUM_SIZE)
+        descriptor = Descriptor(media_type_of(data), digest, len(data))
         return _complete(store, read_image(StoreBlobs(store), descriptor, platform))
     except FormationError:
         return None

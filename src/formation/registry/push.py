@@ -12,7 +12,7 @@ from formation.oci.manifest import parse_manifest
 from formation.oci.reference import Reference, parse_reference
 from formation.progress import counted
 from formation.registry.parallel import in_parallel
-from formation.registry.registry import Registry, put_manifest
+from formation.registry.registry import Registry, has_blob, put_manifest, tag_digest
 from formation.registry.repository import repository_of
 from formation.registry.session import Session
 from formation.registry.tree import Tree, tree_at, tree_of_image
@@ -87,6 +87,20 @@ def push_manifests(tree: Tree, session: Session) -> None:
     """Writes the manifests by their digests, under no tag, each after those that it names. Idempotent."""
     for each in tree.manifests:
         put_manifest(session, each.data, each.descriptor.media_type, each.descriptor.digest)
+
+
+def lacks(tree: Tree, session: Session, registry: Registry) -> bool:
+    """Whether the repository of `session` lacks a blob or manifest of `tree`. Asks for each, and reads none."""
+    documents, missing = tree.documents, []
+
+    def look(each: Descriptor) -> None:
+        is_manifest = each.digest in documents
+        if not (tag_digest(session, each.digest) if is_manifest else has_blob(session, each, "pull")):
+            missing.append(each)
+
+    every = (*tree.blobs, *(each.descriptor for each in tree.manifests))
+    in_parallel(every, look, registry.run, threads=registry.settings.connections)
+    return bool(missing)
 
 
 def push_blobs(

@@ -147,18 +147,19 @@ def tag_digest(session: Session, tag: str) -> str | None:
         return None
 
 
-def listed_digest(session: Session, tag: str, listed: Container[str]) -> str | None:
+def version_digest(session: Session, tag: str, listed: Callable[[], Container[str]]) -> str | None:
     """As `tag_digest`. Raises FormationError when there is no such tag although it is among the tags `listed`.
 
-    Only one of the two answers can be true, and who believes the 404 writes over what is there.
+    Only one of the two answers can be true, and who believes the 404 writes over a version. `listed` is called only
+    after a 404.
     """
     digest = tag_digest(session, tag)
-    if digest is None and tag in listed:
+    if digest is None and tag in listed():
         raise FormationError(
             f"{session.repository}:{tag} is in the list of tags, but asking for it gives 404: whether it is there "
             "cannot be known, and no tag was written",
-            hint="run it again later, for a list may lag behind a removal; mend a broken registry or cache; or give "
-            "this content the next version",
+            hint="run it again later, for a list may lag behind a removal; or give this content the next version; or, "
+            f"where the registry has lost it: formation copy IMAGE docker://{session.repository}:{tag} --force",
         )
     return digest
 
@@ -236,11 +237,11 @@ def delete_manifest(session: Session, digest: str) -> None:
     session.call("DELETE", target, what, session.scope("pull", "push", "delete"))
 
 
-def has_blob(session: Session, descriptor: Descriptor) -> bool:
-    """Whether the repository has the blob."""
+def has_blob(session: Session, descriptor: Descriptor, *rights: str) -> bool:
+    """Whether the repository has the blob. `rights` are those that are needed afterwards: pull alone, or push too."""
     target = f"{session.repository.path}/blobs/{descriptor.digest}"
     try:
-        found = session.call("HEAD", target, f"blob {descriptor.digest}", session.scope("pull", "push"))
+        found = session.call("HEAD", target, f"blob {descriptor.digest}", session.scope(*rights))
     except NotThere:
         return False
     length = found.headers.get("Content-Length")

@@ -42,7 +42,7 @@ def upload_blob(
     be sent again is taken back with a negative number. Raises RegistryError, LoginNeeded, UnreachableError, and
     IntegrityError when the blob's bytes are not those of its digest.
     """
-    if has_blob(session, descriptor):
+    if has_blob(session, descriptor, "pull", "push"):
         return "there"
     location = None
     for name in mounts:

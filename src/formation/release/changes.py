@@ -1,5 +1,6 @@
 """What a comparison tells of everything that is no package: one value for each thing that is not as before."""
 
+from collections.abc import Iterator
 from typing import Literal, get_args
 
 from formation.dataclass import dataclass
@@ -57,6 +58,13 @@ class Change:
         return f"{what}: {attribute}{self.old or 'nothing'} → {self.new or 'nothing'}"
 
 
+def configured(name: str, old: str, new: str) -> Iterator[Change]:
+    """What became of one value of the configuration; empty: there is none."""
+    if old != new:
+        kind: ChangeKind = "added" if not old else "removed" if not new else "changed"
+        yield Change("configuration", kind, name, "", old, new)
+
+
 @dataclass(frozen=True, slots=True)
 class FileState:
     """A path on one side."""
@@ -70,6 +78,8 @@ class FileState:
     """Of a symlink."""
     sha256: str
     """Of a file, 64 hexadecimal digits."""
+    capabilities: str = ""
+    """What a program may do beside what its owner may, as the kernel keeps it (capabilities(7)), hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,12 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from formation.oci.config import HealthCheck
 from formation.oci.image import Image
 from formation.oci.platform_index import version_of
-from formation.release.changes import BUILD_LABELS, Change, ChangeKind
+from formation.release.changes import BUILD_LABELS, Change, configured
 
-_SHELL: Final = ["/bin/sh", "-c"]
+_SHELL: Final = ("/bin/sh", "-c")
 """What builders take where an image says nothing (Dockerfile reference, SHELL)."""
 _NAMES_SHOWN: Final = 8
 _HEALTH_DEFAULTS: Final = {
@@ -24,15 +25,10 @@ _HEALTH_DEFAULTS: Final = {
 
 def config_changes(old: Image, new: Image) -> Iterator[Change]:
     """The health check, OnBuild and Shell: Docker's keys, whose names image-spec 1.1 reserves (config.md)."""
-    before, after = _execution(old), _execution(new)
-    for name, was, now in (
-        ("health check", _health_check(before), _health_check(after)),
-        ("OnBuild", _lines(before.get("OnBuild")), _lines(after.get("OnBuild"))),
-        ("Shell", _words(before.get("Shell") or _SHELL), _words(after.get("Shell") or _SHELL)),
-    ):
-        if was != now:
-            kind: ChangeKind = "added" if not was else "removed" if not now else "changed"
-            yield Change("configuration", kind, name, "", was, now)
+    before, after = old.config.execution, new.config.execution
+    yield from configured("health check", _health_check(before.health_check), _health_check(after.health_check))
+    yield from configured("OnBuild", "; ".join(before.on_build), "; ".join(after.on_build))
+    yield from configured("Shell", shlex.join(before.shell or _SHELL), shlex.join(after.shell or _SHELL))
 
 
 def other_content(old: Image, new: Image) -> Change | None:
@@ -62,8 +58,9 @@ def _order(name: str, old: Any, new: Any) -> str:
 
 def _parts(image: Image, *, without_build: bool) -> Mapping[str, Any]:
     """Each key of config and manifest by its name, but for what only names the other parts."""
-    config, manifest = _object(image.config_bytes), _object(image.manifest_bytes)
-    execution = _execution(image)
+    # An Image has been parsed strictly already; its views leave out what Formation has no use for.
+    config, manifest = json.loads(image.config_bytes), json.loads(image.manifest_bytes)
+    execution = config.get("config") or {}
     parts = {f"config.{name}": value for name, value in execution.items() if name != "Labels"}
     parts |= {f"label {name}": value for name, value in (execution.get("Labels") or {}).items()}
     parts |= {name: value for name, value in config.items() if name != "config"}
@@ -78,36 +75,14 @@ def _parts(image: Image, *, without_build: bool) -> Mapping[str, Any]:
     return parts
 
 
-def _execution(image: Image) -> Mapping[str, Any]:
-    """The `config` object as it is written: the view of it leaves out what Formation has no use for."""
-    found: Mapping[str, Any] = _object(image.config_bytes).get("config") or {}
-    return found
-
-
-def _object(data: bytes) -> Mapping[str, Any]:
-    # An Image has been parsed strictly already.
-    found: Mapping[str, Any] = json.loads(data)
-    return found
-
-
-def _health_check(execution: Mapping[str, Any]) -> str:
+def _health_check(check: HealthCheck | None) -> str:
     """As people write it; empty when there is none."""
-    check = execution.get("Healthcheck") or {}
-    test = check.get("Test") or []
-    if not test or test[0] == "NONE":
+    if check is None or check.test[0] == "NONE":
         return ""
-    numbers = {name: check.get(name) or default for name, default in _HEALTH_DEFAULTS.items()}
+    numbers = {name: number or _HEALTH_DEFAULTS[name] for name, number in check.numbers}
     said = [f"{name} {_number(name, value)}" for name, value in numbers.items() if value != _HEALTH_DEFAULTS[name]]
-    return ", ".join([_words(test), *said])
+    return ", ".join([shlex.join(check.test), *said])
 
 
-def _number(name: str, value: Any) -> str:
-    return f"{value}" if name == "Retries" or not isinstance(value, int) else f"{value / 1e9:g} s"
-
-
-def _lines(instructions: Any) -> str:
-    return "; ".join(map(str, instructions or ()))
-
-
-def _words(words: Any) -> str:
-    return shlex.join(map(str, words))
+def _number(name: str, value: int) -> str:
+    return str(value) if name == "Retries" else f"{value / 1e9:g} s"

@@ -6,7 +6,7 @@ from typing import Any
 
 from formation.contract.promise import Contract, DirectoryPromise, FilePromise, UserPromise
 from formation.release import meaning
-from formation.release.changes import Change, ChangeKind, Topic
+from formation.release.changes import Change, Topic, configured
 
 
 def contract_changes(old: Contract, new: Contract) -> Iterator[Change]:
@@ -83,9 +83,7 @@ def _configuration(old: Contract, new: Contract) -> Iterator[Change]:
         ("command", _words(old.command), _words(new.command)),
         ("stop signal", *(meaning.stop_signal(side.stop_signal or "") for side in (old, new))),
     ):
-        if (before or "") != (after or ""):
-            kind: ChangeKind = "added" if not before else "removed" if not after else "changed"
-            yield Change("configuration", kind, name, "", before or "", after or "")
+        yield from configured(name, before or "", after or "")
 
 
 def _words(words: tuple[str, ...] | None) -> str | None:

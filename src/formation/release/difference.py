@@ -77,14 +77,16 @@ def compare(old: Snapshot, new: Snapshot) -> Difference:
 
 def compare_elsewhere(old: Snapshot, new: Snapshot) -> Difference | None:
     """What changed for the architectures that the two images are not for, by the locks that both carry; None when
-    nothing did, or one carries none."""
+    nothing did, or one carries none. Those that only one side is for are told with the images, as platforms."""
     if old.lock is None or new.lock is None:
         return None
-    own = {*old.packages, *new.packages}
+    common = old.lock.packages.keys() & new.lock.packages.keys() - {*old.packages, *new.packages}
+    for side in (old, new):
+        common &= set(side.platforms) or common
     sides = []
     for side, lock in ((old, old.lock), (new, new.lock)):
         whole = snapshot_of_lock(lock, side.name, None)
-        others = {name: packages for name, packages in whole.packages.items() if name not in own}
+        others = {name: packages for name, packages in whole.packages.items() if name in common}
         sides.append(replace(whole, packages=others, suites=()))
     difference = replace(compare(*sides), notes=())
     return difference if difference.packages or difference.changes else None

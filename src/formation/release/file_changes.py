@@ -43,7 +43,9 @@ def _what(old: Node, new: Node) -> tuple[str, ...]:
 
 def _state(node: Node) -> FileState:
     entry = node.entry
-    return FileState(entry.type, entry.mode, entry.uid, entry.gid, entry.size, entry.target, entry.sha256)
+    # The one attribute that gives rights; what else there may be, engines leave out when they unpack a layer.
+    capabilities = dict(entry.xattrs).get("security.capability", b"").hex()
+    return FileState(entry.type, entry.mode, entry.uid, entry.gid, entry.size, entry.target, entry.sha256, capabilities)
 
 
 def _owners(facts: Facts) -> dict[str, str]:

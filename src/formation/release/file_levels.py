@@ -20,7 +20,10 @@ _GENERATED = re.compile(
 """Files below _OWN that maintainer scripts write, and that are told otherwise: users, commands, packages."""
 _ALIAS = re.compile(r"/(?:bin|sbin|lib|lib32|lib64|libx32|libo32)")
 """Links of a merged /usr: programs and scripts name their interpreters by them, as /lib64/ld-linux-x86-64.so.2."""
-_PROGRAM = re.compile(r"/(?:.+/)?(?:s?bin|libexec|games)/.+")
+_PROGRAM = re.compile(r"/(?:.+/)?(?:s?bin|libexec|games|lib(?:32|64|x32|o32)?)/.+")
+"""Debian has the helpers of programs below /usr/lib."""
+_LIBRARY = re.compile(r".*/(?!ld[^/]*\.so\.)[^/]+\.so(?:\.[^/]*)?")
+"""What is loaded, not run, whatever its mode; but the kernel runs ld.so itself (ld.so(8))."""
 _SET_ID = 0o6000
 NAMES_SHOWN = 5
 
@@ -50,6 +53,7 @@ def file_reasons(change: FileChange) -> Iterator[Reason]:
         yield Reason(Level.MAJOR, "file-type", f"{change.path}: {old.type} → {new.type}")
     elif new.type != "directory":
         yield from _access("file", change.path, change.what, old, new)
+        yield from _capabilities(change.path, old, new)
         if "content" in change.what or "target" in change.what:
             yield Reason(Level.MINOR, "file-content", f"file {change.path} has another content")
 
@@ -82,20 +86,56 @@ def _alias(path: str, old: FileState, new: FileState | None) -> Iterator[Reason]
 
 
 def _use(path: str, old: FileState, new: FileState) -> Iterator[Reason]:
-    """What others can do with a file of a package, or a generated one, by its mode: upgrades seldom take that away."""
+    """Who can do what with a file of a package, or a generated one, and what it can do: upgrades seldom take that."""
     if NOT_PROMISED.match(path):
         return
     lost, gained = old.mode & ~new.mode, new.mode & ~old.mode
     text = f"file {path}: mode {old.mode:04o} → {new.mode:04o}"
-    verbs = [verb for bit, verb in ((0o004, "read"), (0o001, "run")) if lost & bit]
-    if not _PROGRAM.fullmatch(path) and "run" in verbs:
-        verbs.remove("run")
-    if verbs:
-        yield Reason(Level.MAJOR, "file-mode", f"{text}: others cannot {' or '.join(verbs)} it any more")
+    if verbs := _verbs(path, lost & 0o005):
+        yield Reason(Level.MAJOR, "file-mode", f"{text}: others cannot {verbs} it any more")
     if lost & _SET_ID:
         yield Reason(Level.MAJOR, "file-set-id", f"{text}: it does not run as {_rights(lost)} any more")
     if gained & _SET_ID:
         yield Reason(Level.MINOR, "file-set-id", f"{text}: whoever runs it, it runs as {_rights(gained)}")
+    yield from _owners(path, old, new)
+    yield from _capabilities(path, old, new)
+
+
+def _owners(path: str, old: FileState, new: FileState) -> Iterator[Reason]:
+    """What the owner and the group of a file lose with it, where they could do more than others can now."""
+    text = f"file {path}: owner {old.uid}:{old.gid} → {new.uid}:{new.gid}"
+    for whom, shift, set_id, was, now in (
+        ("user", 6, 0o4000, old.uid, new.uid),
+        ("group", 3, 0o2000, old.gid, new.gid),
+    ):
+        if was == now:
+            continue
+        if old.mode & new.mode & set_id:
+            yield Reason(Level.MAJOR, "file-set-id", f"{text}: it runs as another {whom}")
+        # The kernel asks root for no bits.
+        if (whom, was) != ("user", 0) and (verbs := _verbs(path, old.mode >> shift & ~new.mode & 0o007)):
+            yield Reason(Level.MAJOR, "file-owner", f"{text}: the {whom} {was} cannot {verbs} it any more")
+
+
+def _capabilities(path: str, old: FileState, new: FileState) -> Iterator[Reason]:
+    if old.capabilities == new.capabilities:
+        return
+    level = Level.MAJOR if old.capabilities else Level.MINOR
+    text = f"{capabilities_text(old)} → {capabilities_text(new)}"
+    yield Reason(level, "file-attributes", f"file {path}: {text}")
+
+
+def capabilities_text(state: FileState) -> str:
+    """`capabilities 0100000200200000…`, or `no capabilities`."""
+    return f"capabilities {state.capabilities}" if state.capabilities else "no capabilities"
+
+
+def _verbs(path: str, bits: int) -> str:
+    """`read or run`, by the permission bits of one class; of a file that nobody would run, without that."""
+    runs = _PROGRAM.fullmatch(path) and not _LIBRARY.fullmatch(path)
+    return " or ".join(
+        verb for bit, verb in ((4, "read"), (2, "write"), (1, "run")) if bits & bit and (bit != 1 or runs)
+    )
 
 
 def _rights(mode: int) -> str:

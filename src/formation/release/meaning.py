@@ -9,6 +9,13 @@ from formation.contract.promise import Contract
 Identity = tuple[str, str, tuple[str, ...]]
 """Uid, gid and further groups; a name where nothing says its number."""
 
+_REAL_TIME = (
+    {34: "SIGRTMIN", 64: "SIGRTMAX"}
+    | {34 + number: f"SIGRTMIN+{number}" for number in range(1, 16)}
+    | {64 - number: f"SIGRTMAX-{number}" for number in range(1, 15)}
+)
+"""As Docker names and numbers them on Linux (moby/sys/signal), whatever the C library here keeps for itself."""
+
 
 def identity(contract: Contract, user: str) -> Identity:
     """As whom USER or USER:GROUP runs, by the accounts of `contract`: root, 0 and 0:0 are the same.
@@ -43,8 +50,11 @@ def port(text: str) -> str:
 
 
 def stop_signal(text: str) -> str:
-    """The name of a signal that is a number, or lacks its SIG; any other text as it is (Dockerfile reference)."""
+    """The one name of a signal, which may be a number, in small letters or without its SIG; any other text as it is."""
+    name = f"SIG{text.upper().removeprefix('SIG')}"
     try:
-        return signal.Signals(int(text)).name if text.isdecimal() else signal.Signals[f"SIG{text}"].name
+        if re.fullmatch("[0-9]{1,9}", text):
+            return _REAL_TIME.get(int(text)) or signal.Signals(int(text)).name
+        return name if name in _REAL_TIME.values() else signal.Signals[name].name
     except (KeyError, ValueError):
         return text

@@ -21,9 +21,13 @@ NAME: Final = "CHANGELOG.md"
 _TITLE = "# Changelog"
 _LEVEL: Final = 2
 """Of the heading of a version."""
+_DEEPEST: Final = 6
+"""The deepest heading that Markdown has."""
 _LARGEST: Final = 8 << 20
 _PREFIX = r"(?:(?:version|release)\s+)?[\[*_]*v?"
 _VERSION = re.compile(_PREFIX + r"[0-9]+\.[0-9]+\.[0-9]", re.IGNORECASE)
+_ALONE = re.compile(_VERSION.pattern + r"\S*(?:$|\s+[^\sA-Za-z])", re.IGNORECASE)
+"""A version, and at most its date behind it: not `1.0.0 compatibility`."""
 _CHANGELOG = re.compile(r"change|release|history|news", re.IGNORECASE)
 _UNRELEASED = re.compile(r"[\[*_]*unreleased", re.IGNORECASE)
 _MARK = re.compile(r"^<!-- formation release ([0-9a-f]{16}) -->(?=\r?$)", re.MULTILINE)
@@ -80,8 +84,16 @@ def write_notes(path: Path, text: str) -> None:
 
 
 def _marked(new: str, ending: str, level: int) -> str:
-    """The entry with its mark; its heading, of the second level, becomes one of `level`, and those below go with it."""
-    deeper = re.sub("^#+", lambda match: "#" * min(len(match[0]) + level - _LEVEL, 6), new, flags=re.MULTILINE)
+    """The entry with its mark; its heading, of the second level, becomes one of `level`, and those below go with it.
+
+    Where they cannot go deeper they become bold, for of the version's own level they would end its entry.
+    """
+
+    def moved(match: re.Match[str]) -> str:
+        depth = len(match[1]) + level - _LEVEL
+        return f"{'#' * depth} {match[2]}" if depth <= _DEEPEST else f"**{match[2]}**"
+
+    deeper = re.sub("^(#+) (.*)$", moved, new, flags=re.MULTILINE)
     return f"{deeper.rstrip()}\n\n<!-- formation release {_digest(deeper)} -->".replace("\n", ending)
 
 
@@ -89,7 +101,8 @@ def _entries(text: str) -> tuple[Sequence[Heading], int, int]:
     """The headings of the changelog down to those of versions, where it ends, and the level of a new version.
 
     It ends where another title begins something else. It is below the title that has versions below it, or else calls
-    itself a changelog, or else is the first. Versions are of the second level, or above, or deeper where all are.
+    itself a changelog, or else is the first. Versions are of the second level, or above, or deeper where all are;
+    below what is not released, those with other words in their titles are parts of it.
     """
     titles: list[str] = [""]
     below: list[list[Heading]] = [[]]
@@ -107,7 +120,10 @@ def _entries(text: str) -> tuple[Sequence[Heading], int, int]:
     deep = (part for part in parts if any(_VERSION.match(each.title) for each in below[part]))
     is_called_so = (part for part in parts if _CHANGELOG.search(titles[part]))
     chosen = next(high, next(deep, next(is_called_so, min(1, len(titles) - 1))))
-    level = max(_LEVEL, min((each.level for each in below[chosen] if _VERSION.match(each.title)), default=_LEVEL))
+    versions = [each for each in below[chosen] if _VERSION.match(each.title)]
+    if any(_UNRELEASED.match(each.title) and each.level <= _LEVEL for each in below[chosen]):
+        versions = [each for each in versions if _ALONE.match(each.title)]
+    level = max(_LEVEL, min((each.level for each in versions), default=_LEVEL))
     return [each for each in below[chosen] if each.level <= level], ends[chosen], level
 
 

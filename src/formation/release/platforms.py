@@ -29,11 +29,12 @@ def not_compared(old: Snapshot, new: Snapshot) -> Iterator[str]:
 def of_release(old: Snapshot, new: Snapshot, architectures: tuple[str, ...]) -> tuple[Snapshot, Snapshot]:
     """The two sides with their platforms, where `new` is what a definition for these `architectures` makes.
 
-    As it was where the only thing that is known of `old` is for what this image is: its release may have had others.
+    Without, where all that is known of `old` is for what this image is: its release may have had others. What the name
+    of `old` stands for goes before what its lock was made for: some of that may never have been published.
     """
     locked = () if old.lock is None else (*old.lock.packages, *(base.architecture for base in old.lock.base))
-    known = tuple(dict.fromkeys([*old.platforms, *locked]))
-    return (replace(old, platforms=known), replace(new, platforms=architectures)) if known else (old, new)
+    known = old.platforms or tuple(dict.fromkeys(locked))
+    return replace(old, platforms=known), replace(new, platforms=architectures if known else ())
 
 
 def lock_missing(old: Snapshot, new: Snapshot) -> Iterator[str]:

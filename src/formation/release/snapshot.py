@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from formation.contract.facts import Facts
+from formation.contract.facts import Facts, platform_name
 from formation.contract.from_definition import base_contract, service_contract
 from formation.contract.from_image import contract_of, with_defaults
 from formation.contract.promise import Contract
@@ -15,6 +15,8 @@ from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock
 from formation.lock.stored import stored_lock
 from formation.oci.image import Image
+from formation.oci.platform_index import version_of
+from formation.registry.tag_plan import VersionTag, parse_version_tag
 from formation.release.packages import PackageState
 from formation.store.blobs import StoreBlobs
 from formation.store.store import Store
@@ -30,7 +32,7 @@ class Snapshot:
     digest: str
     """Of the manifest, or of the lock's text."""
     packages: Mapping[str, tuple[PackageState, ...]]
-    """Per architecture, by Debian's name; the one of an image."""
+    """Per architecture, by Debian's name or as OCI writes it; the one of an image."""
     suites: tuple[str, ...]
     """What it was made of: those of a lock, or the code name that an image states; empty when nothing says."""
     contract: Contract | None
@@ -40,27 +42,49 @@ class Snapshot:
     lock: Lock | None
     """An image may have one beside it."""
     platforms: tuple[str, ...] = ()
-    """All that its name stands for, by Debian's names; empty: that of the image, those of the lock."""
+    """All that its name stands for, named as in `packages`; empty: nothing says of which those there are some."""
     version: str = ""
     """That a definition states, without its variant; empty for an image, whose config says it."""
 
+    @property
+    def stated_version(self) -> str | None:
+        """The version that an image or a definition states, without its variant; None when it states none."""
+        tag = self._stated
+        return None if tag is None else tag.version
 
-def snapshot_of_image(
-    facts: Facts, name: str, *, store: Store | None = None, platforms: tuple[str, ...] = ()
-) -> Snapshot:
-    """The image that `facts` tell of, one of those for `platforms`. Its lock may be in the `store`."""
-    lock = lock_of(facts.image, store)
-    architecture = facts.architecture or facts.image.config.platform.architecture
+    @property
+    def stated_variant(self) -> str:
+        """The variant at the end of the version that an image states; `runtime` when there is none."""
+        tag = self._stated
+        return RUNTIME if tag is None else tag.variant or RUNTIME
+
+    @property
+    def _stated(self) -> VersionTag | None:
+        """Of an image in its annotation, else its label, else the name that it was asked for by."""
+        if self.facts is None:
+            return parse_version_tag(self.version)
+        return parse_version_tag(version_of(self.facts.image)) or parse_version_tag(self.name.rpartition(":")[2])
+
+
+def snapshot_of_image(facts: Facts, name: str, *, store: Store | None = None) -> Snapshot:
+    """The image that `facts` tell of. Its lock may be in the `store`."""
+    image = facts.image
+    lock = lock_of(image, store)
+    # An index may say more of a platform than the config does: the variant of an ARM.
+    listed = [(each.digest, platform_name(each.platform or image.config.platform)) for each in image.listed]
+    architecture = next(
+        (name for digest, name in listed if digest == image.digest), platform_name(image.config.platform)
+    )
     return Snapshot(
         name=name,
         kind="image",
-        digest=facts.image.digest,
+        digest=image.digest,
         packages={architecture: _installed(facts, architecture, lock)},
         suites=_code_name(facts),
         contract=contract_of(facts, name),
         facts=facts,
         lock=lock,
-        platforms=platforms,
+        platforms=tuple(dict.fromkeys(name for _, name in listed)),
     )
 
 

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 
 from formation.dataclass import dataclass
+from formation.definition import grammar
+from formation.definition.problems import Invalid
 from formation.errors import UsageError
 from formation.registry.tag_plan import Release, VersionTag, parse_version_tag
 from formation.release.level import Level
@@ -43,23 +45,11 @@ def parse_version(text: str) -> VersionTag:
 
 
 def check_version(text: str) -> None:
-    """Raises UsageError for what cannot be given: no version, or one whose tag `publish` takes for that of a variant.
-
-    So is a pre-release that no SemVer is (clause 9): with an empty part, or a number that begins with a zero.
-    """
-    tag = parse_version(text)
-    written = _text(tag.release)
-    found = parse_version_tag(text)
-    if found is not None and found.variant:
-        raise UsageError(
-            f"{text!r} ends in {found.variant!r}, which `publish` takes for the variant {found.variant} of "
-            f"{found.version}",
-            hint=f"a pre-release is {written}-rc.1; alpha, beta, pre, preview, snapshot, nightly and test will do too",
-        )
-    for part in tag.prerelease.split(".") if tag.prerelease else ():
-        if not part or (part.isdigit() and part != str(int(part))):
-            reason = f"the number {part} begins with a zero" if part else "a part of it is empty"
-            raise UsageError(f"{text!r} is not a version: {reason} (SemVer, clause 9)", hint=f"write {written}-rc.1")
+    """Raises UsageError for what a definition could not have either, and so cannot be given."""
+    try:
+        grammar.version(text)
+    except Invalid as error:
+        raise UsageError(error.reason, hint=error.hint) from None
 
 
 def deserved(previous: str, level: Level) -> str:

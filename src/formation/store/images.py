@@ -1,22 +1,25 @@
 """The store's images: which reference stands for which manifest.
 
 One small file per reference, named by the sha256 of the reference (a reference may be longer than a file name), with
-the reference and the descriptor in it. Moving a reference is one rename, so readers see the old image or the new one.
+the reference, the descriptor, and the index that it came of in part. Moving a reference is one rename, so readers see
+the old image or the new one.
 """
 
 from pathlib import Path
 
 from formation.dataclass import dataclass
-from formation.digest import hexadecimal, sha256
+from formation.digest import check_digest, hexadecimal, sha256
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.files import json_bytes, write_bytes
 from formation.oci.descriptor import Descriptor, Platform, descriptor_json, parse_descriptor
-from formation.oci.image import Image, read_image
+from formation.oci.image import Image, read_image, read_verified
+from formation.oci.manifest import Index, index_bytes, parse_index
+from formation.oci.media_types import INDEXES, OCI_INDEX
 from formation.oci.name import mistyped
 from formation.oci.reference import Reference, parse_reference
 from formation.oci.regular_file import read_regular
 from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
-from formation.store.blobs import StoreBlobs
+from formation.store.blobs import StoreBlobs, add_bytes
 from formation.store.store import Store
 
 
@@ -27,7 +30,14 @@ class StoredImage:
     reference: Reference
     """With a tag, or with a digest: what was pulled by one."""
     descriptor: Descriptor
-    """Of the manifest or index; behind the digest of an index it may be that of one of its images."""
+    """Of the manifest or index; of what came of an index in part, it is one image, or an index of those that came."""
+    index: str | None = None
+    """The digest of the index that it came of in part: it finds the image too. None: it came of none, or whole."""
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """What the image is found by, and the store keeps."""
+        return (self.descriptor.digest,) if self.index is None else (self.descriptor.digest, self.index)
 
 
 def tag_image(store: Store, reference: Reference, descriptor: Descriptor) -> None:
@@ -40,16 +50,35 @@ def tag_image(store: Store, reference: Reference, descriptor: Descriptor) -> Non
     _write(store, reference, descriptor)
 
 
-def keep_pulled(store: Store, reference: Reference, descriptor: Descriptor) -> None:
+def keep_pulled(store: Store, reference: Reference, descriptor: Descriptor, index: str | None = None) -> None:
     """Has the store know the manifest of `descriptor` by the `reference` it was pulled by, and keep it. Idempotent.
 
-    With tag and digest that is the tag, and beside it the digest where it is of an index of which one image came.
+    With tag and digest that is the tag. `index` is the digest of the index of which one image came; what is there of
+    the same index stays beside it. The caller uses the store (`in_use`), which has the blobs of both.
     """
-    repository, tag, digest = reference.repository, reference.tag, reference.digest
-    if tag is not None:
-        _write(store, Reference(repository, tag, None), descriptor)
-    if digest is not None and (tag is None or digest != descriptor.digest):
-        _write(store, Reference(repository, None, digest), descriptor)
+    kept = reference if reference.tag is None else Reference(reference.repository, reference.tag, None)
+    path = record_path(store, kept)
+    before = None if index is None else _read_if_whole(path)
+    if before is not None and before.descriptor.digest == index:
+        return
+    if before is not None and before.index == index:
+        descriptor = _beside(store, before.descriptor, descriptor)
+    _write(store, kept, descriptor, index)
+
+
+def _beside(store: Store, before: Descriptor, image: Descriptor) -> Descriptor:
+    """An index of `image` and what came before of the same index; `image` alone where that cannot be read any more."""
+    entries: tuple[Descriptor, ...] = (before,)
+    try:
+        if before.media_type in INDEXES:
+            entries = parse_index(read_verified(StoreBlobs(store), before, "image index")).manifests
+    except FormationError:
+        return image
+    every = {entry.digest: entry for entry in (*entries, image)}
+    if len(every) == 1:
+        return image
+    data = index_bytes(Index(tuple(sorted(every.values(), key=lambda entry: str(entry.platform)))))
+    return Descriptor(OCI_INDEX, add_bytes(store, data), len(data))
 
 
 def find_image(store: Store, reference: Reference) -> StoredImage:
@@ -77,19 +106,16 @@ def list_images(store: Store) -> tuple[StoredImage, ...]:
 
 def remove_image(store: Store, reference: Reference) -> None:
     """Forgets `reference`; its blobs stay until a prune. Raises FormationError when the store does not have it."""
-    find_image(store, reference)
-    record_path(store, reference).unlink(missing_ok=True)
+    record_path(store, find_image(store, reference).reference).unlink(missing_ok=True)
 
 
 def _find_digest(store: Store, reference: Reference) -> StoredImage:
-    pulled = record_path(store, Reference(reference.repository, None, reference.digest))
-    kept = _read(pulled) if pulled.exists() else None
-    if kept is not None and reference.tag is None:
-        return kept
-    found = {reference.digest} if kept is None else {reference.digest, kept.descriptor.digest}
+    pulled = record_path(store, reference)
+    if pulled.exists():
+        return _read(pulled)
     for image in list_images(store):
         same_tag = reference.tag in (None, image.reference.tag)
-        if image.reference.repository == reference.repository and image.descriptor.digest in found and same_tag:
+        if image.reference.repository == reference.repository and reference.digest in image.digests and same_tag:
             return image
     raise FormationError(f"the store has no image {reference}", hint="formation images")
 
@@ -99,9 +125,19 @@ def record_path(store: Store, reference: Reference) -> Path:
     return store.images / f"{hexadecimal(sha256(str(reference).encode()))}.json"
 
 
-def _write(store: Store, reference: Reference, descriptor: Descriptor) -> None:
+def _write(store: Store, reference: Reference, descriptor: Descriptor, index: str | None = None) -> None:
     value = {"reference": str(reference), "descriptor": descriptor_json(descriptor)}
+    if index is not None:
+        value["index"] = index
     write_bytes(record_path(store, reference), json_bytes(value))
+
+
+def _read_if_whole(path: Path) -> StoredImage | None:
+    """The record at `path`; None when there is none, or it is damaged: it is about to be written anew."""
+    try:
+        return _read(path) if path.exists() else None
+    except FormationError:
+        return None
 
 
 def _read(path: Path) -> StoredImage:
@@ -110,4 +146,7 @@ def _read(path: Path) -> StoredImage:
         reference = parse_reference(json.text("reference"))
     except UsageError as error:
         raise MalformedError(f"image record {path}: {error.message}") from None
-    return StoredImage(reference, parse_descriptor(json.object("descriptor")))
+    descriptor, index = parse_descriptor(json.object("descriptor")), json.optional_text("index")
+    # What was pulled by the digest of an index before records had one.
+    index = index or (reference.digest if reference.digest != descriptor.digest else None)
+    return StoredImage(reference, descriptor, None if index is None else check_digest(index))

@@ -4,17 +4,17 @@ import os
 import stat
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from formation.dataclass import dataclass
-from formation.errors import FormationError
+from formation.errors import FormationError, quoted
 from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import read_verified
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import INDEXES
-from formation.store.blobs import StoreBlobs
+from formation.store.blobs import StoreBlobs, has_blob
 from formation.store.images import list_images
 from formation.store.locking import RemoveTree, alone
 from formation.store.store import GONE, Store
@@ -66,16 +66,23 @@ def usage(store: Store) -> tuple[Usage, ...]:
 
 
 def prune(
-    store: Store, *, before: float | None, remove: RemoveTree, keep_images: bool = True, dry_run: bool = False
+    store: Store,
+    *,
+    before: float | None,
+    remove: RemoveTree,
+    keep_images: bool = True,
+    dry_run: bool = False,
+    note: Callable[[str], None] = lambda message: None,
 ) -> tuple[Usage, ...]:
     """Removes what was last used before `before`, in seconds since 1970 (None: whenever), and gives what went, by kind.
 
     Always removed: blobs of no image, and what killed runs left. Never, while `keep_images`: images and the blobs that
-    they need, however old. A killed prune leaves every entry whole or gone. `remove` is called for every path. Raises
-    FormationError when another process uses the store, and when something could not be removed, after the rest was.
+    they need, however old. A killed prune leaves every entry whole or gone. `remove` is called for every path, and
+    `note` told of each image that lacks a manifest. Raises FormationError when another process uses the store, and when
+    something could not be removed, after the rest was.
     """
     with alone(store):
-        needed = _needed_blobs(store) if keep_images else frozenset()
+        needed = _needed_blobs(store, note) if keep_images else frozenset()
         going = [entry for entry in _entries(store) if _goes(entry, needed, before, keep_images)]
         if not dry_run:
             # What a killed prune left goes first, since it has the names that this one uses; then images before
@@ -108,15 +115,24 @@ def _goes(entry: _Entry, needed: frozenset[str], before: float | None, keep_imag
     return before is None or entry.used < before
 
 
-def _needed_blobs(store: Store) -> frozenset[str]:
-    """Hexadecimal digests of all blobs that an image of the store needs. Raises when an image is damaged."""
+def _needed_blobs(store: Store, note: Callable[[str], None]) -> frozenset[str]:
+    """Hexadecimal digests of all blobs that an image of the store needs. Raises when an image is damaged.
+
+    One whose manifest is not there at all needs nothing any more, and `note` is told how it can be had again.
+    """
     needed: set[str] = set()
-    todo = [image.descriptor for image in list_images(store)]
     source = StoreBlobs(store)
-    while todo:
-        descriptor = todo.pop()
-        needed.add(descriptor.digest.removeprefix("sha256:"))
-        todo += _children(source, descriptor, needed)
+    for image in list_images(store):
+        needed |= {digest.removeprefix("sha256:") for digest in image.digests}
+        todo = [image.descriptor]
+        while todo:
+            descriptor = todo.pop()
+            needed.add(descriptor.digest.removeprefix("sha256:"))
+            if has_blob(store, descriptor.digest):
+                todo += _children(source, descriptor, needed)
+            else:
+                remedy = f"pull or build it again, or forget it: formation images --remove {quoted(image.reference)}"
+                note(f"the store lacks {descriptor.digest} of {image.reference}: {remedy}")
     return frozenset(needed)
 
 

@@ -187,13 +187,52 @@ def test_a_private_archive_brings_its_key_before_apt_reads_it(tmp_path: Path):
     assert "> /etc/apt/sources.list.d/own.sources" in text
 
 
+MORE = "archives: [{{name: more, uri: '{}://example.com/debian', suites: [trixie], keys: [debian-trixie]}}]\n"
+VARIANTS = "variants: {dev: {packages: [gcc]}, empty: {environment: {A: b}}}\n"
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_certificates_come_before_apt_needs_them(tmp_path: Path, scheme: str):
-    archive = f"{{name: more, uri: '{scheme}://example.com/debian', suites: [trixie], keys: [debian-trixie]}}"
-    text = render_dockerfile(define(tmp_path, f"archives: [{archive}]\n"))
-    certificates = text.find("ca-certificates.crt || { apt-get update")
-    assert (certificates >= 0) == (scheme == "https")
-    assert certificates < text.index("rm -f /etc/apt/sources.list ")
+def test_certificates_come_before_apt_needs_them_and_go_where_nobody_asked_for_them(tmp_path: Path, scheme: str):
+    text = render_dockerfile(define(tmp_path, f"{MORE.format(scheme)}packages: [curl]\n{VARIANTS}"))
+    for name, needed in (("runtime", scheme == "https"), ("dev", scheme == "https"), ("empty", False)):
+        stage = text.partition(f" AS {name}\n")[2].partition("\nFROM ")[0]
+        places = [stage.find(step) for step in ("ca-certificates.crt || {", "\n    apt-get update", "apt-get purge")]
+        assert (min(places) >= 0) == needed
+        if needed:
+            assert places == sorted(places) and places[2] < stage.index("rm -rf /var/lib/apt/lists/")
+    runtime = text.partition(" AS dev\n")[0]
+    assert runtime.find("ca-certificates.crt || {") < runtime.index("rm -f /etc/apt/sources.list ")
+
+
+def test_without_packages_apt_is_run_for_nothing(tmp_path: Path):
+    assert "apt-get" not in render_dockerfile(define(tmp_path, MORE.format("https")))
+
+
+@pytest.mark.parametrize(
+    ("brought", "unneeded", "purged"),
+    [
+        ("", "old new", ""),
+        ("Inst openssl (3 [amd64])\nInst ca-certificates (1 [all])\n", "", ""),
+        ("Inst openssl (3 [amd64])\nInst ca-certificates (1 [all])\n", "old ca-certificates", "ca-certificates"),
+        ("Inst openssl [2] (3 [amd64])\nInst ca-certificates (1 [all])\n", "openssl openssl-more", ""),
+        ("Inst openssl (3 [amd64])\nInst tool (1 [all])\n", "openssl tool openssl-more", "openssl tool"),
+    ],
+)
+def test_of_what_came_for_the_certificates_only_what_nothing_needs_is_purged(
+    tmp_path: Path, brought: str, unneeded: str, purged: str
+):
+    said = "Reading...\n" + "".join(f"Remv {name} [1.0]\n" for name in unneeded.split())
+    apt = tmp_path / "bin" / "apt-get"
+    apt.parent.mkdir()
+    apt.write_text(f'#!/bin/sh\n[ "$1" = autoremove ] && echo {shlex.quote(said)} || echo "$@" >> {tmp_path}/ran\n')
+    apt.chmod(0o755)
+    text = render_dockerfile(define(tmp_path, f"{MORE.format('https')}packages: [curl]\n"))
+    start = text.index("unneeded=")
+    steps = text[start : text.index("apt-get clean")].replace("\\\n", "").rstrip(" ;")
+    script = f"set -eu; brought={shlex.quote(brought)}; {steps}"
+    subprocess.run(["sh", "-c", script], check=True, env={"PATH": f"{apt.parent}:/usr/bin:/bin"})
+    ran = (tmp_path / "ran").read_text().splitlines() if (tmp_path / "ran").exists() else []
+    assert ran == [f"purge -y {name}" for name in purged.split()]
 
 
 def test_a_source_file_is_copied_with_its_owner_and_mode(tmp_path: Path):

@@ -4,6 +4,7 @@ import json
 import time
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ import pytest
 
 from archives import HOUR, served
 from formation.build.recall import BuiltImage
-from formation.cli.build_output import as_data
+from formation.cli.build_output import as_data, check_output
 from formation.cli.build_steps import require_relock
 from formation.cli.context import Context
 from formation.lock.vendor import PackageGoneError
@@ -50,6 +51,15 @@ def test_an_output_under_a_tag_that_others_cannot_read_is_refused_before_anythin
     assert result.code == 2
     assert "error: 'bad tag' cannot be a tag in a layout" in result.stderr
     assert not (workshop.base / "formation.lock").exists()
+
+
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_dry_run_tells_on_stdout_though_an_archive_would_go_there(tmp_path, dry_run):
+    with (tmp_path / "out.tar").open("w") as stdout:
+        context = replace(quiet_context(tmp_path, quiet=True), stdout=stdout)
+        arguments = Namespace(output=["docker-archive:out.tar"], dry_run=dry_run)
+        context = replace(context, environment={"FORMATION_STORE": "store"})
+        assert check_output(arguments, context).stdout is (stdout if dry_run else context.stderr)
 
 
 def test_a_locked_build_cannot_be_from_a_fresh_lock(formation, workshop):

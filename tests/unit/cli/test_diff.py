@@ -2,14 +2,21 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
 from formation.cli.context import Context
 from formation.cli.main import run
+from formation.errors import MalformedError
+from formation.oci.descriptor import Descriptor
 from formation.oci.layout import write_layout
+from formation.oci.media_types import OCI_MANIFEST
+from formation.oci.reference import parse_reference
+from formation.store.blobs import add_bytes
+from formation.store.images import tag_image
 from layer_tars import directory, file
-from sound_image import STATUS, sound_image
+from sound_image import STATUS, TOOL, sound_image
 from tiny_images import tiny_image
 
 
@@ -92,3 +99,30 @@ def test_a_name_that_is_neither_image_nor_lock_is_an_error(with_layouts):
     (with_layouts.directory / "empty").mkdir()
     assert with_layouts("diff", "oci:old", "empty").code == 2
     assert "there is no lock" in with_layouts("diff", "empty", "oci:old").stderr
+
+
+@pytest.mark.parametrize(
+    "said", [{"Shell": 5}, {"OnBuild": True}, {"Healthcheck": {"Test": ["CMD", "x"], "StartInterval": 10**400}}]
+)
+def test_a_config_that_no_engine_could_read_is_refused_with_its_key(with_layouts, said):
+    image, store = sound_image(), with_layouts.store
+    config, manifest = json.loads(image.config_bytes), json.loads(image.manifest_bytes)
+    config["config"] |= said
+    data = json.dumps(config).encode()
+    manifest["config"] |= {"digest": add_bytes(store, data), "size": len(data)}
+    hostile = json.dumps(manifest).encode()
+    tag_image(store, parse_reference("x/y:1"), Descriptor(OCI_MANIFEST, add_bytes(store, hostile), len(hostile)))
+    result = with_layouts("diff", "oci:old", "x/y:1", "--no-changelogs")
+    assert (result.code, result.stdout) == (MalformedError.exit_code, "")
+    assert re.search(r"^error: image config, config(, Healthcheck)?: \w+ is no.*$", result.stderr, re.MULTILINE)
+
+
+def test_files_of_packages_with_other_rights_are_named(formation):
+    entry, data = file("usr/bin/tool", TOOL, mode=0o755)
+    capable = replace(entry, xattrs=(("security.capability", b"\x01"), ("user.note", b"1")))
+    noted = replace(entry, xattrs=(("user.note", b"2"),))
+    for name, upper in {"old": capable, "new": entry, "noted": noted}.items():
+        write_layout(formation.directory / name, sound_image([(upper, data)]), None)
+    shown = formation("diff", "oci:old", "oci:new", "--no-changelogs").stdout
+    assert "  ~ /usr/bin/tool: capabilities 01 → no capabilities\n    1 of tool\n" in shown
+    assert "  ~ /usr/bin/tool: attributes\n" in formation("diff", "oci:new", "oci:noted", "--no-changelogs").stdout

@@ -8,7 +8,7 @@ from formation.oci.manifest import Index, index_bytes
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.reference import parse_reference
 from formation.store.blobs import StoreBlobs, add_bytes, add_image
-from formation.store.images import open_stored, tag_image
+from formation.store.images import list_images, open_stored, tag_image
 from tiny_images import tiny_image
 
 
@@ -62,6 +62,14 @@ def test_an_image_is_forgotten(with_image):
         {"removed": [name], "dry_run": False}, indent=2
     ) + "\n"  # fmt: skip
     assert with_image("images").stdout.startswith("no images")
+
+
+def test_prune_tells_of_an_image_whose_manifest_is_gone_and_ends(with_image):
+    (digest,) = {image.descriptor.digest for image in list_images(with_image.store)}
+    with_image.store.blob(digest).unlink()
+    pruned = with_image("cache", "prune", "--all")
+    assert pruned.code == 0
+    assert pruned.stderr.startswith(f"note: the store lacks {digest} of formation/base:1.0.0: ")
 
 
 def test_an_image_is_inspected(with_image, golden):

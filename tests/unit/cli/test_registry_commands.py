@@ -85,6 +85,35 @@ def test_a_moving_tag_that_stays_is_told_truly(formation, server):
     assert latest("10.0.0").startswith("would move")
 
 
+def test_json_tells_a_tag_that_stays_rightly_from_one_that_is_wrong(formation, server):
+    repository = f"docker://{server.host}/team/base"
+    for version in ("1.0.0", "1.1.0"):
+        keep(formation, version)
+        formation("publish", f"formation/base:{version}", repository, "--plain-http")
+
+    def held():
+        told = formation("publish", "formation/base:1.0.0", repository, "--plain-http", "--json")
+        return {tag["tag"]: (tag["newer"], tag["held"]) for tag in json.loads(told.stdout)["tags"]}
+
+    assert held() == {"1.0.0": (None, None), "1.0": (None, None), "1": ("1.1.0", True), "latest": ("1.1.0", True)}
+    tags = server.repository("team/base").tags
+    tags["latest"] = tags["1.0.0"]
+    assert held()["latest"] == ("1.1.0", False)
+
+
+def test_publish_sends_again_what_the_registry_has_lost_and_tags_is_content(formation, server):
+    image = keep(formation, "1.0.0")
+    words = ("publish", "formation/base:1.0.0", f"docker://{server.host}/a/b", "--plain-http")
+    formation(*words)
+    del server.repository("a/b").blobs[image.manifest.config.digest]
+    assert formation("tags", f"{server.host}/a/b", "--plain-http").code == 4
+    assert f"would send what {server.host}/a/b has lost of 1.0.0\n" in formation(*words, "--dry-run").stdout
+    assert json.loads(formation(*words, "--dry-run", "--json").stdout)["lost"] == ["1.0.0"]
+    assert f"sent again what {server.host}/a/b has lost of 1.0.0\n" in formation(*words).stdout
+    assert formation("tags", f"{server.host}/a/b", "--plain-http").code == 0
+    assert "nothing to publish" in formation(*words).stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 @pytest.mark.parametrize("moment", ["1.0.0", "formation-lease-"])
 def test_a_signal_that_ends_a_publication_has_it_give_back_the_lease(formation, server, number, moment):
@@ -260,7 +289,11 @@ def test_tags_marks_what_is_broken_and_lists_the_rest(formation, server, part):
         ("1.0.1", "1.0.1", True), ("1.0.0", "1.0.0", False),
     ]  # fmt: skip
     assert listed.code == 4
-    assert listed.stderr.startswith("error: ") and "hint: publish or copy it again" in listed.stderr
+    lost, again = part in ("no config", "child"), f"copy IMAGE docker://{server.host}/a/b:1.0.1 --force"
+    assert (
+        listed.stderr.startswith("error: ")
+        and (again if lost else "hint: mend the registry's storage") in listed.stderr
+    )
     data = json.loads(formation("tags", f"{server.host}/a/b", "--plain-http", "--json").stdout)["tags"]
     assert [(tag["tag"], tag["error"] is None) for tag in data] == [("1.0.1", False), ("1.0.0", True)]
 
@@ -381,6 +414,23 @@ def test_copy_does_not_believe_a_404_for_a_version_that_is_in_the_list(formation
     refused = formation("copy", "formation/base:1.1.0", f"docker://{server.host}/a/b:1.0.0", "--plain-http")
     assert (refused.code, "is in the list of tags, but asking for it gives 404" in refused.stderr) == (3, True)
     assert server.repository("a/b").tags["1.0.0"] == first.digest
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 501])
+def test_copy_writes_a_new_version_where_the_registry_gives_no_list(formation, server, status):
+    image = keep(formation, "1.0.0")
+    server.fail("GET", *[Fault(status)] * 10, where="/tags/list")
+    copied = formation("copy", "formation/base:1.0.0", f"docker://{server.host}/a/b:1.0.0", "--plain-http")
+    assert (copied.code, server.repository("a/b").tags) == (0, {"1.0.0": image.digest})
+    assert len(server.asked("HEAD", "/manifests/1.0.0")) == 1
+
+
+def test_copy_does_not_write_a_version_while_the_registry_fails_over_the_list(formation, server, monkeypatch):
+    monkeypatch.setattr(Run, "pause", lambda run, seconds: None)
+    keep(formation, "1.0.0")
+    server.fail("GET", *[Fault(503)] * 10, where="/tags/list")
+    copied = formation("copy", "formation/base:1.0.0", f"docker://{server.host}/a/b:1.0.0", "--plain-http")
+    assert (copied.code, server.repository("a/b").tags) == (5, {})
 
 
 def test_a_version_that_lacks_an_architecture_of_its_lock_is_refused(formation, server):

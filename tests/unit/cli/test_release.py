@@ -15,7 +15,7 @@ from formation.oci.descriptor import Descriptor
 from formation.oci.image import Image
 from formation.oci.layout import write_layout
 from formation.oci.media_types import OCI_INDEX
-from formation.oci.platform_index import platform_index
+from formation.oci.platform_index import VERSION, platform_index
 from formation.oci.reference import parse_reference
 from formation.release.previous import releases_in_store
 from formation.store.blobs import add_bytes, add_image
@@ -89,8 +89,24 @@ def test_a_variant_with_only_is_left_out_without_a_build_and_a_note_says_so(rele
         "leave --no-build out"
     ]
     assert "minor  the package bash is new" in lines
-    alone = release("release", "check", "--since", "formation/base:1.0.0-tiny", "--version", "1.1.0", *NO_NEWS)
-    assert "tiny is not compared" in alone.stdout and "[tiny]" not in alone.stdout
+    assert (result.code, lines[-1]) == (1, "a minor change since 1.0.0: it deserves 1.1.0; 1.0.0 is too small")
+    assert "[tiny]" not in result.stdout
+
+
+def test_nothing_is_judged_where_no_variant_can_be_compared_without_a_build(release):
+    (release.directory / "formation.yaml").write_text(DEFINITION + "variants: {tiny: {only: [libc6], command: []}}\n")
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    keep(release, "formation/base:1.0.0-tiny", sound_image())
+    remove_image(release.store, parse_reference("formation/base:1.0.0"))
+    labels = {"org.opencontainers.image.version": "1.0.0-tiny"}
+    write_layout(release.directory / "tiny", sound_image(execution=replace(EXECUTION, labels=labels)), None)
+    for since in (("--since", "formation/base:1.0.0-tiny"), ("--since", "oci:tiny")):
+        for words in (("check",), ("--version", "1.0.1")):
+            result = release("release", *words, *since, *NO_NEWS)
+            assert (result.code, result.stdout) == (2, "")
+            assert "nothing can be compared without a build: tiny is not compared: " in result.stderr
+            assert "hint: leave --no-build out" in result.stderr
+    assert not (release.directory / "CHANGELOG.md").exists()
 
 
 def test_a_removed_package_deserves_a_major_version_and_less_is_refused(release):
@@ -174,7 +190,7 @@ def test_a_stale_lock_is_refused(release):
     lock(release, libc6="2.41-12", tool="1.0-1")
     (release.directory / "formation.yaml").write_text(DEFINITION.replace("[tool]", "[tool, curl]"))
     result = release("release", "check", *NO_NEWS)
-    assert (result.code, "is stale: curl was added" in result.stderr) == (2, True)
+    assert (result.code, "is stale: it has no package for curl, which runtime asks for" in result.stderr) == (2, True)
 
 
 def test_the_first_release_may_have_any_version(formation):
@@ -245,6 +261,28 @@ def test_a_variant_that_a_major_version_dropped_is_new(release):
     lines = release("release", "check", *NO_NEWS).stdout.splitlines()
     assert lines[0] == "minor  the variant dev is new"
     assert lines[-1] == "a minor change since 2.0.0: it deserves 2.1.0; 2.1.0 is enough"
+
+
+def test_a_lock_is_compared_by_the_variant_that_an_image_states_anyhow(release):
+    (release.directory / "formation.yaml").write_text(DEFINITION + "variants: {dev: {packages: [bash]}}\n")
+    lock(release, libc6="2.41-12", tool="1.0-1", bash="5.2")
+    path = release.directory / "formation.lock"
+    now = read_lock(path)
+    pinned = [replace(each, variants=("dev",)) if each.name == "bash" else each for each in now.packages["amd64"]]
+    path.write_text(file_text(replace(now, packages={"amd64": tuple(pinned)})))
+    stated = {
+        "labelled:1.0.0": {"execution": replace(EXECUTION, labels={VERSION: "1.0.0-dev"})},
+        "annotated:1.0.0": {"execution": replace(EXECUTION, labels={}), "annotations": {VERSION: "1.0.0-dev"}},
+        "named:1.0.0-dev": {"execution": replace(EXECUTION, labels={})},
+    }
+    for name, said in stated.items():
+        keep(release, f"x/{name}", sound_image(**said))
+        assert "  + bash 5.2" in release("diff", f"x/{name}", ".", "--no-changelogs").stdout
+    keep(release, "x/other:1.0.0-slim", sound_image(execution=replace(EXECUTION, labels={})))
+    for name in ("formation/base:1.0.0", "x/other:1.0.0-slim"):
+        assert "bash" not in release("diff", name, ".", "--no-changelogs").stdout
+    (release.directory / "none.lock").write_text(file_text(replace(now, packages={"amd64": now.packages["amd64"][:2]})))
+    assert "bash" in release("diff", "none.lock", ".", "--no-changelogs").stdout
 
 
 def test_an_image_from_anywhere_is_compared_with_its_own_variant(release):
@@ -583,6 +621,21 @@ def test_an_architecture_that_is_dropped_is_told_without_the_lock_of_the_release
         lines = release("release", "check", *since, "--platform", "linux/amd64", *NO_NEWS).stdout.splitlines()
         assert lines[0] == "major  platform arm64 removed"
         assert lines[2].endswith("their suites and bytes")
+
+
+def test_what_was_published_goes_before_what_its_lock_was_made_for(release):
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    now = read_lock(release.directory / "formation.lock")
+    both = replace(now, packages={"amd64": now.packages["amd64"], "arm64": ()})
+    digest = add_bytes(release.store, lock_text(both).encode())
+    keep(release, "formation/base:1.0.0", sound_image(annotations={"dev.formation.lock.digest": digest}))
+    with FakeRegistry() as server:
+        repository = f"docker://{server.host}/team/base"
+        assert release("publish", "formation/base:1.0.0", repository, "--incomplete", "--plain-http").code == 0
+        found = release("release", "check", "--since", repository, "--plain-http", *NO_NEWS)
+    assert (found.code, found.stdout.splitlines()[-1]) == (0, "nothing changed since 1.0.0; 1.0.0 is enough")
+    # One image in the store may be the first that was built of a release for two.
+    assert release("release", "check", *NO_NEWS).stdout.startswith("major  platform arm64 removed\n")
 
 
 def test_the_lock_of_an_image_from_elsewhere_is_looked_for_in_the_store(release):

@@ -34,7 +34,19 @@ def test_a_release_file_is_read():
 
 @pytest.mark.parametrize(
     ("automatic", "upgrades", "priority"),
-    [(None, None, 500), ("no", None, 500), (None, "yes", 500), ("yes", None, 1), ("Yes", "yes", 100)],
+    [
+        (None, None, 500),
+        ("no", None, 500),
+        ("yes", None, 1),
+        ("yes", "no", 1),
+        ("Yes", "yes", 100),
+        (None, "yes", 100),
+        ("no", "yes", 100),
+        ("true", None, 1),
+        ("1", "on", 100),
+        ("with", "enable", 100),
+        ("\n yes", None, 1),
+    ],
 )
 def test_a_suite_that_is_not_automatic_has_apts_priority(automatic, upgrades, priority):
     assert parsed(NotAutomatic=automatic, ButAutomaticUpgrades=upgrades).priority == priority

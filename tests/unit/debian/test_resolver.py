@@ -25,7 +25,7 @@ def universe(*stanzas: str, security: tuple[str, ...] = ()) -> Universe:
     indexes = [
         parse_packages("\n".join(texts).encode(), archive="debian", suite=suite) for suite, texts in suites.items()
     ]
-    return Universe(indexes, architecture="amd64")
+    return Universe(indexes, architecture="amd64", priorities=[500, 500])
 
 
 def request(text: str) -> PackageRequest:
@@ -280,6 +280,8 @@ def test_a_version_that_would_do_and_is_not_chosen_is_told_with_its_suite():
         "    the archives have b 2 (not chosen: 1 of stable)\n"
         "hint: request b/stable as well"
     )
+    # By its name alone, b was asked for in no version.
+    assert reason(archive, "a=1", "b").endswith("\nhint: request b/stable")
     assert "hint" not in reason(archive, "a=1", "b=2")
 
 
@@ -295,8 +297,63 @@ def test_a_suite_that_is_named_gives_what_the_package_needs_as_well_where_the_ca
         security=(stanza("a", "2"), stanza("b", "2"), stanza("c", "2"), stanza("d", "2"), stanza("e", "2")),
     )  # fmt: skip
     assert versions(archive, "a/stable") == {"a": "1", "b": "1", "c": "2", "d": "2", "e": "1"}
-    # What was asked for by itself stays.
+    # What was asked for in one version or suite stays, and what was asked for by its name alone does not.
     assert "a 1 Depends: b (= 1)" in reason(archive, "a/stable", "b=2")
+    assert "a 1 Depends: b (= 1)" in reason(archive, "b/security", "a/stable")
+    assert versions(archive, "a/stable", "b", "c") == {"a": "1", "b": "1", "c": "2", "d": "2", "e": "1"}
+
+
+def test_an_essential_package_comes_from_a_suite_that_is_named_where_the_candidate_would_not_do():
+    archive = universe(stanza("a", "1", Depends="e (<< 2)"), stanza("e", "1", Essential="yes"),
+                       security=(stanza("e", "2", Essential="yes"),))  # fmt: skip
+    assert versions(archive, "a/stable") == {"a": "1", "e": "1"}
+
+
+@pytest.mark.parametrize("others", [["v"], ["a"], ["a", "v"]])
+@pytest.mark.parametrize("exact", ["a/stable", "a=1"])
+def test_of_several_requests_of_a_package_the_one_with_version_or_suite_decides(exact, others):
+    archive = universe(stanza("a", "1", Provides="v"), security=(stanza("a", "2", Provides="v"),))
+    assert versions(archive, exact, *others) == versions(archive, *others, exact) == {"a": "1"}
+
+
+def test_requests_of_one_package_in_two_suites_are_refused_whatever_their_names():
+    archive = universe(stanza("a", "1", Provides="v, w"), stanza("b", "1"),
+                       security=(stanza("a", "2", Provides="v, w"), stanza("b", "2", Depends="a (= 2)")))  # fmt: skip
+    told = "v/security is a 2 of security, and another request is of 1 of stable"
+    assert reason(archive, "v/security", "a/stable").startswith(told)
+    assert reason(archive, "a=1", "v/security").startswith(told)
+    assert reason(archive, "v/security", "w/stable").startswith(told)
+    assert versions(archive, "a", "v/stable") == {"a": "1"}
+    assert "b 2 Depends: a (= 2)" in reason(archive, "v/stable", "b/security")
+
+
+def test_what_is_installed_meets_a_request_of_what_it_provides_and_is_never_made_older():
+    archive = universe(stanza("a", "1", Provides="v"), security=(stanza("b", "1"),))
+    installed = [package(stanza("a", "2", Provides="v"))]
+    assert versions(archive, "v", installed=installed) == {"a": "2"}
+    assert versions(archive, "a", installed=installed) == {"a": "2"}
+    assert versions(archive, "a=1", installed=installed) == {"a": "1"}
+    assert versions(archive, "v", installed=[package(stanza("a", "2"))]) == {"a": "1"}
+
+
+def test_a_suite_that_is_named_gives_the_provider_of_a_virtual_package():
+    archive = universe(stanza("a", "1", Provides="v"), stanza("b", "1", Provides="v"), stanza("c", Provides="w"),
+                       security=(stanza("b", "2", Provides="v"),))  # fmt: skip
+    assert versions(archive, "v/security") == {"b": "2"}
+    assert "a, b provide it" in reason(archive, "v/stable")
+    assert (
+        reason(archive, "w/security") == "w/security: nothing of the suite security provides it; there is c 1 (stable)"
+    )
+
+
+def test_what_a_suite_needs_of_itself_may_be_long_and_may_be_wanted_in_many_ways():
+    long = [stanza(f"p{n}", "1", Depends=f"p{n + 1} (= 1)") for n in range(2000)]
+    wide = [stanza(f"{c}{n}", "1", Depends=f"l{n + 1} (= 1) | r{n + 1} (= 1)") for n in range(300) for c in "lr"]
+    newer = [stanza(f"p{n}", "2") for n in range(2001)] + [stanza(f"{c}{n}", "2") for n in range(300) for c in "lr"]
+    archive = universe(*long, stanza("p2000", "1"), *wide, security=tuple(newer))
+    assert set(versions(archive, "p0/stable").values()) == {"1"}
+    # In 2 to the power of 300 ways.
+    assert "l0 1 Depends: l1 (= 1) | r1 (= 1)" in reason(archive, "l0/stable")
 
 
 def test_nothing_is_taken_unasked_from_a_suite_that_is_not_automatic():
@@ -333,6 +390,8 @@ def test_a_provided_version_that_does_not_fit_is_told():
 def test_a_chain_longer_than_the_stack_is_followed():
     archive = universe(*(stanza(f"p{n}", Depends=f"p{n + 1}") for n in range(2500)), stanza("p2500"))
     assert len(chosen(archive, "p0")) == 2501
+    archive = universe(*(stanza(f"p{n}", Depends=f"p{n + 1}") for n in range(1000)))
+    assert reason(archive, "p0").startswith("p0 cannot be installed:\n  p0 1 Depends: p1\n    p1 1 Depends: p2\n")
 
 
 def test_the_order_of_the_stanzas_in_memory_does_not_matter_only_that_of_the_index():

@@ -170,3 +170,26 @@ def test_a_volume_or_working_directory_is_no_file(tree: Path, what: str, path: s
     with pytest.raises(DefinitionError) as caught:
         added(wanted, tree)
     assert caught.value.message == f"f.yaml:7: the {what} {path} {reason}, and engines start nothing there"
+
+
+def test_a_shell_that_is_no_program_is_told_with_its_line(tree: Path) -> None:
+    (tree / "usr/bin/bash").write_text("")
+    (tree / "usr/bin/bash").chmod(0o755)
+    (tree / "usr/bin/rbash").symlink_to("bash")
+    (tree / "usr/bin/data").write_text("")
+    own = File("/usr/bin/own", "0", "0", 0o755, b"", None)
+
+    def with_shell(shell: str) -> None:
+        added(
+            Additions(users=(User("app", None, "root", (), "/", shell, True, "", place="f.yaml:7"),), files=(own,)),
+            tree,
+        )
+
+    for shell in ("/bin/bash", "/bin/rbash", "/bin/own", "/usr/sbin/nologin", "/bin/false", "/bin/sh"):
+        with_shell(shell)
+    for shell in ("/usr/bin/zsh", "/bin/data", "/usr/bin", "/etc/file/sh"):
+        with pytest.raises(
+            DefinitionError, match=rf"^f\.yaml:7: the shell {shell} of app is no program of the image"
+        ) as caught:
+            with_shell(shell)
+        assert "nologin" in (caught.value.hint or "")

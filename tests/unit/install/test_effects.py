@@ -11,9 +11,10 @@ import pytest
 
 from formation.entry import Entry
 from formation.errors import FormationError, IntegrityError
-from formation.install.effects import capture, copy_candidates, entry_of, lower_path, restore_links, upper_candidates
+from formation.install.effects import capture, copy_candidates, entry_of, restore_links, upper_candidates
 from formation.install.effects_record import load_effects, store_effects
 from formation.install.landing import Landings
+from formation.install.stacked import lower_path
 from formation.store.locking import remove_tree
 
 EPOCH = 1_000_000
@@ -112,6 +113,15 @@ def test_an_opaque_directory_hides_all_that_was_there(lower: Path, tmp_path: Pat
     (upper / "etc/dir/kept").write_text("etc/dir/kept")
     os.setxattr(upper / "etc/dir", "user.overlay.opaque", b"y")
     assert changes(upper_candidates(upper, [lower]), upper, [lower]) == ([], ["etc/dir/gone"])
+
+
+def test_an_opaque_directory_hides_what_was_there_at_any_depth(lower: Path, tmp_path: Path) -> None:
+    upper = tmp_path / "upper"
+    (upper / "etc/dir").mkdir(parents=True)
+    os.setxattr(upper / "etc", "user.overlay.opaque", b"y")
+    candidates = upper_candidates(upper, [lower])
+    expected = ["etc/dir/gone", "etc/dir/kept", "etc/link", "etc/other", "etc/same"]
+    assert changes(candidates, upper, [lower]) == ([], expected)
 
 
 @pytest.mark.parametrize("change", ["mode", "content"])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from formation.install.roots import Isolation, RootBuilder, copy_over, make_way
+from formation.install.roots import Isolation, RootBuilder, copy_over
 
 COPY = Isolation(namespaces=False, overlay=False, user_namespace=False)
 
@@ -102,17 +102,6 @@ def test_a_second_root_goes_on_with_the_changes_of_the_first(tmp_path: Path) -> 
         assert (second.path / "dir").stat().st_mode & 0o777 == 0o700
 
 
-@pytest.mark.root
-def test_changes_make_way_for_what_packages_ship(tmp_path: Path) -> None:
-    upper = tree(tmp_path / "upper", etc_clash="preinst", etc_own="preinst", dir_sub_f="preinst")
-    files = tree(tmp_path / "files", etc_clash="shipped", etc_removed="shipped", gone_x="shipped", dir_sub_g="shipped")
-    for name in ("etc/removed", "gone"):
-        os.mknod(upper / name, stat.S_IFCHR, os.makedev(0, 0))
-    make_way(upper, files)
-    assert contents(upper) == {"etc/own": "preinst", "dir/sub/f": "preinst"}
-    assert not (upper / "gone").exists() and not (upper / "etc/removed").exists()
-
-
 def test_a_daemon_is_refused_while_the_root_is_open_and_no_trace_stays(tmp_path: Path) -> None:
     base = tree(tmp_path / "base", usr_sbin_x="x")
     with RootBuilder(tmp_path, COPY).open([base]) as root:
@@ -159,3 +148,61 @@ def test_an_overlay_leaves_the_trees_below_as_they_are(tmp_path: Path) -> None:
         pytest.skip("this machine cannot mount an overlay there")
     assert ran.stdout == "['etc/a', 'etc/b']\n", ran.stderr
     assert contents(lower) == {"etc/a": "a", "etc/b": "b"}
+
+
+REMADE = """
+import shutil, subprocess, sys
+from pathlib import Path
+from formation.install import namespaces
+from formation.install.effects import capture
+from formation.install.roots import Isolation, RootBuilder, overlay_works
+work, files, lower = map(Path, sys.argv[1:4])
+overlay = sys.argv[4] == "overlay"
+namespaces.private_mounts()
+if overlay and not overlay_works(work, user_namespace=False):
+    sys.exit("no overlayfs")
+builder = RootBuilder(work, Isolation(True, overlay, False))
+with builder.open([lower]) as root:
+    subprocess.run(["sh", "-ec", sys.argv[5]], cwd=root.path, check=True)
+    changes = root.changes
+with builder.open([files, lower], upper=changes) as root:
+    print(sorted(p.relative_to(root.path).as_posix() for p in root.path.glob("d*/**/*")))
+    changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=0)
+    print([entry.path for entry in changed], removed)
+builder.close()
+namespaces.unmount_below(work)
+"""
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("way", ["overlay", "copy"])
+@pytest.mark.parametrize(
+    ("preinst", "there", "changed", "removed"),
+    [
+        ("rm -r d; mkdir d", ["d/new", "d/sub", "d/sub/new"], [], ["d/old", "d/sub/old"]),
+        ("rm -r d", ["d/new", "d/sub", "d/sub/new"], [], ["d/old", "d/sub/old"]),
+        (
+            "mv d d.bak; mkdir -p d/other",
+            ["d.bak/old", "d.bak/sub", "d.bak/sub/old", "d/new", "d/other", "d/sub", "d/sub/new"],
+            ["d.bak", "d.bak/old", "d.bak/sub", "d.bak/sub/old", "d/other"],
+            ["d/old", "d/sub/old"],
+        ),
+        (
+            "rm -r d; mkdir -p d/sub/deep",
+            ["d/new", "d/sub", "d/sub/deep", "d/sub/new"],
+            ["d/sub/deep"],
+            ["d/old", "d/sub/old"],
+        ),
+    ],
+)
+def test_a_directory_that_a_preinst_makes_anew_gets_what_the_package_ships(
+    tmp_path: Path, way: str, preinst: str, there: list[str], changed: list[str], removed: list[str]
+) -> None:
+    lower = tree(tmp_path / "lower", d_old="old", d_sub_old="old")
+    files = tree(tmp_path / "files", d_new="new", d_sub_new="new")
+    (tmp_path / "work").mkdir()
+    command = [sys.executable, "-c", REMADE, tmp_path / "work", files, lower, way, preinst]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    if "no overlayfs" in ran.stderr:
+        pytest.skip("this machine cannot mount an overlay there")
+    assert ran.stdout.splitlines() == [str(there), f"{changed} {removed}"], ran.stderr

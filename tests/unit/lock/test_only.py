@@ -43,7 +43,7 @@ def test_a_name_that_is_none_is_told_although_the_lock_is_fresh(published):
 def test_a_lock_that_lacks_the_package_as_yet_is_stale_first(published):
     lock = published.lock(published.define("curl"))
     definition = published.define("curl gdb", MINIMAL.format(name="gdb"))
-    assert staleness(definition, lock) == "gdb was added to runtime"
+    assert staleness(definition, lock) == "it has no package for gdb, which runtime asks for"
 
 
 def test_a_package_of_one_architecture_is_none_of_the_others(workshop):

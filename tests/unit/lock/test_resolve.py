@@ -159,6 +159,18 @@ def test_unknown_exclusions_are_all_told_with_file_line_and_similar_names(publis
     )
 
 
+def test_an_essential_package_cannot_be_left_out_where_the_essential_ones_are_wanted(workshop):
+    workshop.publish({"bash": {"Essential": "yes"}, "curl": {}})
+    definition = workshop.define("curl -bash")
+    with pytest.raises(DefinitionError) as caught:
+        workshop.lock(definition)
+    assert caught.value.message == (
+        f"{definition.path}:8: bash is essential, and what needs it does not say so (Debian Policy 3.8)"
+    )
+    assert "`essential: false`" in (caught.value.hint or "")
+    assert names(workshop.lock(workshop.define("curl -bash", "essential: false\n"))) == ["curl"]
+
+
 def test_an_exclusion_may_be_of_what_one_architecture_has(workshop):
     workshop.publish({"aa": {}, "bb": {"Architecture": "arm64"}}, architectures=("amd64", "arm64"))
     lock = workshop.lock(workshop.define("aa -bb", TWO + "essential: false\n"))

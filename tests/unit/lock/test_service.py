@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from archives import HOUR
+from formation.debian.package import BinaryPackage
 from formation.definition.load import load_service
 from formation.definition.service_values import ServiceDefinition
 from formation.errors import DefinitionError, UnresolvableError
@@ -14,7 +15,7 @@ from formation.lock.check import staleness
 from formation.lock.lockfile import lock_text, parse_lock
 from formation.lock.model import Lock, LockedBase
 from formation.lock.service import make_service_lock
-from formation.lock.service_check import lacking, locked_archives, service_staleness, unlocked
+from formation.lock.service_check import locked_archives, service_staleness
 from formation.network import Downloader, GoneError
 from formation.progress import Silent
 from services import installed
@@ -45,6 +46,10 @@ def define(published: Workshop) -> Define:
         return load_service(published.base)
 
     return define
+
+
+def of_base(architecture: str) -> tuple[BinaryPackage, ...]:
+    return BASE
 
 
 def facts(*packages, digest: str = DIGEST, epoch: int = 1000, archives=()) -> BaseFacts:
@@ -242,7 +247,7 @@ def test_older_metadata_than_that_of_the_lock_before_is_refused(published, defin
 
 def test_a_fresh_lock_is_not_stale(published, define):
     service = define("curl libc6")
-    assert service_staleness(service, locked(published, service), {"amd64": DIGEST}) is None
+    assert service_staleness(service, locked(published, service), {"amd64": DIGEST}, of_base) is None
 
 
 @pytest.mark.parametrize(
@@ -250,7 +255,7 @@ def test_a_fresh_lock_is_not_stale(published, define):
     [
         ("gdb", "", "curl was removed from the definition"),
         ("curl=2.0", "", "the definition asks for curl=2.0, and it has 1.0 of stable"),
-        ("curl -libcurl4", "", "-libcurl4 was added to the definition"),
+        ("curl -libcurl4", "", "the definition leaves out libcurl4, and it has that"),
         ("curl gdb", "", "what decides its packages was changed in the definition"),
         ("curl", "architectures: [amd64, arm64]\n", "it has no packages for arm64"),
         ("curl", "recommends: true\n", "what decides its packages was changed in the definition"),
@@ -258,13 +263,13 @@ def test_a_fresh_lock_is_not_stale(published, define):
 )
 def test_a_stale_lock_is_told_with_the_reason(published, define, packages, more, reason):
     lock = locked(published, define("curl"))
-    assert service_staleness(define(packages, more), lock, {"amd64": DIGEST}) == reason
+    assert service_staleness(define(packages, more), lock, {"amd64": DIGEST}, of_base) == reason
 
 
 def test_a_base_that_moved_makes_a_lock_stale(published, define):
     service = define("curl")
     lock = locked(published, service)
-    moved = service_staleness(service, lock, {"amd64": OTHER})
+    moved = service_staleness(service, lock, {"amd64": OTHER}, of_base)
     assert moved == f"the base formation/base:1.0.0 moved since: it was {DIGEST}, and is {OTHER}"
 
 
@@ -272,7 +277,7 @@ def test_another_base_is_told_by_its_name(published, define):
     lock = locked(published, define("curl"))
     path = published.base / "formation.yaml"
     path.write_text(path.read_text().replace("base:1.0.0", "base:2.0.0"))
-    reason = service_staleness(load_service(published.base), lock, {"amd64": OTHER})
+    reason = service_staleness(load_service(published.base), lock, {"amd64": OTHER}, of_base)
     assert reason == "its base is formation/base:1.0.0, and the definition has formation/base:2.0.0"
 
 
@@ -280,14 +285,16 @@ def test_other_archives_make_a_lock_stale(published, define):
     lock = locked(published, define("curl"))
     path = published.base / "formation.yaml"
     path.write_text(path.read_text().replace(published.url, "http://127.0.0.1:1"))
-    reason = service_staleness(load_service(published.base), lock, {"amd64": DIGEST})
+    reason = service_staleness(load_service(published.base), lock, {"amd64": DIGEST}, of_base)
     assert reason == "local moved to http://127.0.0.1:1/archive"
 
 
 def test_a_lock_of_a_base_is_none_of_a_service_and_the_other_way_round(published, define):
-    of_base = published.lock(published.define("curl"))
+    base_lock = published.lock(published.define("curl"))
     of_service = locked(published, define("curl"))
-    assert "it is of a base, and the definition is a service" in service_staleness(define("curl"), of_base, {})
+    assert "it is of a base, and the definition is a service" in service_staleness(
+        define("curl"), base_lock, {}, of_base
+    )
     assert staleness(published.define("curl"), of_service) is not None
 
 
@@ -327,12 +334,28 @@ def test_a_lock_with_a_wrong_base_is_refused_with_its_line(define, published, ch
 def test_what_neither_the_lock_nor_the_base_has_is_lacking(published, define):
     service = define("curl mawk awk gdb libc6=1.0")
     lock = locked(published, service)
-    assert lacking(unlocked(service, lock, "amd64"), BASE, "amd64") is None
+    assert service_staleness(service, lock, {"amd64": DIGEST}, of_base) is None
     packages = tuple(each for each in lock.packages["amd64"] if each.name != "gdb")
-    lost = unlocked(service, dataclasses.replace(lock, packages={"amd64": packages}), "amd64")
-    assert lacking(lost, BASE, "amd64") == "it has no package for gdb on amd64, nor has the base"
+    lost = dataclasses.replace(lock, packages={"amd64": packages})
+    reason = service_staleness(service, lost, {"amd64": DIGEST}, of_base)
+    assert reason is not None and reason.startswith("it has no package for gdb, nor has the base")
     newer = (*BASE[2:], installed("libc6", "2.0"))
-    assert lacking(lost, newer, "amd64") is not None
+    reason = service_staleness(service, lock, {"amd64": DIGEST}, lambda _: newer)
+    assert reason == "it has no package for libc6=1.0, and the base has 2.0"
+
+
+def test_a_lock_of_the_very_service_with_another_version_or_what_is_left_out_is_stale(published, define):
+    service = define("curl=1.0 -gdb")
+    lock = locked(published, service)
+    for changed, reason in (
+        ({"version": "2.0"}, "the definition asks for curl=1.0, and it has 2.0 of stable"),
+        ({"name": "gdb"}, "the definition leaves out gdb, and it has that"),
+    ):
+        packages = tuple(
+            dataclasses.replace(each, **changed) if each.name == "curl" else each for each in lock.packages["amd64"]
+        )
+        bad = dataclasses.replace(lock, packages={"amd64": packages})
+        assert (service_staleness(service, bad, {"amd64": DIGEST}, of_base) or "").startswith(reason)
 
 
 def test_a_virtual_package_that_a_service_adds_is_known_by_what_stands_for_it(published, define):
@@ -341,8 +364,7 @@ def test_a_virtual_package_that_a_service_adds_is_known_by_what_stands_for_it(pu
     lock = locked(published, service)
     assert [(each.name, each.requested_as) for each in lock.packages["amd64"]] == [("sendmail", ("mta",))]
     assert parse_lock(lock_text(lock), "formation.lock") == lock
-    assert unlocked(service, lock, "amd64") == ()
-    assert service_staleness(service, lock, {}) is None
+    assert service_staleness(service, lock, {"amd64": DIGEST}, lambda _: pytest.fail("nobody needs the base")) is None
 
 
 def test_an_archive_of_a_service_is_told_with_its_own_line(published, define):

@@ -162,3 +162,16 @@ def test_a_package_that_is_gone_is_told_with_the_command_that_helps(published, l
     with pytest.raises(PackageGoneError) as caught:
         bring(published, dataclasses.replace(definition, archives=(kept,)), lock)
     assert caught.value.message == "the archive and its snapshot no longer have curl 1.0"
+
+
+def test_a_snapshot_that_cannot_be_asked_is_not_said_to_have_nothing(published, locked):
+    definition, lock = locked
+    (published.directory / "served" / "archive" / lock.packages["amd64"][1].path).unlink()
+    snapshot = "http://127.0.0.1:1/{timestamp}"
+    kept = dataclasses.replace(definition.archives[0], snapshot=snapshot)
+    with pytest.raises(PackageGoneError) as caught:
+        bring(published, dataclasses.replace(definition, archives=(kept,)), lock)
+    assert caught.value.message.startswith(
+        "the archive no longer has curl 1.0, and its snapshot could not be asked: the connection was refused"
+    )
+    assert caught.value.exit_code == 5

@@ -8,8 +8,16 @@ from formation.digest import sha256
 from formation.errors import MalformedError
 from formation.oci.config import Config, Execution, HealthCheck, History, config_bytes, parse_config
 from formation.oci.descriptor import Descriptor, Platform
-from formation.oci.manifest import Index, Manifest, index_bytes, manifest_bytes, parse_index, parse_manifest
-from formation.oci.media_types import OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
+from formation.oci.manifest import (
+    Index,
+    Manifest,
+    index_bytes,
+    manifest_bytes,
+    media_type_of,
+    parse_index,
+    parse_manifest,
+)
+from formation.oci.media_types import DOCKER_INDEX, DOCKER_MANIFEST, OCI_CONFIG, OCI_INDEX, OCI_LAYER_GZIP, OCI_MANIFEST
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 MAPS = st.dictionaries(TEXT, TEXT, max_size=3)
@@ -19,9 +27,9 @@ DESCRIPTORS = st.builds(Descriptor, TEXT, DIGESTS, st.integers(0, 2**62), MAPS, 
 WORDS = st.lists(TEXT, min_size=1, max_size=3).map(tuple)
 NAMES = st.frozensets(TEXT, max_size=3).map(lambda names: tuple(sorted(names)))
 COUNTS = st.integers(0, 2**62)
-CHECKS = st.none() | st.builds(HealthCheck, WORDS, COUNTS, COUNTS, COUNTS, COUNTS)
+CHECKS = st.none() | st.builds(HealthCheck, WORDS, COUNTS, COUNTS, COUNTS, COUNTS, COUNTS)
 EXECUTIONS = st.builds(
-    Execution, WORDS, TEXT, TEXT, st.none() | WORDS, st.none() | WORDS, NAMES, NAMES, MAPS, TEXT, CHECKS
+    Execution, WORDS, TEXT, TEXT, st.none() | WORDS, st.none() | WORDS, NAMES, NAMES, MAPS, TEXT, CHECKS, WORDS, WORDS
 )
 HISTORIES = st.builds(History, st.none() | TEXT, st.none() | TEXT, st.none() | TEXT, st.booleans())
 D = Descriptor(OCI_CONFIG, sha256(b""), 0)
@@ -60,6 +68,22 @@ def test_a_manifest_cannot_pass_for_an_index_nor_an_index_for_a_manifest():
             parse_index(json.dumps(both).encode())
 
 
+def test_bytes_without_a_descriptor_are_taken_for_what_they_say_or_look_like():
+    manifest, index = json.loads(manifest_bytes(Manifest(D, ()))), json.loads(index_bytes(Index(())))
+    for value, expected in (
+        (manifest, OCI_MANIFEST),
+        (index, OCI_INDEX),
+        ({**manifest, "mediaType": None}, OCI_MANIFEST),
+        ({**index, "mediaType": None}, OCI_INDEX),
+        ({**manifest, "mediaType": DOCKER_MANIFEST}, DOCKER_MANIFEST),
+        ({**index, "mediaType": DOCKER_INDEX}, DOCKER_INDEX),
+    ):
+        assert media_type_of(json.dumps(value).encode()) == expected
+    for wrong in (b"{", b"[]", b'{"mediaType": "text/html"}', b'{"mediaType": 1}'):
+        with pytest.raises(MalformedError):
+            media_type_of(wrong)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -92,7 +116,11 @@ def test_a_config_as_docker_writes_it_with_null_fields_is_read():
         "architecture": "arm64",
         "variant": "",
         "os": "linux",
-        "config": {"Env": None, "Cmd": ["sh"], "Entrypoint": None, "Volumes": None, "Labels": None, "Healthcheck": {}},
+        "config": {
+            **dict.fromkeys(("Env", "Entrypoint", "Volumes", "Labels", "OnBuild", "Shell")),
+            "Cmd": ["sh"],
+            "Healthcheck": {"StartInterval": None},
+        },
         "rootfs": {"type": "layers", "diff_ids": [sha256(b"")]},
         "history": [{"created": "2026-01-01T00:00:00Z", "created_by": "x", "empty_layer": True}],
     }
@@ -108,10 +136,26 @@ def test_a_health_check_is_written_as_docker_reads_it():
     assert value["config"]["Healthcheck"] == {"Test": ["CMD", "true"], "Interval": 10_000_000_000, "Retries": 3}
 
 
-@pytest.mark.parametrize("check", [{"Test": "a"}, {"Test": ["a"], "Retries": -1}, {"Test": ["a"], "Interval": "1s"}])
+@pytest.mark.parametrize(
+    "check",
+    [
+        {"Test": "a"},
+        {"Test": ["a"], "Retries": -1},
+        {"Test": ["a"], "Interval": "1s"},
+        {"Test": ["a"], "StartInterval": 10**400},
+    ],
+)
 def test_a_health_check_that_no_engine_could_run_is_refused(check):
     data = {"architecture": "a", "os": "b", "rootfs": {"type": "layers"}, "config": {"Healthcheck": check}}
     with pytest.raises(MalformedError, match="Healthcheck"):
+        parse_config(json.dumps(data).encode())
+
+
+@pytest.mark.parametrize("value", [5, True, "abc", {"a": 1}, ["sh", 5], 0, ""])
+@pytest.mark.parametrize("key", ["OnBuild", "Shell"])
+def test_what_children_of_an_image_run_is_words(key, value):
+    data = {"architecture": "a", "os": "b", "rootfs": {"type": "layers"}, "config": {key: value}}
+    with pytest.raises(MalformedError, match=f"{key} is no"):
         parse_config(json.dumps(data).encode())
 
 

@@ -1,6 +1,7 @@
 import base64
 import json
 import stat
+from urllib.parse import quote, quote_plus, urlencode
 
 import pytest
 from hypothesis import given
@@ -126,7 +127,16 @@ def test_a_helper_without_a_login_is_no_error(tmp_path):
     assert find_credential(environment, REPOSITORY) is None
 
 
-@pytest.mark.parametrize("script", ["echo the-secret; exit 1", "echo the-secret", "echo '[\"the-secret\"]'"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "echo the-secret; exit 1",
+        "echo the-secret",
+        "echo '[\"the-secret\"]'",
+        r"""printf '%s' '{"Username":"me","Secret":"the-secret\ud800"}'""",
+        r"""printf '%s' '{"Username":"\udfff","Secret":"the-secret"}'""",
+    ],
+)
 def test_a_helper_that_fails_is_named_and_what_it_said_is_not_shown(tmp_path, script):
     write(tmp_path / "auth.json", {"credsStore": "test"})
     with pytest.raises(FormationError, match="docker-credential-test") as caught:
@@ -141,6 +151,21 @@ def test_a_helper_that_hangs_is_ended(tmp_path, monkeypatch):
     with pytest.raises(FormationError, match=r"docker-credential-test gave no login for \S+ in 0.2 s") as caught:
         find_credential(helper(tmp_path, "sleep 60"), REPOSITORY)
     assert f"echo {REPOSITORY.host} | docker-credential-test get" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("""sleep 10 & echo '{"Username":"me","Secret":"s"}'""", Credential("me", "s")),
+        ("sleep 10 & echo credentials not found in native keychain; exit 1", None),
+    ],
+)
+def test_the_answer_of_a_helper_counts_although_what_it_started_holds_its_stdout(
+    tmp_path, monkeypatch, script, expected
+):
+    monkeypatch.setattr(credentials, "_HELPER_SECONDS", 2)
+    write(tmp_path / "auth.json", {"credsStore": "test"})
+    assert find_credential(helper(tmp_path, script), REPOSITORY) == expected
 
 
 def test_a_helper_that_does_not_read_is_asked_all_the_same(tmp_path):
@@ -277,6 +302,23 @@ def test_a_password_in_any_base64_is_blotted_out_whole(server, store, name, logg
         with pytest.raises(LoginNeeded) as caught:
             pull_image(name("a/b:2"), store, client)
     assert "you sent …." in caught.value.message
+
+
+@pytest.mark.parametrize("encode", [quote_plus, lambda text: quote(text, safe="")])
+@pytest.mark.parametrize("sent", ["id+tok/en==", "p ss/rd?~", base64.b64encode(b"me:p ss/rd?~").decode()])
+def test_a_secret_that_is_echoed_as_a_form_or_url_carries_it_is_blotted_out(encode, sent):
+    assert encode(sent) in Credential("me", "p ss/rd?~", "id+tok/en==").secrets
+
+
+def test_an_identity_token_that_a_token_server_echoes_is_blotted_out(server, store, name, tmp_path, logged_in):
+    server.require_bearer()
+    logged_in("x", "x")
+    (tmp_path / "auth.json").write_text(json.dumps({"auths": {server.host: {"identitytoken": "id+tok/en=="}}}))
+    body = json.dumps({"errors": [{"code": "DENIED", "message": f"you sent {urlencode({'a': 'id+tok/en=='})}."}]})
+    server.fail("POST", Fault(status=400, body=body.encode()), where="/token")
+    settings = Settings({"REGISTRY_AUTH_FILE": str(tmp_path / "auth.json")}, plain_http=True)
+    with Registry(settings) as client, pytest.raises(FormationError, match=r"you sent a=…\."):
+        pull_image(name("a/b:1"), store, client)
 
 
 @pytest.mark.parametrize("known", [True, False])

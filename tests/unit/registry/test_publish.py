@@ -15,7 +15,7 @@ from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from formation.progress import Silent
 from formation.registry.artifact import artifact
 from formation.registry.history import HISTORY_TAG, Move, note_moves, read_history
-from formation.registry.image_version import image_version
+from formation.registry.image_version import image_states, image_version
 from formation.registry.lease import SECONDS, is_lease, lease
 from formation.registry.listing import list_tags
 from formation.registry.publish import Step, publications, publish
@@ -252,13 +252,14 @@ def test_a_version_that_answers_404_only_under_the_lease_moves_nothing(server, p
     assert standing(server) == before
 
 
-def test_latest_that_is_listed_but_answers_404_is_not_moved(server, publishing):
-    publishing("1.1.0")
-    before = standing(server)
-    server.fail("HEAD", *[Fault(404)] * 1000, where="/manifests/latest")
-    with pytest.raises(FormationError, match="team/base:latest is in the list of tags"):
-        publishing("1.2.0")
-    assert standing(server) == before
+def test_latest_that_is_listed_but_answers_404_goes_to_the_greatest_version_of_the_list(server, publishing):
+    publishing("1.0.1")
+    server.fail("HEAD", *[Fault(404)] * 2, where="/manifests/latest")
+    publishing("1.0.0")
+    assert standing(server)["latest"] == "1.0.1"
+    server.fail("HEAD", *[Fault(404)] * 2, where="/manifests/latest")
+    publishing("1.0.2")
+    assert standing(server)["latest"] == "1.0.2"
 
 
 def test_a_list_of_tags_that_lags_behind_is_waited_for(server, publishing):
@@ -435,6 +436,22 @@ def labelled(label, annotation=None):
     return tiny_image(
         execution=Execution(labels={VERSION: label}), annotations={VERSION: annotation} if annotation else {}
     )
+
+
+@pytest.mark.parametrize(
+    ("label", "annotation", "variant", "expected"),
+    [
+        ("1.0.1", None, None, version_tag("1.0.1")),
+        ("1.0.1", "2.0.0", None, version_tag("2.0.0")),
+        # What is no version says nothing.
+        ("1.0.1-dev", "trixie", None, version_tag("1.0.1-dev")),
+        ("1.0.1-dev", None, "dev", version_tag("1.0.1-dev", "dev")),
+        ("1.0.1", None, "dev", None),
+        ("trixie", None, None, None),
+    ],
+)
+def test_an_image_states_a_version_in_its_annotation_or_else_in_its_label(label, annotation, variant, expected):
+    assert image_states(labelled(label, annotation), variant) == expected
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import pytest
 from fake_registry import FakeRegistry, Fault
 from formation.errors import FormationError, IntegrityError, MalformedError, UnreachableError
 from formation.oci.descriptor import Platform
+from formation.oci.image import image_of
 from formation.oci.manifest import Index, index_bytes
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.validate import validate
@@ -12,7 +13,11 @@ from formation.registry import pull
 from formation.registry.pull import pull_all, pull_image
 from formation.registry.refusal import NotThere
 from formation.registry.registry import tags
-from formation.store.images import find_image, open_stored
+from formation.registry.tree import tree_at
+from formation.store.blobs import StoreBlobs
+from formation.store.images import find_image, list_images, open_stored, remove_image
+from formation.store.locking import remove_tree
+from formation.store.prune import prune
 from tiny_images import noise, tiny_image
 
 AMD64 = Platform("linux", "amd64")
@@ -150,6 +155,90 @@ def test_an_index_comes_whole_when_asked_for(server, client, store, name, refere
     pull_all(name("a/b:1"), store, client)
     for image in images:
         assert validate(open_stored(store, reference("a/b:1"), image.config.platform)) == ()
+
+
+@pytest.fixture
+def by_digest(server):
+    """a/b@DIGEST in the registry: an index for amd64, arm64 and s390x, tagged 1."""
+    index_of(server, *(tiny_image(architecture=each) for each in ("amd64", "arm64", "s390x")))
+    return f"a/b@{server.repository('a/b').tags['1']}"
+
+
+def kept(store):
+    """Reference, without the host → the platforms that it stands for here."""
+    found = {}
+    for stored in list_images(store):
+        tree = tree_at(StoreBlobs(store), stored.descriptor)
+        platforms = [str(image_of(StoreBlobs(store), each.data).config.platform) for each in tree.manifests[:-1]]
+        platforms = platforms or [str(open_stored(store, stored.reference).config.platform)]
+        found[str(stored.reference).partition("/")[2]] = platforms
+    return found
+
+
+@pytest.mark.parametrize("tagged", [False, True])
+def test_one_image_of_an_index_does_not_take_the_place_of_the_whole(server, client, store, name, by_digest, tagged):
+    wanted = "a/b:1" if tagged else by_digest
+    pull_all(name(wanted), store, client)
+    pull_image(name(wanted), store, client, platform=AMD64)
+    prune(store, before=None, remove=remove_tree)
+    assert kept(store) == {wanted: ["linux/amd64", "linux/arm64", "linux/s390x"]}
+    pull_image(name(wanted), store, client, platform=Platform("linux", "s390x"))
+    assert kept(store) == {wanted: ["linux/amd64", "linux/arm64", "linux/s390x"]}
+
+
+def test_images_that_come_one_by_one_of_an_index_stand_beside_each_other(client, store, name, reference, by_digest):
+    for architecture in ("arm64", "amd64", "arm64"):
+        pull_image(name(by_digest), store, client, platform=Platform("linux", architecture))
+    prune(store, before=None, remove=remove_tree)
+    assert kept(store) == {by_digest: ["linux/amd64", "linux/arm64"]}
+    for architecture in ("arm64", "amd64"):
+        image = open_stored(store, reference(by_digest), Platform("linux", architecture))
+        assert (image.config.platform.architecture, validate(image)) == (architecture, ())
+
+
+def test_the_digest_of_an_index_needs_no_network_after_a_prune(server, client, store, name, by_digest):
+    for wanted in (by_digest, by_digest.replace("@", ":1@")):
+        pull_image(name(wanted), store, client, platform=AMD64)
+        prune(store, before=None, remove=remove_tree)
+        server.requests.clear()
+        for again in (by_digest, by_digest.replace("@", ":1@")):
+            pull_image(name(again), store, client, platform=AMD64, tag=False)
+        assert server.requests == []
+
+
+def test_what_came_by_tag_and_digest_is_one_image_that_both_find_and_forget(client, store, name, reference, by_digest):
+    both = by_digest.replace("@", ":1@")
+    for wanted in ("a/b:1", both, by_digest):
+        pull_image(name(both), store, client, platform=AMD64)
+        assert kept(store) == {"a/b:1": ["linux/amd64"]}
+        assert find_image(store, reference(both)) == find_image(store, reference(by_digest))
+        remove_image(store, reference(wanted))
+        assert list_images(store) == ()
+
+
+def test_a_tag_that_has_moved_to_another_index_keeps_nothing_of_the_old(server, client, store, name, by_digest):
+    pull_image(name("a/b:1"), store, client, platform=AMD64)
+    index_of(server, tiny_image([{"x": b"x"}], architecture="arm64"))
+    pull_image(name("a/b:1"), store, client, platform=Platform("linux", "arm64"))
+    assert kept(store) == {"a/b:1": ["linux/arm64"]}
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_no_prune_takes_what_is_being_pulled(server, client, store, name, reference, monkeypatch, whole):
+    server.add_image("a/b", tiny_image(), "1")
+    keep, refused = pull.keep_pulled, []
+
+    def prune_first(*arguments):
+        with pytest.raises(FormationError, match="is in use"):
+            prune(store, before=None, remove=remove_tree)
+        refused.append(True)
+        keep(*arguments)
+
+    monkeypatch.setattr(pull, "keep_pulled", prune_first)
+    pull_all(name("a/b:1"), store, client) if whole else pull_image(name("a/b:1"), store, client)
+    assert refused
+    prune(store, before=None, remove=remove_tree)
+    assert validate(open_stored(store, reference("a/b:1"))) == ()
 
 
 def test_indexes_without_end_are_refused(server, client, store, name):

@@ -288,5 +288,44 @@ def test_words_say_what_another_mode_of_a_program_means():
     (set_id,) = reasons(side(), side([file("usr/bin/tool", TOOL, mode=0o4755)]))
     text = "file /usr/bin/tool: mode 0755 → 4755: whoever runs it, it runs as its owner"
     assert set_id == (Level.MINOR, "file-set-id", text)
+    conf = side([file("etc/tool.conf", b"on", mode=0o640, gid=999)])
+    (group,) = reasons(conf, side([file("etc/tool.conf", b"on", mode=0o640)]))
+    text = "file /etc/tool.conf: owner 0:999 → 0:0: the group 999 cannot read it any more"
+    assert group == (Level.MAJOR, "file-owner", text)
+    (set_gid,) = reasons(side([file("usr/bin/tool", TOOL, 0o2755, gid=4)]), side([file("usr/bin/tool", TOOL, 0o2755)]))
+    assert set_gid == (Level.MAJOR, "file-set-id", "file /usr/bin/tool: owner 0:4 → 0:0: it runs as another group")
     (looser,) = reasons(side(), side([file("usr/bin/tool", TOOL, mode=0o775)]))
     assert looser == (Level.PATCH, "content", "other content in /usr/bin/tool (mode 0755 → 0775)")
+
+
+def with_capability(value: bytes) -> Snapshot:
+    entry, data = file("usr/bin/tool", TOOL, mode=0o755)
+    return side([(replace(entry, xattrs=(("security.capability", value),)), data)])
+
+
+def test_capabilities_of_a_program_are_compared():
+    raw = with_capability(bytes.fromhex("0100000200200000"))
+    found = reasons(raw, side())
+    text = "file /usr/bin/tool: capabilities 0100000200200000 → no capabilities"
+    assert found == [(Level.MAJOR, "file-attributes", text)]
+    assert reasons(side(), raw)[0][:2] == (Level.MINOR, "file-attributes")
+    assert reasons(raw, raw) == []
+
+
+def test_a_security_update_is_a_patch_whatever_else_it_has_anew():
+    """As an update of openssh would: other programs and libraries, a plugin that is no longer executable, more help."""
+    libraries = {f"{TRIPLET}/libtool.so.1.0.{number}": number for number in (1, 2)}
+    old, new = (
+        side(
+            [
+                file("var/lib/dpkg/status", STATUS.replace("1.0-1", f"1.0-1+deb13u{number}").encode()),
+                file("usr/lib/tool/helper", bytes([number]), mode=0o755),
+                file("usr/lib/tool/plugin.so", bytes([number]), mode=0o755 if number == 1 else 0o644),
+                file("usr/lib/tool/suid", bytes([number]), mode=0o4754, gid=4),
+                *(file(path, bytes([number])) for path, of in libraries.items() if of == number),
+                file("usr/share/tool/data", bytes([number]), mode=0o664 if number == 1 else 0o644),
+            ]
+        )
+        for number in (1, 2)
+    )
+    assert reasons(old, new) == [(Level.PATCH, "package-upgraded", "tool 1.0-1+deb13u1 → 1.0-1+deb13u2")]

@@ -244,7 +244,12 @@ def test_a_mode_is_tighter_when_it_denies_something():
 
 def file(path: str, kind: str, what: tuple[str, ...] = (), package: str = "", **new: object) -> FileChange:
     state = FileState("file", 0o644, 0, 0, 1, "", "a")
-    old = dataclasses.replace(state, type=str(new.get("type", "file")), mode=new.pop("was", state.mode))
+    old = dataclasses.replace(
+        state,
+        type=str(new.get("type", "file")),
+        mode=new.pop("was", state.mode),
+        capabilities=str(new.pop("had", "")),
+    )
     return FileChange(
         kind,
         path,
@@ -270,6 +275,23 @@ def file(path: str, kind: str, what: tuple[str, ...] = (), package: str = "", **
         (file("/usr/bin/su", "changed", ("mode",), "util-linux", was=0o4755, mode=0o755), Level.MAJOR),
         (file("/usr/lib/libz.so.1.3.1", "changed", ("content", "mode"), "zlib1g", mode=0o600), Level.MAJOR),
         (file("/usr/share/x/example.sh", "changed", ("mode",), "x", was=0o755, mode=0o644), Level.NONE),
+        (file("/usr/lib/openssh/sftp-server", "changed", ("mode",), "ssh", was=0o755, mode=0o644), Level.MAJOR),
+        (file("/usr/lib/libz.so.1.3.1", "changed", ("mode",), "zlib1g", was=0o755, mode=0o644), Level.NONE),
+        (file("/usr/lib/x/plugin.so", "changed", ("mode",), "x", was=0o755, mode=0o644), Level.NONE),
+        (file("/usr/lib64/ld-linux-x86-64.so.2", "changed", ("mode",), "libc6", was=0o755, mode=0o644), Level.MAJOR),
+        (file("/usr/bin/tool", "changed", ("group",), "tool", was=0o2755, gid=4), Level.MAJOR),
+        (file("/usr/bin/tool", "changed", ("owner",), "tool", was=0o4755, uid=4), Level.MAJOR),
+        (file("/usr/bin/tool", "changed", ("owner", "group"), "tool", was=0o755, uid=4, gid=4), Level.NONE),
+        (file("/usr/share/x/a", "changed", ("owner",), "x", uid=4), Level.NONE),
+        (file("/usr/share/x/a", "changed", ("group",), "x", gid=4), Level.NONE),
+        (file("/etc/x.conf", "changed", ("group",), "x", was=0o640, gid=4), Level.MAJOR),
+        (file("/etc/x.conf", "changed", ("group", "mode"), "x", was=0o640, mode=0o644, gid=4), Level.NONE),
+        (file("/etc/x.conf", "changed", ("owner",), "x", was=0o600, uid=4), Level.NONE),
+        (file("/usr/bin/ping", "changed", ("attributes",), "iputils-ping", had="01", capabilities=""), Level.MAJOR),
+        (file("/usr/bin/ping", "changed", ("attributes",), "iputils-ping", had="01", capabilities="02"), Level.MAJOR),
+        (file("/usr/bin/ping", "changed", ("attributes",), "iputils-ping", capabilities="01"), Level.MINOR),
+        (file("/usr/local/bin/own", "changed", ("attributes",), had="01", capabilities=""), Level.MAJOR),
+        (file("/usr/bin/ping", "changed", ("attributes",), "iputils-ping"), Level.NONE),
         (file("/usr/share/doc/x/a", "changed", ("mode",), "x", mode=0o600), Level.NONE),
         (file("/etc/passwd", "changed", ("mode",), mode=0o600), Level.MAJOR),
         (file("/lib64", "removed", type="symlink", target="usr/lib64"), Level.MAJOR),

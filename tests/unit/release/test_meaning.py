@@ -61,7 +61,27 @@ def test_paths_ports_and_signals_are_compared_by_what_they_mean():
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("TERM", "SIGTERM"), ("9", "SIGKILL"), ("SIGRTMIN+3", "SIGRTMIN+3"), ("999", "999"), ("", ""), ("²", "²")],
+    [
+        ("TERM", "SIGTERM"),
+        ("sigterm", "SIGTERM"),
+        ("9", "SIGKILL"),
+        ("SIGRTMIN+3", "SIGRTMIN+3"),
+        ("rtmin+3", "SIGRTMIN+3"),
+        ("37", "SIGRTMIN+3"),
+        ("RTMIN", "SIGRTMIN"),
+        ("34", "SIGRTMIN"),
+        ("49", "SIGRTMIN+15"),
+        ("RTMAX-14", "SIGRTMAX-14"),
+        ("50", "SIGRTMAX-14"),
+        ("64", "SIGRTMAX"),
+        ("RTMIN+16", "RTMIN+16"),
+        ("SIG15", "SIG15"),
+        ("999", "999"),
+        ("9" * 5000, "9" * 5000),
+        ("0", "0"),
+        ("", ""),
+        ("²", "²"),
+    ],
 )
 def test_signals_have_one_name(text, name):
     assert meaning.stop_signal(text) == name

@@ -182,3 +182,22 @@ def test_an_entry_has_the_level_that_the_versions_of_the_file_have():
     # Where versions are of the second level, deeper ones are parts of an entry.
     text = "# Changelog\n\n## 1.0.0\n\n### 1.0.1 brought\n- x\n"
     assert with_entry(text, "1.0.1", new).text.startswith("# Changelog\n\n## 1.0.1 - ")
+
+
+@pytest.mark.parametrize("below", ["", "## 0.9.0\n\n- old\n", "## 0.9.0 Codename\n"])
+def test_a_part_of_what_is_not_released_may_be_about_a_version(below):
+    above = "# Changelog\n\n## Unreleased\n\n### 1.0.0 compatibility\n\n- x\n\n"
+    once = with_entry(f"{above}{below}", "1.0.1", NEW).text
+    assert once.startswith(f"{above}## 1.0.1")
+    assert once.endswith(below)
+    assert with_entry(once, "1.0.1", NEW).text == once
+
+
+def test_parts_of_an_entry_that_cannot_be_deeper_headings_are_bold():
+    new = "## 1.0.1 - 2026-11-30\n\n### Packages\n- a # b\n"
+    for level, part in ((5, "###### Packages"), (6, "**Packages**")):
+        old = f"{'#' * level} 1.0.0\n\n- old\n"
+        once = with_entry(old, "1.0.1", new).text
+        assert once.startswith(f"{'#' * level} 1.0.1 - 2026-11-30\n\n{part}\n- a # b\n")
+        assert with_entry(once, "1.0.1", new).text == once
+        assert with_entry(once, "1.0.2", new.replace("1.0.1", "1.0.2")).text.count("formation release") == 2

@@ -134,6 +134,20 @@ def test_pruning_all_keeps_images_unless_told_otherwise(store):
     assert list_images(store) == ()
 
 
+def test_an_image_whose_manifest_is_not_there_is_told_and_stops_no_prune(store):
+    other = tiny_image([{"x": b"x"}])
+    tag_image(store, parse_reference("b:1"), add_image(store, other))
+    store.blob(other.digest).unlink()
+    notes = []
+    for _ in range(2):
+        prune(store, before=None, remove=remove_tree, note=notes.append)
+    remedy = "pull or build it again, or forget it: formation images --remove b:1"
+    assert notes == [f"the store lacks {other.digest} of b:1: {remedy}"] * 2
+    assert not has_blob(store, other.manifest.layers[0].digest)
+    assert validate(open_stored(store, parse_reference("a:1"))) == ()
+    assert [str(image.reference) for image in list_images(store)] == ["a:1", "b:1"]
+
+
 def test_what_killed_runs_left_is_removed(store):
     (store.trees / ".gone-old" / "usr").mkdir(parents=True)
     (store.blobs / ".abc.tmp").write_text("half")

@@ -1,3 +1,4 @@
+import json
 import os
 import resource
 
@@ -12,7 +13,15 @@ from formation.oci.name import parse_name
 from formation.oci.reference import parse_reference
 from formation.oci.validate import validate
 from formation.store.blobs import StoreBlobs, add_bytes, add_image, has_blob
-from formation.store.images import find_image, list_images, open_stored, remove_image, tag_image
+from formation.store.images import (
+    find_image,
+    keep_pulled,
+    list_images,
+    open_stored,
+    record_path,
+    remove_image,
+    tag_image,
+)
 from formation.store.open_image import open_image
 from formation.store.store import Store
 from tiny_images import noise, tiny_image
@@ -61,6 +70,25 @@ def test_an_image_is_found_by_its_digest(store):
     for wrong in (f"b@{digest}", f"a:2@{digest}", f"a@sha256:{'0' * 64}"):
         with pytest.raises(FormationError):
             find_image(store, parse_reference(wrong))
+
+
+def test_a_record_that_was_written_before_records_had_an_index_is_still_found_by_its_digest(store):
+    index = sha256(b"index")
+    reference = parse_reference(f"a@{index}")
+    keep_pulled(store, reference, add_image(store, tiny_image()), index)
+    record = record_path(store, reference)
+    text = json.loads(record.read_text())
+    assert text.pop("index") == index
+    record.write_text(json.dumps(text))
+    assert find_image(store, reference).digests == (tiny_image().digest, index)
+
+
+def test_a_damaged_record_is_written_anew_by_a_pull(store):
+    reference = parse_reference("a:1")
+    keep(store, tiny_image(), "a:1")
+    record_path(store, reference).write_text("{")
+    keep_pulled(store, reference, tiny_image().descriptor, sha256(b"index"))
+    assert find_image(store, reference).descriptor.digest == tiny_image().digest
 
 
 def test_a_missing_image_is_answered_with_what_is_there(store):

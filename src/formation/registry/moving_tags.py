@@ -1,0 +1,104 @@
+"""What the moving tags of a repository stand for, and which version holds them.
+
+What is broken or gone is nobody's, for nobody can pull it: the list of versions alone then says whose the tag is.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+
+from formation.errors import IntegrityError, UnreachableError
+from formation.oci.config import parse_config
+from formation.oci.manifest import Manifest, parse_index, parse_manifest
+from formation.oci.media_types import CONFIGS
+from formation.registry.image_version import stated_version
+from formation.registry.lease import Lease
+from formation.registry.refusal import NotThere
+from formation.registry.registry import manifest, small_blob, tag_digest, tags
+from formation.registry.session import Session
+from formation.registry.tag_plan import VersionTag
+from formation.registry.tree import DEEPEST, Found
+
+
+class TagReader:
+    """What tags stand for, for one plan: what takes five tries to fail is asked for once."""
+
+    def __init__(self, session: Session, lease: Lease | None) -> None:
+        """`lease` is the publisher's own; None before it has one."""
+        self.session = session
+        self._lease = lease
+        self._versions: dict[str, str | UnreachableError | None] = {}
+
+    def version(self, tag: VersionTag) -> str | None:
+        """What the version tag stands for; None: there is none, or it is broken."""
+        found = self._version(tag)
+        return None if isinstance(found, UnreachableError) else found
+
+    def moving(self, name: str, best: VersionTag | None) -> str | None:
+        """What the moving tag `name` stands for; None: there is no such tag, or its manifest is broken.
+
+        `best` is the greatest version of its line that the list has. docker-registry answers 500 for a manifest that
+        is cut on its disk, and many do so for what passes. The tag is therefore taken for broken only where other
+        things can be read, and the tag of `best`, which it should stand for, fails as well: else it may stand for
+        something newer. Raises UnreachableError then.
+        """
+        try:
+            return tag_digest(self.session, name)
+        except IntegrityError:
+            return None
+        except UnreachableError as error:
+            self._read_anything()
+            if best is not None and isinstance(self._version(best), UnreachableError):
+                return None
+            raise UnreachableError(error.message, hint=self._remedy(name, best)) from error
+
+    def _version(self, tag: VersionTag) -> str | UnreachableError | None:
+        if tag.text not in self._versions:
+            try:
+                self._versions[tag.text] = tag_digest(self.session, tag.text)
+            except IntegrityError:
+                self._versions[tag.text] = None
+            except UnreachableError as error:
+                self._versions[tag.text] = error
+        return self._versions[tag.text]
+
+    def _read_anything(self) -> None:
+        """Raises UnreachableError when the registry fails as a whole. The lease is a manifest that is surely whole."""
+        if self._lease is None:
+            tags(self.session)
+        else:
+            tag_digest(self.session, self._lease.tag)
+
+    def _remedy(self, name: str, best: VersionTag | None) -> str:
+        where = f"docker://{self.session.repository}"
+        again = "run it again later, for what it stands for may be newer"
+        return again if best is None else f"{again}; or put it right: formation copy {where}:{best.text} {where}:{name}"
+
+
+def held_by(session: Session, name: str, digest: str, variant: str) -> VersionTag | None:
+    """The version that the content of `digest` says it is, where it is one of the line of the moving tag `name`."""
+    try:
+        said = _stated(session, manifest(session, digest), variant)
+    except (IntegrityError, NotThere):
+        return None
+    return said if said is not None and name in said.moving else None
+
+
+def _stated(session: Session, found: Found, variant: str) -> VersionTag | None:
+    """What `found` states, or else the first image of it. Raises IntegrityError, NotThere and as `manifest`."""
+    for _ in range(DEEPEST):
+        if not found.is_index:
+            image = parse_manifest(found.data)
+            return stated_version(image.annotations, partial(_labels, session, image), variant)
+        index = parse_index(found.data)
+        said = stated_version(index.annotations, dict, variant)
+        first = next((entry for entry in index.manifests if not entry.is_attestation), None)
+        if said is not None or first is None:
+            return said
+        found = manifest(session, first.digest, size=first.size)
+    return None
+
+
+def _labels(session: Session, image: Manifest) -> Mapping[str, str]:
+    if image.config.media_type not in CONFIGS:
+        return {}
+    return parse_config(small_blob(session, image.config)).execution.labels

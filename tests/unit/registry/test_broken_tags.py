@@ -1,0 +1,229 @@
+"""Publishing into a repository in which something is broken, gone, or says its version elsewhere than we do."""
+
+import json
+
+import pytest
+
+from fake_registry import Fault
+from formation.digest import sha256
+from formation.errors import UnreachableError
+from formation.oci.config import Execution
+from formation.oci.descriptor import Descriptor
+from formation.oci.manifest import Index, index_bytes
+from formation.oci.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from formation.registry.lease import is_lease
+from formation.registry.listing import list_tags
+from formation.registry.publish import publications, publish
+from formation.registry.refusal import NotThere, RegistryError
+from formation.registry.tag_plan import version_tag
+from tiny_images import tiny_image
+
+VERSION = "org.opencontainers.image.version"
+
+
+def image_of(version, **arguments):
+    return tiny_image([{"v": version.encode()}], annotations={VERSION: version}, **arguments)
+
+
+def labelled(version, **arguments):
+    """As `docker build` makes it."""
+    return tiny_image([{"v": version.encode()}], execution=Execution(labels={VERSION: version}), **arguments)
+
+
+@pytest.fixture
+def publishing(client, reference):
+    """Publishes images as these versions into team/base."""
+
+    def publish_images(images, **arguments):
+        wanted = publications([(version_tag(version), image) for version, image in images.items()])
+        return publish(wanted, reference("team/base"), client, **arguments)
+
+    return publish_images
+
+
+@pytest.fixture
+def published(publishing):
+    """Publishes images of ours as these versions."""
+    return lambda *versions, **arguments: publishing({each: image_of(each) for each in versions}, **arguments)
+
+
+@pytest.fixture
+def tags(server):
+    """The tags as they are now, by their digests; a deletion makes them another dict."""
+    return lambda: server.repository("team/base").tags
+
+
+@pytest.mark.parametrize("kind", ["image", "index", "nested index", "an annotation that is no version"])
+def test_latest_stays_at_content_that_says_in_its_label_alone_that_it_is_newer(server, publishing, tags, kind):
+    image = labelled("2.0.0")
+    if kind.startswith("an annotation"):
+        image = labelled("2.0.0", annotations={VERSION: "trixie"})
+    publishing({"2.0.0": image})
+    standing = image.descriptor
+    for _ in range({"index": 1, "nested index": 2}.get(kind, 0)):
+        data = index_bytes(Index((standing,)))
+        standing = Descriptor(OCI_INDEX, server.add_manifest("team/base", OCI_INDEX, data, "latest"), len(data))
+    # Its own tag was removed, or the list lags behind.
+    for tag in ("2.0.0", "2.0", "2"):
+        del tags()[tag]
+    publishing({"1.5.0": image_of("1.5.0")})
+    assert tags()["latest"] == standing.digest
+
+
+@pytest.mark.parametrize("labels", [True, False])
+def test_a_newer_version_that_somebody_writes_meanwhile_latest_first_keeps_latest(server, published, tags, labels):
+    published("1.0.0")
+    two = labelled("2.0.0") if labels else image_of("2.0.0")
+    puts = []
+
+    def push_by_hand(seen):
+        if puts == ["latest"]:
+            server.add_image("team/base", two, "latest")
+            puts.append("theirs")
+        if seen.method == "PUT" and seen.path.endswith("/manifests/latest"):
+            puts.append("latest")
+
+    server.before = push_by_hand
+    published("1.0.1")
+    assert puts == ["latest", "theirs"]
+    assert (tags()["latest"], tags()["1"]) == (two.digest, image_of("1.0.1").digest)
+
+
+@pytest.mark.parametrize(
+    ("media_type", "data"),
+    [
+        ("application/vnd.docker.distribution.manifest.v1+json", b'{"schemaVersion": 1, "name": "x"}'),
+        (OCI_MANIFEST, b'{"schemaVersion": 2, "config": 3}'),
+        (OCI_MANIFEST, b"{"),
+        (OCI_INDEX, b'{"schemaVersion": 2, "manifests": [{}]}'),
+        # Its config is nowhere.
+        (DOCKER_MANIFEST, labelled("2.0.0").manifest_bytes.replace(OCI_MANIFEST.encode(), DOCKER_MANIFEST.encode())),
+    ],
+)
+def test_a_moving_tag_that_stands_for_what_is_no_image_is_nobodys(server, published, tags, media_type, data):
+    published("1.0.0")
+    server.add_manifest("team/base", media_type, data, "latest")
+    published("1.0.1")
+    assert tags()["latest"] == image_of("1.0.1").digest
+
+
+def test_a_moving_tag_whose_manifest_is_gone_is_written_anew(server, published, tags):
+    published("1.0.1")
+    del server.repository("team/base").manifests[image_of("1.0.1").digest]
+    # The greatest version is gone too, and an older one does not take its place.
+    assert {step.tag: step.action for step in published("1.0.0").steps} == {
+        "1.0.0": "write", "1.0": "stays", "1": "stays", "latest": "stays",
+    }  # fmt: skip
+    published("1.0.2")
+    assert {tags()[name] for name in ("1.0", "1", "latest")} == {image_of("1.0.2").digest}
+
+
+def cut(server, image):
+    """The registry answers 500 for what stands for `image`, as docker-registry does for a manifest cut on its disk."""
+
+    def fail(seen):
+        name = seen.path.rpartition("/manifests/")[2]
+        if seen.method == "HEAD" and server.repository("team/base").tags.get(name) == image.digest:
+            server.fail("HEAD", Fault(status=500), where=seen.path)
+
+    server.before = fail
+
+
+def test_a_moving_tag_that_fails_as_the_greatest_version_does_is_written_anew(server, published, tags):
+    published("1.0.1")
+    cut(server, image_of("1.0.1"))
+    published("1.0.2")
+    assert {tags()[name] for name in ("1.0", "1", "latest")} == {image_of("1.0.2").digest}
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        # It is not the manifest of 1.0.1, and may be something newer.
+        ("latest",),
+        # Nothing can be read, which will pass.
+        ("1.0.1", "1.0", "1", "latest", "the lease"),
+    ],
+)
+def test_a_moving_tag_of_which_nothing_is_known_is_not_written(server, published, tags, names):
+    published("1.0.1")
+
+    def fail(seen):
+        name = seen.path.rpartition("/manifests/")[2]
+        if seen.method == "HEAD" and (name in names or ("the lease" in names and is_lease(name))):
+            server.fail("HEAD", Fault(status=500), where=seen.path)
+
+    server.before = fail
+    with pytest.raises(UnreachableError, match=r":(latest|1.0|formation-lease-\S+): .* answers 500") as caught:
+        published("1.0.2")
+    where = f"docker://{server.host}/team/base"
+    if names == ("latest",):
+        assert (caught.value.hint or "").endswith(f"formation copy {where}:1.0.1 {where}:latest")
+    assert tags()["latest"] == image_of("1.0.1").digest
+
+
+def test_a_late_patch_is_published_beside_a_greatest_version_that_is_broken(server, published, tags):
+    published("1.0.0", "1.1.0")
+    tags()["latest"] = image_of("1.0.0").digest
+    cut(server, image_of("1.1.0"))
+    steps = {step.tag: step.action for step in published("1.0.1").steps}
+    assert steps == {"1.0.1": "write", "1.0": "move", "1": "stays", "latest": "stays"}
+
+
+@pytest.mark.parametrize("part", ["config", "layer", "image of an index"])
+def test_what_the_registry_has_lost_of_a_version_is_sent_again_by_publishing_it(
+    server, client, reference, publishing, tags, part
+):
+    images = [image_of("1.0.0", architecture=each) for each in ("amd64", "arm64")][: 2 if "index" in part else 1]
+    wanted = publications([(version_tag("1.0.0"), image) for image in images])
+    publish(wanted, reference("team/base"), client)
+    found = server.repository("team/base")
+    before = (dict(found.blobs), dict(found.manifests), dict(tags()))
+    lost = images[0].manifest.config if part == "config" else images[0].manifest.layers[0]
+    if part == "image of an index":
+        del found.manifests[images[0].digest]
+    else:
+        del found.blobs[lost.digest]
+    planned = publish(wanted, reference("team/base"), client, dry_run=True)
+    assert (planned.unchanged, planned.lacking) == (False, ("1.0.0",))
+    assert publish(wanted, reference("team/base"), client).lacking == ("1.0.0",)
+    assert (found.blobs, found.manifests, tags()) == before
+    assert publish(wanted, reference("team/base"), client).unchanged
+
+
+def test_a_listed_tag_that_is_gone_or_refused_is_listed_as_broken_and_one_that_vanishes_is_not(
+    server, client, reference, published, tags
+):
+    published("1.0.0")
+    digest = f"sha256:{'0' * 64}"
+    server.repository("team/base").tags |= {"gone": digest, "vanishing": digest}
+    server.fail("GET", Fault(status=400), where="/manifests/1.0.0")
+
+    def vanish(seen):
+        if seen.path.endswith("/manifests/vanishing"):
+            tags().pop("vanishing", None)
+
+    server.before = vanish
+    problems = {entry.tag: entry.content.problem for entry in list_tags(reference("team/base"), client)}
+    assert {tag: type(problem) for tag, problem in problems.items() if problem} == {
+        "gone": NotThere, "1.0.0": RegistryError,
+    }  # fmt: skip
+    assert problems.keys() == {"1.0.0", "1.0", "1", "latest", "gone"}
+
+
+def test_a_config_that_is_refused_hides_no_other_tag(server, client, reference, published):
+    published("1.0.0")
+    server.fail("GET", Fault(status=400), where="/blobs/")
+    problems = {entry.tag: type(entry.content.problem) for entry in list_tags(reference("team/base"), client)}
+    assert problems == dict.fromkeys(["1.0.0", "1.0", "1", "latest"], RegistryError)
+
+
+@pytest.mark.parametrize("config", [b"[]", b'{"os": 3}', b"{" * 100])
+def test_a_config_that_is_none_is_nobodys_version(server, published, tags, config):
+    published("1.0.0")
+    image = json.loads(tiny_image().manifest_bytes)
+    image["config"] |= {"digest": sha256(config), "size": len(config)}
+    server.repository("team/base").blobs[sha256(config)] = config
+    server.add_manifest("team/base", OCI_MANIFEST, json.dumps(image).encode(), "latest")
+    published("1.0.1")
+    assert tags()["latest"] == image_of("1.0.1").digest
