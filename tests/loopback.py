@@ -44,11 +44,14 @@ class LoopbackServer(ABC):
 
 
 def certificate(directory: Path) -> Path:
-    """`directory`, with a new `key.pem` and the certificate of 127.0.0.1 that it has signed itself, `ca.crt`."""
+    """`directory`, with a new `key.pem`, and the certificate that it has signed itself, `ca.crt`.
+
+    The certificate is that of 127.0.0.1 and archive.example.
+    """
     # fmt: off
     subprocess.run(
         [require_tool("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1,DNS:archive.example",
          "-keyout", directory / "key.pem", "-out", directory / "ca.crt"],
         check=True, capture_output=True,
     )

@@ -427,7 +427,7 @@ def test_a_full_disk_is_told_and_leaves_nothing(downloader, server, tmp_path):
 def test_a_proxy_is_used_except_for_the_hosts_that_are_reached_directly(server):
     server.serve("http://archive.invalid/x", b"by proxy")
     server.serve("/x", b"directly")
-    proxies = Proxies.of({"http_proxy": server.url, "no_proxy": "127.0.0.1"})
+    proxies = Proxies.of({"http_proxy": server.url})
     with Downloader(progress=Silent(), proxies=proxies) as downloader:
         assert downloader.get("http://archive.invalid/x", max_size=10) == b"by proxy"
         assert downloader.get(f"{server.url}/x", max_size=10) == b"directly"
@@ -455,9 +455,26 @@ def test_a_password_of_a_proxy_is_sent_to_it(server):
         ({"http_proxy": "http://p:1", "no_proxy": "b,a.org"}, "http://A.ORG/x", None),
         ({"http_proxy": "http://p:1", "no_proxy": "a.org"}, "http://ba.org/x", "http://p:1"),
         ({"http_proxy": "http://p:1", "no_proxy": "*"}, "http://a/x", None),
+        ({"http_proxy": "http://p:1", "no_proxy": "b a.org\tc"}, "http://a.org/x", None),
+        ({"http_proxy": "http://p:1", "no_proxy": "*.a.org"}, "http://x.a.org/x", None),
+        ({"http_proxy": "http://p:1", "no_proxy": "a.org:8080"}, "http://x.a.org:8080/x", None),
+        ({"http_proxy": "http://p:1", "no_proxy": "a.org:8080"}, "http://a.org/x", "http://p:1"),
+        ({"https_proxy": "http://p:1", "no_proxy": "a.org:443"}, "https://a.org/x", None),
+        ({"http_proxy": "http://p:1", "no_proxy": "10.0.0.0/8"}, "http://10.1.2.3/x", None),
+        ({"http_proxy": "http://p:1", "no_proxy": "10.0.0.0/8"}, "http://11.1.2.3/x", "http://p:1"),
+        ({"http_proxy": "http://p:1", "no_proxy": "10.0.0.0/8"}, "http://10.example/x", "http://p:1"),
+        ({"http_proxy": "http://p:1", "no_proxy": "fd00::/8"}, "http://[fd00::1]:80/x", None),
+        ({"http_proxy": "http://p:1", "no_proxy": "[fd00::1]:81"}, "http://[fd00::1]:81/x", None),
+        ({"http_proxy": "http://p:1", "no_proxy": "[fd00::1]:81"}, "http://[fd00::1]/x", "http://p:1"),
+        ({"http_proxy": "http://p:1", "no_proxy": "fd00::1"}, "http://[fd00::1]/x", None),
+        ({"http_proxy": "http://p:1", "no_proxy": ". : , *."}, "http://a/x", "http://p:1"),
+        ({"http_proxy": "http://p:1"}, "http://localhost:5001/x", None),
+        ({"http_proxy": "http://p:1"}, "http://me:secret@127.1.2.3:5001/x", None),
+        ({"https_proxy": "http://p:1"}, "https://[::1]:5001/x", None),
+        ({"http_proxy": "http://p:1"}, "http://registry.localhost/x", None),
     ],
 )
-def test_the_environment_chooses_the_proxy_as_curl_does(environment, url, proxy):
+def test_the_environment_chooses_the_proxy_as_curl_and_go_do(environment, url, proxy):
     assert Proxies.of(environment).for_url(url) == proxy
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from formation.errors import UnreachableError
 from formation.network.answers import FailedAttempt
-from formation.network.dial import Dialler, Opening, proxy_login
+from formation.network.dial import Dialler, Opening, ProxyRefused, proxy_login, proxy_refusal
 from formation.network.proxies import Proxies
 from formation.network.response import Response
 from formation.network.tls import default_context
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 _SAFE: Final = frozenset({"GET", "HEAD"})
 """What a server may be asked twice without anything happening twice (RFC 9110, 9.2.1)."""
 _WITH_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
+_LOGIN_REFUSED: Final = 407
 
 Key = tuple[str, str, str | None]
 """Scheme, host with its port, and proxy: what a connection may be used again for."""
@@ -49,6 +50,7 @@ class Connections:
         self._make_context = context
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._kept: dict[Key, list[Wire]] = {}
+        self._refused: set[str] = set()
         self._closed = False
         self._lock = threading.Lock()
 
@@ -58,19 +60,32 @@ class Connections:
         """The answer, its body not yet read. A `body` that is no bytes needs a Content-Length in `headers`.
 
         The end of `run` ends the wait for it. Raises FailedAttempt when trying again may help, TlsFailure,
-        UnreachableError, Cancelled, and what reading `body` raises.
+        UnreachableError, Cancelled, and what reading `body` raises. A login that a proxy refused is not sent again.
         """
         target = target_of(url)
+        proxy = self._proxies.for_url(url)
         try:
-            return self._request(method, url, target, headers, body, run)
+            if proxy in self._refused:
+                raise ProxyRefused(_LOGIN_REFUSED)
+            return self._request(method, target, proxy, headers, body, run)
         except FailedAttempt as failure:
             failure.at = target.netloc
             raise
+        except ProxyRefused as refused:
+            assert proxy is not None, "only a proxy refuses so"
+            if refused.status == _LOGIN_REFUSED:
+                self._refused.add(proxy)
+            raise proxy_refusal(proxy, self._proxies.variable(url), target, refused.status) from refused
 
     def _request(
-        self, method: str, url: str, target: Target, headers: Mapping[str, str], body: Content, run: "Run | None"
+        self,
+        method: str,
+        target: Target,
+        proxy: str | None,
+        headers: Mapping[str, str],
+        body: Content,
+        run: "Run | None",
     ) -> Response:
-        proxy = self._proxies.for_url(url)
         head = _head(method, target, proxy, headers, body)
         key = (target.scheme, target.netloc, proxy)
         if (wire := self._take(key)) is not None:
@@ -102,7 +117,10 @@ class Connections:
             with _waiting(run, wire.shut):
                 whole = wire.send(head, body)
                 keep = (lambda wire: self._keep(key, wire)) if whole else None
-                return Response(wire, wire.head(), method, keep, at=key[1])
+                answer = wire.head()
+                if key[2] is not None and key[0] == "http" and answer.status == _LOGIN_REFUSED:
+                    raise ProxyRefused(answer.status)
+                return Response(wire, answer, method, keep, at=key[1])
         except BaseException:
             wire.close()
             raise

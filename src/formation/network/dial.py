@@ -16,8 +16,18 @@ if TYPE_CHECKING:
     import ssl
 
 _LONGEST_CONNECT: Final = 10.0
+_PASSING: Final = frozenset({408, 425, 429})
+"""Answers of 4xx to CONNECT after which trying again may help."""
 
 Socket = TypeVar("Socket", bound=socket.socket)
+
+
+class ProxyRefused(Exception):
+    """A proxy answers that it does not pass a request on, and would answer the same again. `status` is HTTP's."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self.status = status
 
 
 class Opening:
@@ -64,7 +74,8 @@ class Dialler:
     def through(self, proxy: str, target: Target, opening: Opening) -> Wire:
         """A connection by way of `proxy`: to `target` where that is https, else to the proxy, which passes it on.
 
-        Raises FailedAttempt, TlsFailure, and UnreachableError for a proxy that is no URL of http or https.
+        Raises FailedAttempt, TlsFailure, ProxyRefused, and UnreachableError for a proxy that is no URL of http or
+        https.
         """
         at = _proxy_target(proxy)
         try:
@@ -85,12 +96,17 @@ class Dialler:
         return self._wire(inner, inner)
 
     def _tunnel(self, wire: Wire, target: Target, proxy: str) -> None:
-        """Has the proxy behind `wire` pass on what follows. Raises FailedAttempt and TlsFailure, with `wire` closed."""
+        """Has the proxy behind `wire` pass on what follows.
+
+        Raises FailedAttempt, TlsFailure and ProxyRefused, with `wire` closed.
+        """
         fields = {"Host": target.full_authority, **proxy_login(proxy)}
         lines = (f"CONNECT {target.full_authority} HTTP/1.1", *(f"{name}: {text}" for name, text in fields.items()))
         try:
             wire.send("\r\n".join((*lines, "", "")).encode("ascii"))
             head = wire.head()
+            if 400 <= head.status < 500 and head.status not in _PASSING:
+                raise ProxyRefused(head.status)
             if not 200 <= head.status < 300:
                 raise FailedAttempt(f"it answers {status_text(head.status)}")
             if wire.has_surplus:
@@ -128,6 +144,26 @@ class Dialler:
 
     def _wire(self, stream: Stream, raw: socket.socket) -> Wire:
         return Wire(stream, raw, send_timeout=self._connect_timeout, timeout=self._timeout)
+
+
+def proxy_refusal(proxy: str, variable: str, target: Target, status: int) -> UnreachableError:
+    """What it means that `proxy`, which the environment's `variable` names, answers `status` to a request for `target`.
+
+    To ask once more would not help, and a login that is refused a few times is locked by many.
+    """
+    at = _proxy_target(proxy)
+    if status != 407:
+        return UnreachableError(
+            f"the proxy {at.netloc} does not pass on requests to {target.full_authority}: {status_text(status)}",
+            hint=f"ask who runs it; or reach the server without it: no_proxy={target.host}",
+        )
+    form = f"{at.scheme}://NAME:PASSWORD@{at.netloc}"
+    if not proxy_login(proxy):
+        return UnreachableError(f"the proxy {at.netloc} wants a login", hint=f"put it into {variable}: {form}")
+    return UnreachableError(
+        f"the proxy {at.netloc} refused the login of {variable}",
+        hint=f"put the right one there: {form}, with what is no letter or digit as %XX (@ is %40)",
+    )
 
 
 def proxy_login(proxy: str) -> dict[str, str]:

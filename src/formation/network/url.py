@@ -58,6 +58,27 @@ def target_of(url: str) -> Target:
     return Target(scheme, parts.netloc.rpartition("@")[2], host, PORTS[scheme] if port is None else port, path)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether `host`, with or without a port, is this machine and nothing else."""
+    return host.partition(":")[0].endswith(".localhost") or is_plain_loopback(host)
+
+
+def is_plain_loopback(host: str) -> bool:
+    """Whether `host`, with or without a port, is `localhost` or an address of this machine.
+
+    A name below localhost is this machine too, but some resolvers ask the network for it (RFC 6761, 6.3).
+    """
+    name = host.removeprefix("[").partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+    if name == "localhost":
+        return True
+    from ipaddress import ip_address  # takes 3 ms
+
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return False
+
+
 def _quoted(text: str, safe: str) -> str:
     """`text` with everything escaped that may not stand in a request. What is escaped already stays so."""
     if len(_ESCAPE.findall(text)) == text.count("%"):

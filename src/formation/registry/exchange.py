@@ -14,7 +14,8 @@ from formation.network.proxies import Proxies
 from formation.network.response import Response
 from formation.network.tls import Flaw, TlsFailure
 from formation.network.transfer import Run
-from formation.registry.repository import api_host, is_loopback, is_plain_loopback
+from formation.network.url import is_loopback, is_plain_loopback
+from formation.registry.repository import api_host
 from formation.registry.settings import Settings
 
 if TYPE_CHECKING:
@@ -97,12 +98,8 @@ class Exchange:
 
     def _speaks_plainly(self, host: str) -> bool:
         """Whether a registry answers without TLS. Raises FailedAttempt where there is no server."""
-        url = f"http://{host}/v2/"
-        if self._proxies.for_url(url) is not None:
-            # A proxy would answer in its place.
-            return False
         try:
-            response = self.send("GET", url, {})
+            response = self.send("GET", f"http://{host}/v2/", {})
             drop(response)
         except FailedAttempt as failure:
             if failure.unconnected:

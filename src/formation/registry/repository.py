@@ -1,7 +1,5 @@
 """Repositories of registries, and how requests name them (OCI distribution-spec 1.1)."""
 
-from ipaddress import ip_address
-
 from formation.dataclass import dataclass
 from formation.oci.reference import Reference
 
@@ -36,22 +34,3 @@ def repository_of(reference: Reference) -> Repository:
 def api_host(host: str) -> str:
     """The host that answers for `host`: that of Docker Hub has another name."""
     return _DOCKER_HUB_API if host == DOCKER_HUB else host
-
-
-def is_loopback(host: str) -> bool:
-    """Whether `host`, with or without a port, is this machine and nothing else."""
-    return host.partition(":")[0].endswith(".localhost") or is_plain_loopback(host)
-
-
-def is_plain_loopback(host: str) -> bool:
-    """Whether `host`, with or without a port, is `localhost` or an address of this machine.
-
-    A name below localhost is this machine too, but some resolvers ask the network for it (RFC 6761, 6.3).
-    """
-    name = host.removeprefix("[").partition("]")[0] if host.startswith("[") else host.partition(":")[0]
-    if name == "localhost":
-        return True
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return False

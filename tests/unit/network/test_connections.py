@@ -469,13 +469,12 @@ def test_a_proxy_carries_tls_to_the_server(tls, proxy_tls, monkeypatch):
     proxy = ScriptedServer(tunnel(server.address), context=server_context(tls) if proxy_tls else None)
     proxies = Proxies(https=proxy.url.replace("//", "//me:se%20cret@"))
     with server, proxy, trusting(tls, proxies) as connections:
-        assert body(get(connections, server)) == data
-        assert body(get(connections, server)) == b"hello"
+        assert body(connections.request("GET", "https://archive.example/x", {})) == data
+        assert body(connections.request("GET", "https://archive.example/x", {})) == b"hello"
         assert (proxy.connections, server.connections) == (1, 1)
     login = "Proxy-Authorization: Basic bWU6c2UgY3JldA=="
-    assert (
-        proxy.requests[0].decode() == f"CONNECT {server.address} HTTP/1.1\r\nHost: {server.address}\r\n{login}\r\n\r\n"
-    )
+    asked = f"CONNECT archive.example:443 HTTP/1.1\r\nHost: archive.example:443\r\n{login}\r\n\r\n"
+    assert proxy.requests[0].decode() == asked
     assert b"Proxy-Authorization" not in server.requests[0]
 
 
@@ -483,12 +482,13 @@ def test_a_proxy_carries_tls_to_the_server(tls, proxy_tls, monkeypatch):
     ("answer", "reason"),
     [
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "does not answer in HTTP"),
-        (b"HTTP/1.1 407 Give \x1b[2J me\r\n\r\n", "it answers 407 Proxy Authentication Required$"),
+        (b"HTTP/1.1 429 Give \x1b[2J me\r\n\r\n", "it answers 429 Too Many Requests$"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n", "it answers 502 Bad Gateway$"),
         (b"HTTP/1.1 200 OK\r\n\r\nsurplus", "speaks before the server"),
         (b"", "was cut"),
     ],
 )
-def test_a_proxy_that_refuses_is_told_apart(answer, reason):
+def test_a_proxy_that_fails_is_told_apart(answer, reason):
     with (
         ScriptedServer(says(answer)) as proxy,
         closing(Connections(Proxies(https=proxy.url), timeout=600, kept=1)) as client,
@@ -496,6 +496,43 @@ def test_a_proxy_that_refuses_is_told_apart(answer, reason):
         with pytest.raises(FailedAttempt, match=f"the proxy {proxy.address} failed: .*{reason}") as caught:
             client.request("GET", "https://a.example/", {})
     assert caught.value.unconnected
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_login_that_a_proxy_refuses_is_sent_once_and_not_shown(scheme):
+    with ScriptedServer(says_and_waits(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")) as proxy:
+        proxies = Proxies.of({f"{scheme}_proxy": proxy.url.replace("//", "//me:s3cret@")})
+        with closing(Connections(proxies, timeout=600, kept=1)) as client:
+            for host in ("a.example", "b.example"):
+                with pytest.raises(UnreachableError) as caught:
+                    client.request("GET", f"{scheme}://{host}/", {})
+                assert caught.value.message == f"the proxy {proxy.address} refused the login of {scheme}_proxy"
+                assert f"http://NAME:PASSWORD@{proxy.address}" in str(caught.value.hint)
+    assert len(proxy.requests) == 1
+
+
+def test_a_proxy_that_wants_a_login_says_so():
+    with (
+        ScriptedServer(says(b"HTTP/1.1 407 No\r\n\r\n")) as proxy,
+        closing(Connections(Proxies.of({"ALL_PROXY": proxy.url}), timeout=600, kept=1)) as client,
+        pytest.raises(UnreachableError, match=f"^the proxy {proxy.address} wants a login$") as caught,
+    ):
+        client.request("GET", "https://a.example/", {})
+    assert caught.value.hint == f"put it into ALL_PROXY: http://NAME:PASSWORD@{proxy.address}"
+
+
+def test_what_a_proxy_does_not_pass_on_is_not_asked_for_again():
+    with (
+        ScriptedServer(says(b"HTTP/1.1 403 No\r\n\r\n")) as proxy,
+        closing(Connections(Proxies(https=proxy.url), timeout=600, kept=1)) as client,
+        pytest.raises(UnreachableError, match=f"{proxy.address} does not pass on requests to a.example:443: 403 Forb"),
+    ):
+        client.request("GET", "https://a.example/", {})
+
+
+def test_a_server_that_wants_the_login_of_a_proxy_is_no_proxy(connections):
+    with ScriptedServer(says(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")) as server:
+        assert get(connections, server).status == 407
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])

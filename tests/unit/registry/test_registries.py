@@ -2,13 +2,14 @@ import pytest
 
 from fake_registry import FakeRegistry
 from formation.errors import FormationError, UsageError
+from formation.network.url import is_loopback, is_plain_loopback
 from formation.oci.reference import parse_reference
 from formation.registry.pull import pull_image
 from formation.registry.push import push_image
 from formation.registry.refusal import NotThere
 from formation.registry.registries import read_registries
 from formation.registry.registry import Registry
-from formation.registry.repository import Repository, is_loopback, is_plain_loopback, repository_of
+from formation.registry.repository import Repository, repository_of
 from formation.registry.settings import Settings
 from tiny_images import noise, tiny_image
 
