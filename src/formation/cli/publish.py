@@ -126,6 +126,7 @@ def _open(
 def _text(repository: str, published: "Published", dry_run: bool) -> str:
     rows = [(step.tag, _word(step, dry_run), (step.after or "")[7:19]) for step in published.steps]
     lines = table(("TAG", "", "DIGEST"), rows)
+    lines += "".join(f"{line}\n" for line in _overwritten(repository, published.steps))
     if published.unchanged:
         lines += f"nothing to publish: {repository} has all of it\n"
     elif published.lacking:
@@ -136,6 +137,16 @@ def _text(repository: str, published: "Published", dry_run: bool) -> str:
         mounted = sum(each.mounted for each in published.pushed)
         lines += f"sent {size_text(sent)}; {counted(mounted, 'blob')} mounted\n"
     return lines
+
+
+def _overwritten(repository: str, steps: "Sequence[Step]") -> tuple[str, ...]:
+    """A line for each newer version whose tag holds another one."""
+    found = {step.newer: step.newer_says for step in steps if step.newer and step.newer_says}
+    return tuple(
+        f"{repository}:{tag} holds an image that calls itself {says}: if somebody wrote over the tag, put back what it "
+        f"was: formation copy --force IMAGE docker://{repository}:{tag}"
+        for tag, says in found.items()
+    )
 
 
 def _word(step: "Step", dry_run: bool) -> str:
@@ -161,6 +172,7 @@ def _as_data(repository: str, published: "Published", dry_run: bool) -> dict[str
                 "digest": step.after,
                 "newer": step.newer,
                 "held": step.held if step.action == "stays" else None,
+                "newer_says": step.newer_says,
             }
             for step in published.steps
         ],

@@ -29,6 +29,9 @@ def register(subparsers: Subparsers) -> None:
         to this image, and what it stood for before, as `formation publish` noted down; empty where it did not, as for
         a tag that something else wrote: a registry does not keep it. --json has all that was noted.
 
+        A version's tag whose image calls itself another version is shown with that: something else wrote over it, and
+        `formation copy --force` puts back what it was.
+
         A tag whose manifest or config is broken, missing or refused in the registry is listed as `broken`, beside all
         others; the exit code is 4 then, or 5 where the registry failed.
         """,
@@ -53,7 +56,11 @@ def run(arguments: Namespace, context: Context) -> int:
         raise UsageError(f"{reference} is one image, and all tags of a repository are listed", hint=hint)
     with context.progress() as progress, open_registry(arguments, context, progress) as registry:
         entries = list_tags(reference, registry)
-    versions = {entry.content.digest: entry.version for entry in entries if entry.version and entry.content.digest}
+    versions = {
+        entry.content.digest: entry.version
+        for entry in entries
+        if entry.version and entry.content.digest and entry.says is None
+    }
     if arguments.json:
         tags = [_as_data(entry, versions) for entry in entries]
         context.write_json({"repository": reference.repository, "tags": tags})
@@ -89,7 +96,7 @@ def _row(entry: "TagEntry", versions: Mapping[str, str]) -> tuple[str, ...]:
     content = entry.content
     return (
         entry.tag,
-        entry.version or "",
+        f"{entry.version}, but says {entry.says}" if entry.says else entry.version or "",
         content.digest[7:19],
         "broken" if content.problem else " ".join(content.platforms),
         "" if content.problem else size_text(content.size),
@@ -110,6 +117,7 @@ def _as_data(entry: "TagEntry", versions: Mapping[str, str]) -> dict[str, Any]:
     return {
         "tag": entry.tag,
         "version": entry.version,
+        "says": entry.says,
         "digest": content.digest or None,
         "platforms": list(content.platforms),
         "size": None if content.problem else content.size,

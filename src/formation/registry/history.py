@@ -57,8 +57,8 @@ def read_history(session: Session) -> tuple[Move, ...]:
     return tuple(_move(session, line) for line in annotations[_ANNOTATION].splitlines())
 
 
-def note_moves(session: Session, moves: Sequence[Move], *, guard: Callable[[], None]) -> None:
-    """Adds `moves`, none of which has come about yet. Raises MalformedError as above, and RegistryError.
+def note_moves(session: Session, moves: Sequence[Move], *, guard: Callable[[], None]) -> tuple[Move, ...]:
+    """Adds `moves`, none of which has come about yet. Gives what was noted before. Raises as above, and RegistryError.
 
     The caller holds the lease; `guard` is called before each attempt to write, and raises when it does not any more.
     """
@@ -69,6 +69,7 @@ def note_moves(session: Session, moves: Sequence[Move], *, guard: Callable[[], N
     lines = [_line(move) for move in (*(move for move in before if move not in undone), *moves)]
     data = artifact(_KIND, {_ANNOTATION: "\n".join(lines[-_MOST:])})
     put_manifest(session, data, OCI_MANIFEST, HISTORY_TAG, guard=guard)
+    return before
 
 
 def _move(session: Session, line: str) -> Move:

@@ -6,6 +6,7 @@ from formation.dataclass import dataclass
 from formation.errors import FormationError, IntegrityError, UnreachableError
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import CONFIGS
+from formation.oci.platform_index import VERSION
 from formation.oci.reference import Reference
 from formation.oci.strict_json import parse_object
 from formation.registry.history import HISTORY_TAG, Move, read_history
@@ -29,6 +30,8 @@ class Content:
     """RFC 3339, as its first image says."""
     size: int
     """Bytes of all its manifests, configs and layers, each once."""
+    said: tuple[str, ...] = ()
+    """What it says about its version: in its annotation, then in those and the label of its first image."""
     problem: FormationError | None = None
     """Why it cannot be told; then the rest is empty, the digest too where the manifest is broken."""
 
@@ -41,6 +44,8 @@ class TagEntry:
     content: Content
     version: str | None
     """The version tag with the same content: of a version tag itself; None: the content is that of no version."""
+    says: str | None
+    """The version that the image of a version tag says it is, where it is another: somebody wrote over the tag."""
     moves: tuple[Move, ...]
     """What its publishers noted down, the oldest first."""
     moved: Move | None
@@ -62,7 +67,7 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
             named[tag] = manifest(session, tag)
         except (IntegrityError, UnreachableError, RegistryError) as error:
             # docker-registry answers 500 for a manifest that is cut on its disk, and 404 for one that is gone there.
-            broken[tag] = Content("", (), None, 0, error)
+            broken[tag] = Content("", (), None, 0, problem=error)
 
     threads = registry.settings.connections
     there = tags(session, required=True)
@@ -83,19 +88,38 @@ def list_tags(reference: Reference, registry: Registry) -> tuple[TagEntry, ...]:
         try:
             contents[digest] = _content(session, found)
         except (IntegrityError, UnreachableError, RegistryError) as error:
-            contents[digest] = Content(digest, (), None, 0, error)
+            contents[digest] = Content(digest, (), None, 0, problem=error)
 
     in_parallel(distinct.values(), look, registry.run, threads=threads)
-    versions = {tag: found.descriptor.digest for tag, found in named.items() if parse_version_tag(tag) is not None}
     moves = _moves(session, registry) if HISTORY_TAG in there else {}
     its = {tag: contents[found.descriptor.digest] for tag, found in named.items()} | broken
-    entries = [
+    return tuple(sorted(_entries(its, moves), key=_order))
+
+
+def _entries(its: Mapping[str, Content], moves: Mapping[str, Sequence[Move]]) -> list[TagEntry]:
+    """The tags with `its` content, in any order."""
+    says = {tag: _other(tag, content.said) for tag, content in its.items()}
+    # A version's tag that was written over speaks for no content.
+    own = {t: each.digest for t, each in its.items() if each.digest and says[t] is None and parse_version_tag(t)}
+    return [
         TagEntry(
-            tag, content, _version(tag, content.digest, versions), *_come_about(moves.get(tag, ()), content.digest)
+            tag,
+            content,
+            _version(tag, content.digest, own),
+            says[tag],
+            *_come_about(moves.get(tag, ()), content.digest),
         )
         for tag, content in its.items()
     ]
-    return tuple(sorted(entries, key=_order))
+
+
+def _other(tag: str, said: Sequence[str]) -> str | None:
+    """See TagEntry.says."""
+    version = parse_version_tag(tag)
+    if version is None:
+        return None
+    stated = next((found for text in said if (found := parse_version_tag(text, version.variant))), version)
+    return None if stated.text == tag else stated.text
 
 
 def _moves(session: Session, registry: Registry) -> dict[str, list[Move]]:
@@ -136,14 +160,20 @@ def _order(entry: TagEntry) -> tuple[int, tuple[int, int, int], bool, str]:
 def _content(session: Session, found: Found) -> Content:
     if not found.is_index:
         return _of_image(session, found)
-    shown = [entry for entry in parse_index(found.data).manifests if not entry.is_attestation]
+    index = parse_index(found.data)
+    shown = [entry for entry in index.manifests if not entry.is_attestation]
     images = [_of_image(session, manifest(session, entry.digest, size=entry.size)) for entry in shown[:50]]
     return Content(
         found.descriptor.digest,
         tuple(platform for image in images for platform in image.platforms),
         images[0].created if images else None,
         found.descriptor.size + sum(image.size for image in images),
+        (*_annotated(index.annotations), *(images[0].said if images else ())),
     )
+
+
+def _annotated(texts: Mapping[str, str]) -> tuple[str, ...]:
+    return (texts[VERSION],) if VERSION in texts else ()
 
 
 def _of_image(session: Session, found: Found) -> Content:
@@ -151,12 +181,12 @@ def _of_image(session: Session, found: Found) -> Content:
         return Content(found.descriptor.digest, (), None, found.descriptor.size)
     parsed = parse_manifest(found.data)
     blobs = {blob.digest: blob.size for blob in (parsed.config, *parsed.layers)}
-    platforms, created = _config(session, found) if parsed.config.media_type in CONFIGS else ((), None)
-    return Content(found.descriptor.digest, platforms, created, found.descriptor.size + sum(blobs.values()))
-
-
-def _config(session: Session, found: Found) -> tuple[tuple[str, ...], str | None]:
-    """Platform and time in the image's config."""
-    descriptor = parse_manifest(found.data).config
-    json = parse_object(small_blob(session, descriptor), "image config")
-    return (f"{json.text('os')}/{json.text('architecture')}",), json.optional_text("created")
+    size = found.descriptor.size + sum(blobs.values())
+    said = _annotated(parsed.annotations)
+    if parsed.config.media_type not in CONFIGS:
+        return Content(found.descriptor.digest, (), None, size, said)
+    json = parse_object(small_blob(session, parsed.config), "image config")
+    platforms = (f"{json.text('os')}/{json.text('architecture')}",)
+    settings = json.optional_object("config")
+    labelled = () if settings is None else _annotated(settings.text_map("Labels"))
+    return Content(found.descriptor.digest, platforms, json.optional_text("created"), size, (*said, *labelled))

@@ -1,4 +1,4 @@
-"""What the moving tags of a repository stand for, and which version holds them.
+"""What the tags of a repository stand for: which version holds a moving one, and whether a version's is still its own.
 
 What is broken or gone is nobody's, for nobody can pull it: the list of versions alone then says whose the tag is.
 """
@@ -12,7 +12,7 @@ from formation.oci.manifest import Manifest, parse_index, parse_manifest
 from formation.oci.media_types import CONFIGS
 from formation.registry.image_version import stated_version
 from formation.registry.lease import Lease
-from formation.registry.refusal import NotThere
+from formation.registry.refusal import NotThere, RegistryError
 from formation.registry.registry import manifest, small_blob, tag_digest, tags
 from formation.registry.session import Session
 from formation.registry.tag_plan import VersionTag
@@ -27,11 +27,19 @@ class TagReader:
         self.session = session
         self._lease = lease
         self._versions: dict[str, str | UnreachableError | None] = {}
+        self._others: dict[str, VersionTag | None] = {}
 
     def version(self, tag: VersionTag) -> str | None:
         """What the version tag stands for; None: there is none, or it is broken."""
         found = self._version(tag)
         return None if isinstance(found, UnreachableError) else found
+
+    def other(self, tag: VersionTag) -> VersionTag | None:
+        """As `other_version`, of what the version tag stands for."""
+        if tag.text not in self._others:
+            digest = self.version(tag)
+            self._others[tag.text] = None if digest is None else other_version(self.session, tag, digest)
+        return self._others[tag.text]
 
     def moving(self, name: str, best: VersionTag | None) -> str | None:
         """What the moving tag `name` stands for; None: there is no such tag, or its manifest is broken.
@@ -81,6 +89,18 @@ def held_by(session: Session, name: str, digest: str, variant: str) -> VersionTa
     except (IntegrityError, NotThere):
         return None
     return said if said is not None and name in said.moving else None
+
+
+def other_version(session: Session, tag: VersionTag, digest: str) -> VersionTag | None:
+    """The version that the content of `digest`, for which the version tag stands, says it is, where it is another.
+
+    Then something that knows no versions wrote over the tag. None also where that cannot be known.
+    """
+    try:
+        said = _stated(session, manifest(session, digest), tag.variant)
+    except (IntegrityError, UnreachableError, RegistryError):
+        return None
+    return said if said is not None and said.text != tag.text else None
 
 
 def _stated(session: Session, found: Found, variant: str) -> VersionTag | None:

@@ -13,12 +13,12 @@ from formation.oci.platform_index import platform_index
 from formation.oci.reference import Reference
 from formation.registry.history import Move, note_moves
 from formation.registry.lease import Lease, lease
-from formation.registry.moving_tags import TagReader, held_by
+from formation.registry.moving_tags import TagReader, held_by, other_version
 from formation.registry.push import Pushed, lacks, push_blobs, push_manifests, remember
 from formation.registry.refusal import RegistryError
 from formation.registry.registry import Registry, manifest, put_manifest, tag_digest, tags, version_digest
 from formation.registry.session import Session
-from formation.registry.tag_plan import VersionTag, holder, moves
+from formation.registry.tag_plan import VersionTag, holder, moves, parse_version_tag
 from formation.registry.tree import Found, Tree, tree_of_image
 from formation.store.store import Store
 
@@ -61,6 +61,8 @@ class Step:
     """The newer version for which it stays."""
     held: bool = False
     """Whether the tag stands for that version. If not, it is wrong until that one is published again."""
+    newer_says: str | None = None
+    """The other version that the image under the tag of the newer one says it is; None: no other, or it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,20 +149,14 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
     """
     published = set(tags(session) if held is None else held.tags())
     steps, digests = [], {publication.tag.text: publication.tree.root.descriptor.digest for publication in wanted}
+    moving, reader = [], TagReader(session, held)
     for publication in wanted:
         tag, digest = publication.tag, digests[publication.tag.text]
         before = version_digest(session, tag.text, lambda: published)
         if before not in (None, digest):
-            raise FormationError(
-                f"{session.repository}:{tag.text} is published already, "
-                f"{'by another publisher at the same time, ' if held else ''}with other content: {before} there, "
-                f"{digest} here",
-                hint="a version is written once; give this content the next one: "
-                f"formation release --since docker://{session.repository}",
-            )
+            raise _taken(session, tag, f"{before} there, {digest} here", reader, at_once=held is not None)
         steps.append(Step(tag.text, "write" if before is None else "there", before, digest))
     everything = published.union(digests)
-    moving, reader = [], TagReader(session, held)
     for publication in wanted:
         tag = publication.tag
         mine = moves(tag, everything)
@@ -172,6 +168,23 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
     chosen = {step.tag: step for step in moving}
     chosen |= {step.tag: step for step in moving if step.action != "stays"}
     return [*steps, *chosen.values()]
+
+
+def _taken(session: Session, tag: VersionTag, digests: str, reader: TagReader, *, at_once: bool) -> FormationError:
+    """The error for a version that is there with other content, `digests`."""
+    there = f"{session.repository}:{tag.text}"
+    if (other := reader.other(tag)) is not None:
+        return FormationError(
+            f"{there} holds an image that calls itself {other.text}: {digests}",
+            hint="if somebody wrote over the tag, put back what it was, and publish again: "
+            f"formation copy --force IMAGE docker://{there}",
+        )
+    return FormationError(
+        f"{there} is published already, {'by another publisher at the same time, ' if at_once else ''}with other "
+        f"content: {digests}",
+        hint="a version is written once; give this content the next one: "
+        f"formation release --since docker://{session.repository}",
+    )
 
 
 def _moving_step(
@@ -186,12 +199,15 @@ def _moving_step(
     if best.release > tag.release:
         if before is None:
             return Step(name, "stays", None, None, best.text, False)
-        said = None
-        right = before == (digests.get(best.text) or reader.version(best))
-        if not right:
-            said = held_by(reader.session, name, before, tag.variant)
-            right = said is not None and said.release > best.release
-        return Step(name, "stays", before, before, said.text if said and right else best.text, right)
+        its, other = digests.get(best.text), None
+        if its is None:
+            its, other = reader.version(best), reader.other(best)
+        if before == its and other is None:
+            return Step(name, "stays", before, before, best.text, True)
+        said = held_by(reader.session, name, before, tag.variant)
+        right = said is not None and (said.release, other is not None) > (best.release, False)
+        newer = said.text if said and right else best.text
+        return Step(name, "stays", before, before, newer, right, other.text if other and newer == best.text else None)
     if before == digest:
         return Step(name, "there", before, digest)
     said = None if before is None else held_by(reader.session, name, before, tag.variant)
@@ -214,10 +230,18 @@ def _note_moves(plan: Sequence[Step], held: Lease, note: Callable[[str], None]) 
     at = held.now().isoformat(timespec="seconds").replace("+00:00", "Z")
     due = [Move(at, s.tag, s.before, s.after) for s in plan if s.action in ("write", "move") and s.after is not None]
     try:
-        if due:
-            note_moves(held.session, due, guard=held.check)
+        noted = note_moves(held.session, due, guard=held.check) if due else ()
     except (RegistryError, IntegrityError, UnreachableError) as error:
         note(f"`formation tags` will not tell when these tags were written: {error.message}")
+        return
+    known = {move.tag: move for move in noted}
+    for move in due:
+        was = known.get(move.tag)
+        if move.before is None and parse_version_tag(move.tag) and was is not None and was.after != move.after:
+            note(
+                f"{move.tag} was published on {was.at[:10]} as {was.after}, or was about to be, and is not there any "
+                "more: who has that has other content of the same version"
+            )
 
 
 def _look_again(publication: Publication, plan: Sequence[Step], held: Lease) -> None:
@@ -242,6 +266,8 @@ def _look_again(publication: Publication, plan: Sequence[Step], held: Lease) -> 
             now = tag_digest(session, name)
             if greatest is None or now == greatest:
                 break
+            if best is not tag and other_version(session, best, greatest) is not None:
+                break  # nobody knows what it was, and what it is now may be older
             said = None if now is None or now == digest else held_by(session, name, now, tag.variant)
             if said is not None and said.release > best.release:
                 break

@@ -267,6 +267,29 @@ def test_tags_tells_since_when_and_what_was_before(formation, server):
     assert latest["since"] == latest["moves"][-1]["at"]
 
 
+def test_a_version_that_something_else_wrote_over_is_told_with_how_to_put_it_back(formation, server):
+    repository = f"docker://{server.host}/a/b"
+    for version in ("1.0.0", "1.1.0", "1.0.1"):
+        keep(formation, version)
+    for version in ("1.0.0", "1.1.0"):
+        formation("publish", f"formation/base:{version}", repository, "--plain-http")
+    tags = server.repository("a/b").tags
+    tags["latest"] = tags["1.1.0"] = tags["1.0.0"]
+    listed = formation("tags", f"{server.host}/a/b", "--plain-http").stdout
+    assert re.search(r"(?m)^1\.1\.0 +1\.1\.0, but says 1\.0\.0 ", listed) and re.search(
+        r"(?m)^latest +1\.0\.0 ", listed
+    )
+    told = formation("publish", "formation/base:1.0.1", repository, "--plain-http").stdout
+    assert re.search(r"(?m)^latest +stays, though it is for 1\.1\.0", told)
+    back = f"formation copy --force IMAGE {repository}:1.1.0"
+    assert told.count(f"{server.host}/a/b:1.1.0 holds an image that calls itself 1.0.0: ") == told.count(back) == 1
+    assert formation("publish", "formation/base:1.1.0", repository, "--plain-http").stderr.endswith(f"{back}\n")
+    formation(*back.replace("IMAGE", "formation/base:1.1.0").split()[1:], "--plain-http")
+    assert formation("publish", "formation/base:1.1.0", repository, "--plain-http").code == 0
+    listed = formation("tags", f"{server.host}/a/b", "--plain-http").stdout
+    assert re.search(r"(?m)^latest +1\.1\.0 ", listed) and "says" not in listed
+
+
 @pytest.mark.parametrize("part", ["manifest", "config", "no config", "child"])
 def test_tags_marks_what_is_broken_and_lists_the_rest(formation, server, part):
     image, other = tiny_image(), tiny_image([{"x": b"x"}])

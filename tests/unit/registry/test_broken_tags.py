@@ -6,11 +6,12 @@ import pytest
 
 from fake_registry import Fault
 from formation.digest import sha256
-from formation.errors import UnreachableError
+from formation.errors import FormationError, UnreachableError
 from formation.oci.config import Execution
 from formation.oci.descriptor import Descriptor
 from formation.oci.manifest import Index, index_bytes
 from formation.oci.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from formation.progress import Silent
 from formation.registry.lease import is_lease
 from formation.registry.listing import list_tags
 from formation.registry.publish import publications, publish
@@ -227,3 +228,93 @@ def test_a_config_that_is_none_is_nobodys_version(server, published, tags, confi
     server.add_manifest("team/base", OCI_MANIFEST, json.dumps(image).encode(), "latest")
     published("1.0.1")
     assert tags()["latest"] == image_of("1.0.1").digest
+
+
+def versions_listed(client, reference):
+    """Tag → the version that it is listed with, and the other one that its image calls itself."""
+    return {entry.tag: (entry.version, entry.says) for entry in list_tags(reference("team/base"), client)}
+
+
+@pytest.mark.parametrize("latest", ["1.0.0", "1.1.0"])
+def test_a_version_that_something_else_wrote_over_is_told_and_moves_nothing_back(
+    server, published, tags, client, reference, latest
+):
+    published("1.0.0")
+    published("1.1.0")
+    one, other = image_of("1.0.0").digest, image_of("1.1.0").digest
+    tags()["latest"], tags()["1.1.0"] = {"1.0.0": one, "1.1.0": other}[latest], one
+    listed = versions_listed(client, reference)
+    assert listed["1.1.0"] == ("1.1.0", "1.0.0")
+    assert listed["latest"] == ("1.0.0" if latest == "1.0.0" else None, None)
+    steps = {step.tag: step for step in published("1.0.1").steps}
+    assert steps["latest"].action == "stays"
+    assert (steps["latest"].newer, steps["latest"].held) == ("1.1.0", latest == "1.1.0")
+    assert steps["latest"].newer_says == "1.0.0"
+    assert tags()["latest"] == {"1.0.0": one, "1.1.0": other}[latest]
+    with pytest.raises(FormationError, match=r"team/base:1\.1\.0 holds an image that calls itself 1\.0\.0") as caught:
+        published("1.1.0")
+    assert "formation copy --force IMAGE docker://" in str(caught.value.hint)
+    # As that copy does.
+    tags()["1.1.0"] = other
+    published("1.1.0")
+    assert tags()["latest"] == other
+    assert {says for _, says in versions_listed(client, reference).values()} == {None}
+
+
+def test_a_version_that_is_written_over_during_a_publication_takes_no_moving_tag(server, published, tags):
+    published("1.0.0")
+    puts = []
+
+    def push_by_hand(seen):
+        if seen.method == "PUT" and seen.path.endswith("/manifests/latest") and not puts:
+            puts.append("theirs")
+            server.add_image("team/base", image_of("1.0.0"), "1.1.0")
+
+    server.before = push_by_hand
+    published("1.0.1")
+    assert (puts, tags()["latest"]) == (["theirs"], image_of("1.0.1").digest)
+
+
+@pytest.mark.parametrize(
+    ("tag", "image", "says"),
+    [
+        ("1.0.0", image_of("1.0.0"), None),
+        ("1.1.0", labelled("1.0.0"), "1.0.0"),
+        ("1.1.0", labelled("1.0.0", annotations={VERSION: "1.1.0"}), None),
+        ("1.1.0", tiny_image(), None),
+        ("1.1.0", labelled("trixie"), None),
+        ("1.0.0", image_of("1.0.0-dev"), "1.0.0-dev"),
+        ("1.0.0-dev", image_of("1.0.0"), None),
+        ("stable", image_of("1.0.0"), None),
+    ],
+)
+def test_an_image_under_a_versions_tag_that_calls_itself_another_is_listed_so(
+    server, client, reference, tag, image, says
+):
+    server.add_image("team/base", image, tag)
+    assert versions_listed(client, reference)[tag][1] == says
+
+
+def test_an_index_under_a_versions_tag_is_what_its_annotation_or_first_image_says(server, client, reference):
+    image = image_of("1.0.0")
+    server.add_image("team/base", image, "1.0.0")
+    for tag, annotations in (("1.1.0", {}), ("1.2.0", {VERSION: "1.2.0"})):
+        data = index_bytes(Index((image.descriptor,), annotations))
+        server.add_manifest("team/base", OCI_INDEX, data, tag)
+    listed = versions_listed(client, reference)
+    assert [listed[tag][1] for tag in ("1.0.0", "1.1.0", "1.2.0")] == [None, "1.0.0", None]
+
+
+def test_a_version_that_was_removed_and_comes_with_other_content_is_noted(server, published, publishing, tags, client):
+    notes = []
+
+    class Noting(Silent):
+        def note(self, message):
+            notes.append(message)
+
+    client.progress = Noting()
+    published("1.0.0")
+    del tags()["1.0.0"]
+    publishing({"1.0.0": image_of("1.0.0", architecture="arm64")})
+    (note,) = notes
+    assert note.startswith("1.0.0 was published on 20") and image_of("1.0.0").digest in note
