@@ -85,6 +85,9 @@ def _raise_broken(entries: "Sequence[TagEntry]", repository: str) -> None:
     hint = "mend the registry's storage: as a rule it takes nothing anew that it believes to have"
     if isinstance(first, NotThere):
         hint = f"send it again: formation copy IMAGE docker://{repository}:{tag} --force"
+    elif isinstance(first, UnreachableError):
+        # Its own, where what answered is no registry. docker-registry fails so for a manifest that is cut on its disk.
+        hint = first.hint or f"run it again later; where it stays so, {hint}"
     elif isinstance(first, RegistryError):
         hint = first.hint or "ask who runs the registry: it gives the tag to nobody, or not to this login"
     more = f" (and {counted(len(broken) - 1, 'tag')} more)" if len(broken) > 1 else ""

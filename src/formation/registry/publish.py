@@ -62,7 +62,7 @@ class Step:
     held: bool = False
     """Whether the tag stands for that version. If not, it is wrong until that one is published again."""
     newer_says: str | None = None
-    """The other version that the image under the tag of the newer one says it is; None: no other, or it is not known."""
+    """The other version that the image under the tag of the newer one says it is; None: none is known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Final
 from formation.oci.descriptor import Descriptor
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.reference import Reference
-from formation.registry.refusal import NotThere, RegistryError
+from formation.registry.refusal import NotThere, RegistryError, WebPage
 from formation.registry.registry import Registry, manifest
 from formation.registry.session import Session
 from formation.registry.tree import Found
@@ -46,8 +46,9 @@ def _listed(session: Session, digest: str) -> Iterator[str]:
     what = f"the referrers of {session.repository}@{digest}"
     try:
         data, _ = session.read(f"{session.repository.path}/referrers/{digest}", what, session.scope("pull"))
-    except RegistryError:
-        # Who does not know the question answers 404, 405 or 403. Whoever wants a login says so for the tag, too.
+    except (RegistryError, WebPage):
+        # Who does not know the question answers 404, 405, 403, or with a page of its own. Whoever wants a login says so
+        # for the tag, too.
         listed = _found(session, digest.replace(":", "-"))
         if listed is None or not listed.is_index:
             return

@@ -1,16 +1,21 @@
 """What an error answer of a registry means (OCI distribution-spec 1.1, "Error Codes")."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from formation.errors import FormationError, MalformedError
+from formation.errors import FormationError, MalformedError, UnreachableError
 from formation.network.answers import FailedAttempt
 from formation.network.http import BUSY, retry_after
 from formation.network.response import Response
 from formation.network.status import status_phrase, status_text
 from formation.oci.strict_json import parse_object
+from formation.registry.repository import api_host
 
 _MOST = 64 * 1024
 _SHOWN = 300
+
+
+class WebPage(UnreachableError):
+    """A page for people came instead of what a registry says: who answers is something else."""
 
 
 class RegistryError(FormationError):
@@ -54,6 +59,23 @@ def refusal(
     if status == 404:
         return NotThere(message, status, codes)
     return RegistryError(message, status, codes)
+
+
+def refuse_page(data: bytes, headers: Mapping[str, str], what: str, at: str, host: str) -> None:
+    """Raises WebPage where what came from `at` as an answer to a request to `host`, and should be JSON, is HTML.
+
+    A gateway gives its page for everything, with 200; to call that damage would send people to the registry's storage.
+    """
+    typed = headers.get("Content-Type", "").partition(";")[0].strip().lower() == "text/html"
+    begin = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+    if begin != b"<" and (not typed or begin == b"{"):
+        return
+    where = at if at in ("", host, api_host(host)) else f"{at}, to which {host} leads,"
+    raise WebPage(
+        f"{what}: {where or host} answers with a web page ({'text/html' if typed else 'it begins with <'}), not as a "
+        "registry does: a proxy or a login page stands between",
+        hint=f"look at it: curl -sSLi https://{api_host(host)}/v2/ (is a proxy missing in https_proxy or no_proxy?)",
+    )
 
 
 def _read(response: Response, secrets: Iterable[str]) -> tuple[tuple[str, ...], str]:

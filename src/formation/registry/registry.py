@@ -251,7 +251,8 @@ def has_blob(session: Session, descriptor: Descriptor, *rights: str) -> bool:
 def small_blob(session: Session, descriptor: Descriptor) -> bytes:
     """The whole blob, such as a config. Raises IntegrityError, also over 4 MiB, and as `Session.read`."""
     what = f"blob {descriptor.digest} of {session.repository}"
-    data, _ = session.read(f"{session.repository.path}/blobs/{descriptor.digest}", what, session.scope("pull"))
+    target = f"{session.repository.path}/blobs/{descriptor.digest}"
+    data, _ = session.read(target, what, session.scope("pull"), json=False)
     if sha256(data) != descriptor.digest or len(data) != descriptor.size:
         raise IntegrityError(f"{what} has the digest {sha256(data)}")
     return data

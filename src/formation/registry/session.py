@@ -16,7 +16,7 @@ from formation.network.url import target_of
 from formation.oci.strict_json import MAXIMUM_SIZE
 from formation.registry.challenge import parse_challenges
 from formation.registry.exchange import Body, Exchange
-from formation.registry.refusal import refusal
+from formation.registry.refusal import refusal, refuse_page
 from formation.registry.repository import Repository, api_host
 from formation.registry.settings import Settings
 from formation.registry.tokens import Authorizer, Scope
@@ -85,22 +85,28 @@ class Session:
                     raise self.failed(what, error) from failure
 
     def read(
-        self, target: str, what: str, scope: Scope, *, headers: Mapping[str, str] | None = None
+        self, target: str, what: str, scope: Scope, *, headers: Mapping[str, str] | None = None, json: bool = True
     ) -> tuple[bytes, Mapping[str, str]]:
-        """A body of at most 4 MiB, and the headers of its answer. Raises as `call`, and IntegrityError beyond."""
+        """A body of at most 4 MiB, and the headers of its answer. Raises as `call`, and IntegrityError beyond.
+
+        `json`: the registry answers so to what is asked, and WebPage is raised for a page in its place.
+        """
         sink = Memory(MAXIMUM_SIZE)
-        seen: dict[str, Mapping[str, str]] = {}
+        seen: list[Response] = []
 
         def opener(url: str, *, start: int) -> HttpAnswer:
             response = self.attempt("GET", target, what, scope, headers=headers)
-            seen["headers"] = response.headers
+            seen.append(response)
             return answer_of(response, 0)
 
         try:
             transfer(f"{what} at {self.repository.host}", sink, opener, self.run, self.settings.patience)
         except UnreachableError as error:
             raise self.failed(what, error) from error
-        return sink.bytes(), seen["headers"]
+        data, answer = sink.bytes(), seen[-1]
+        if json:
+            refuse_page(data, answer.headers, what, answer.at, self.repository.host)
+        return data, answer.headers
 
     def open(self, target: str, what: str, scope: Scope, *, start: int) -> HttpAnswer:
         """An open body from byte `start` on. Raises as an Opener of `network.transfer` does, and RegistryError."""
@@ -240,7 +246,9 @@ class Session:
         try:
             if response.status != 200:
                 raise FormationError(f"the token server {host} answers {status_text(response.status)}")
-            return response.read(MAXIMUM_SIZE + 1)
+            data = response.read(MAXIMUM_SIZE + 1)
+            refuse_page(data, response.headers, f"the login for {self.repository.host}", host, self.repository.host)
+            return data
         except FailedAttempt as error:
             raise _of_token_server(host, error) from error
         finally:

@@ -321,6 +321,17 @@ def test_tags_marks_what_is_broken_and_lists_the_rest(formation, server, part):
     assert [(tag["tag"], tag["error"] is None) for tag in data] == [("1.0.1", False), ("1.0.0", True)]
 
 
+def test_tags_takes_a_web_page_in_the_place_of_manifests_for_no_damage(formation, server):
+    for tag in ("1.0.0", "1.0.1"):
+        server.add_image("a/b", tiny_image(), tag)
+    page = Fault(status=200, headers={"Content-Type": "text/html"}, body=b"<html>")
+    for count in (1, 2):
+        server.fail("GET", *[page] * count, where="/manifests/")
+        listed = formation("tags", f"{server.host}/a/b", "--plain-http")
+        assert (listed.code, "a proxy or a login page stands between" in listed.stderr) == (5, True)
+        assert "hint: look at it: curl" in listed.stderr and "storage" not in listed.stderr
+
+
 def test_tags_lists_the_rest_where_the_registry_fails_for_one(formation, server, monkeypatch):
     monkeypatch.setattr(Run, "pause", lambda run, seconds: None)
     for tag in ("1.0.0", "1.0.1"):

@@ -98,3 +98,50 @@ def test_an_upload_waits_as_it_is_asked_to(server, client, reference, pauses):
     server.fail("POST", Fault(status=429, headers={"Retry-After": "30"}))
     push_image(tiny_image([{"a": b"a"}]), reference("a/b:1"), client)
     assert pauses == [30]
+
+
+PAGE = Fault(status=200, headers={"Content-Type": "text/html; charset=utf-8"}, body=b"<!doctype html><p>Log in")
+
+
+@pytest.mark.parametrize(
+    ("page", "kind"),
+    [
+        (PAGE, "text/html"),
+        (Fault(status=200, body=b"\xef\xbb\xbf\n<html>"), "it begins with <"),
+        (Fault(status=200, headers={"Content-Type": "text/html"}, body=b""), "text/html"),
+    ],
+)
+def test_a_web_page_is_told_as_what_stands_between(server, client, reference, store, name, page, kind):
+    server.fail("GET", page, page, where="/v2/a/b/")
+    for asked, ask in (
+        (f"the tags of {server.host}/a/b", lambda: tags(client.target(reference("a/b")))),
+        (f"{server.host}/a/b:1", lambda: pull_image(name("a/b:1"), store, client)),
+    ):
+        with pytest.raises(UnreachableError) as caught:
+            ask()
+        assert caught.value.message == (
+            f"{asked}: {server.host} answers with a web page ({kind}), not as a registry does: a proxy or a login page "
+            "stands between"
+        )
+        assert f"curl -sSLi https://{server.host}/v2/" in str(caught.value.hint)
+
+
+def test_the_server_of_a_web_page_to_which_a_registry_leads_is_named(server, client, reference):
+    with FakeRegistry() as gateway:
+        gateway.fail("GET", PAGE)
+        server.fail("GET", Fault(status=302, headers={"Location": f"http://{gateway.host}/login?to=secret"}))
+        with pytest.raises(UnreachableError, match=f"{gateway.host}, to which {server.host} leads, answers") as caught:
+            tags(client.target(reference("a/b")))
+    assert "secret" not in caught.value.message
+
+
+def test_a_web_page_of_a_token_server_is_told(server, client, reference):
+    server.require_bearer()
+    server.fail("GET", PAGE, where="/token")
+    with pytest.raises(UnreachableError, match=f": the login for {server.host}: {server.host} answers with a web"):
+        tags(client.target(reference("a/b")))
+
+
+def test_json_that_is_called_a_web_page_is_json(server, client, reference):
+    server.fail("GET", Fault(status=200, headers={"Content-Type": "text/html"}, body=b'{"tags": ["1"]}'))
+    assert tags(client.target(reference("a/b"))) == ("1",)

@@ -49,10 +49,13 @@ def test_one_that_cannot_has_them_under_a_tag(server, client, reference, digest)
     assert artifact_types(reference("a/b:1"), digest, client) == (NOTATION,)
 
 
-@pytest.mark.parametrize("status", [400, 403, 405])
-def test_one_that_refuses_the_question_is_asked_for_the_tag(server, client, reference, digest, status):
+@pytest.mark.parametrize(
+    "answer",
+    [*(Fault(status=status) for status in (400, 403, 405)), Fault(200, {"Content-Type": "text/html"}, b"<html>")],
+)
+def test_one_that_refuses_the_question_is_asked_for_the_tag(server, client, reference, digest, answer):
     server.add_manifest("a/b", OCI_INDEX, index(NOTATION), tag_of(digest))
-    server.fail("GET", Fault(status=status), where="/referrers/")
+    server.fail("GET", answer, where="/referrers/")
     assert artifact_types(reference("a/b:1"), digest, client) == (NOTATION,)
 
 
