@@ -11,6 +11,7 @@ Called again for the same directory and key, `make_archive` adds a suite, or mak
 import gzip
 import hashlib
 import lzma
+import ssl
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -122,18 +123,23 @@ def _write_index(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def served(directory: Path) -> Iterator[str]:
-    """The URL, without a trailing slash, of a server on loopback for the files below `directory`."""
+def served(directory: Path, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """The URL, without a trailing slash, of a server on loopback for the files below `directory`.
+
+    `context`: it speaks TLS.
+    """
 
     class Handler(SimpleHTTPRequestHandler):
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class's name
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(directory)))
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
+        yield f"{'http' if context is None else 'https'}://127.0.0.1:{server.server_address[1]}"
     finally:
         server.shutdown()
         thread.join()

@@ -165,7 +165,9 @@ def _dry_run(arguments: Namespace, context: Context) -> int:
     proxies = Proxies.of(context.environment)
     with (
         context.progress() as progress,
-        Downloader(progress=progress, proxies=proxies, offline=arguments.offline) as downloader,
+        Downloader(
+            progress=progress, proxies=proxies, authorities=context.authorities, offline=arguments.offline
+        ) as downloader,
     ):
         lock, _ = _lock(_Run(arguments, context, definition, downloader, progress))
     say_plan(arguments, context, definition, lock)
@@ -187,7 +189,9 @@ def _make(arguments: Namespace, context: Context, progress: "Progress") -> "tupl
         _check(arguments, definition)
         require_runnable(arguments.arch, os.uname().machine)
         proxies = Proxies.of(context.environment)
-        with Downloader(progress=progress, proxies=proxies, offline=arguments.offline) as downloader:
+        with Downloader(
+            progress=progress, proxies=proxies, authorities=context.authorities, offline=arguments.offline
+        ) as downloader:
             run = _Run(arguments, context, definition, downloader, progress)
             return _build(run, *_lock(run), installer)
 

@@ -150,7 +150,11 @@ def _opened(
             from formation.network import Downloader, Proxies
 
             proxies = Proxies.of(context.environment)
-            return opened.enter_context(Downloader(progress=progress, proxies=proxies, offline=arguments.offline))
+            return opened.enter_context(
+                Downloader(
+                    progress=progress, proxies=proxies, authorities=context.authorities, offline=arguments.offline
+                )
+            )
 
         if arguments.offline:
             where = replace(where, pull=lambda name, platform: _kept(service, name, platform, arguments, context))

@@ -87,7 +87,10 @@ def with_news(difference: "Difference", arguments: Namespace, context: Context, 
     if arguments.no_changelogs:
         return difference
     proxies = Proxies.of(context.environment)
-    with Downloader(progress=progress, proxies=proxies) as downloader, in_use(context.store):
+    with (
+        Downloader(progress=progress, proxies=proxies, authorities=context.authorities) as downloader,
+        in_use(context.store),
+    ):
         gathering = Gathering(difference, context.store, None if arguments.offline else downloader, progress)
         news = gathering.run()
     return replace(difference, news=news, notes=(*difference.notes, *gathering.notes))

@@ -47,6 +47,8 @@ class Context:
     colour: bool
     """Whether people want colours: a terminal that can, and no NO_COLOR (no-color.org)."""
     quiet: bool = False
+    authorities: tuple[Path, ...] = ()
+    """Files of certificate authorities to trust besides the machine's: `--ca`, FORMATION_CA_FILE, SSL_CERT_FILE."""
     store_option: str | None = None
     """`--store`; None: the environment says."""
     called: str = "formation"

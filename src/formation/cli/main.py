@@ -10,6 +10,7 @@ from pathlib import Path
 from formation.cli.commands import command
 from formation.cli.context import Context, StdoutError, read_context
 from formation.cli.parser import parse
+from formation.cli.registry_options import named_authorities
 from formation.cli.standard_streams import open_closed_streams
 from formation.cli.text import as_typed, printable
 from formation.dataclass import replace
@@ -45,6 +46,7 @@ def run(argv: Sequence[str], context: Context) -> int:
             code = arguments
         else:
             context = replace(context, quiet=arguments.quiet, store_option=arguments.store)
+            context = replace(context, authorities=named_authorities(arguments, context))
             code = command(arguments.command).run(arguments, context)
         context.flush()
         return code

@@ -7,6 +7,8 @@ from formation.cli.context import Context
 from formation.cli.parser import Parser
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from formation.oci.reference import Reference
     from formation.progress import Progress
     from formation.registry.registry import Registry
@@ -22,6 +24,22 @@ def add_registry_options(parser: Parser) -> None:
         default=[],
         help="trust this certificate authority too (also: FORMATION_CA_FILE, certs.d/HOST of Docker and Podman)",
     )
+
+
+def named_authorities(arguments: Namespace, context: Context) -> "tuple[Path, ...]":
+    """The files of certificate authorities to trust besides the machine's; none for a command without `--ca`.
+
+    Raises UsageError for one of ours that cannot be read: before anything is asked, for it may be needed late, or
+    never. SSL_CERT_FILE is every program's, and is looked at where TLS is spoken.
+    """
+    if not hasattr(arguments, "ca"):
+        return ()
+    ours, everybodys = (context.environment.get(name) for name in ("FORMATION_CA_FILE", "SSL_CERT_FILE"))
+    if found := [context.path(name) for name in (*arguments.ca, ours) if name]:
+        from formation.network.tls import trusting
+
+        trusting(found)("")
+    return (*found, *([context.path(everybodys)] if everybodys else ()))
 
 
 def named_repository(text: str) -> "Reference":
@@ -47,6 +65,6 @@ def open_registry(arguments: Namespace, context: Context, progress: "Progress") 
     settings = Settings(
         environment=context.environment,
         plain_http=arguments.plain_http,
-        certificates=tuple(context.path(name) for name in arguments.ca),
+        certificates=context.authorities,
     )
     return Registry(settings, progress)

@@ -52,7 +52,12 @@ def _build(plan: "Plan", arguments: Namespace, context: Context, progress: "Prog
 
     definition = replace(plan.definition, name=_NAME, tags=())
     proxies = Proxies.of(context.environment)
-    with Downloader(progress=progress, proxies=proxies, offline=arguments.offline) as downloader, Installer() as agent:
+    with (
+        Downloader(
+            progress=progress, proxies=proxies, authorities=context.authorities, offline=arguments.offline
+        ) as downloader,
+        Installer() as agent,
+    ):
         built = build_base(
             replace(plan, definition=definition),
             context.store,

@@ -35,6 +35,9 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--output", metavar="DIR", help="where to keep them (default: vendor beside formation.yaml)")
     parser.add_argument("--offline", action="store_true", help="take packages from the store only")
+    parser.add_argument(
+        "--ca", metavar="FILE", action="append", default=[], help="trust this certificate authority too"
+    )
     parser.add_argument("--dry-run", action="store_true", help="write nothing; say what would change")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
@@ -57,7 +60,12 @@ def run(arguments: Namespace, context: Context) -> int:
     directory = context.path(arguments.output) if arguments.output else vendor_directory(definition)
     with (
         context.progress() as progress,
-        Downloader(progress=progress, proxies=Proxies.of(context.environment), offline=arguments.offline) as downloader,
+        Downloader(
+            progress=progress,
+            proxies=Proxies.of(context.environment),
+            authorities=context.authorities,
+            offline=arguments.offline,
+        ) as downloader,
     ):
         result = vendor(
             definition, lock, directory, downloader=downloader, store=context.store, dry_run=arguments.dry_run

@@ -1,7 +1,7 @@
 """Files from servers, several at once, each right or not there at all."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -61,6 +61,7 @@ class Downloader:
         connections: int = 16,
         offline: bool = False,
         proxies: Proxies = _NO_PROXIES,
+        authorities: Sequence[Path] = (),
         timeout: float = 30.0,
         tries: int = 5,
         pause: Callable[[float], object] | None = None,
@@ -68,12 +69,14 @@ class Downloader:
     ) -> None:
         """`connections` is how many files are on their way at once; `timeout` in seconds ends a connect, a read that
         brings nothing, or a transfer that drips; `tries` is how often one URL is tried without progress. `offline`
-        refuses all but file URLs. `pause` and `clock` replace the real ones in tests.
+        refuses all but file URLs. `authorities` are files of those whom TLS trusts besides the machine's. `pause` and
+        `clock` replace the real ones in tests.
         """
         self._progress = progress
         self._connections = connections
         self._offline = offline
         self._proxies = proxies
+        self._authorities = authorities
         self._timeout = timeout
         self._patience = Patience(tries, timeout, clock)
         self._pause = pause
@@ -230,6 +233,7 @@ class Downloader:
                     connections=self._connections,
                     timeout=self._timeout,
                     proxies=self._proxies,
+                    authorities=self._authorities,
                     agent=f"formation/{__version__}",
                 )
             return self._http

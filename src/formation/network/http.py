@@ -5,6 +5,8 @@ The client of registries sends its own requests, with the answers and errors of 
 
 import re
 import time
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
@@ -14,6 +16,7 @@ from formation.network.connections import Connections
 from formation.network.proxies import Proxies
 from formation.network.response import Response
 from formation.network.status import status_text
+from formation.network.tls import trusting
 from formation.network.transfer import Run
 
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -50,9 +53,14 @@ class HttpAnswer(Answer):
 class HttpClient:
     """Kept connections to any number of servers. May be used from any thread."""
 
-    def __init__(self, *, connections: int, timeout: float, proxies: Proxies, agent: str) -> None:
-        """`connections` are kept per server; `timeout`, in seconds, is how long a server may send nothing."""
-        self._connections = Connections(proxies, timeout=timeout, kept=connections)
+    def __init__(
+        self, *, connections: int, timeout: float, proxies: Proxies, agent: str, authorities: Sequence[Path] = ()
+    ) -> None:
+        """`connections` are kept per server; `timeout`, in seconds, is how long a server may send nothing.
+
+        `authorities` are files of those to trust besides the machine's.
+        """
+        self._connections = Connections(proxies, timeout=timeout, kept=connections, context=trusting(authorities))
         # `identity`: sizes and digests are of the file, and no server should compress a .deb again.
         self._headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
 

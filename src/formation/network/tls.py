@@ -2,10 +2,11 @@
 
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from formation.errors import UnreachableError
+from formation.errors import UnreachableError, UsageError
 from formation.network.answers import FailedAttempt
 
 if TYPE_CHECKING:
@@ -14,6 +15,13 @@ if TYPE_CHECKING:
 Flaw = Literal["expired", "early", "other-name"]
 _FLAWS: Final[Mapping[int, Flaw]] = {9: "early", 10: "expired", 62: "other-name", 64: "other-name"}
 """X509_V_ERR_CERT_NOT_YET_VALID, CERT_HAS_EXPIRED, HOSTNAME_MISMATCH and IP_ADDRESS_MISMATCH of OpenSSL."""
+
+_HINTS: Final[Mapping[Flaw | None, str]] = {
+    "expired": "its certificate has to be renewed; or is the clock of this machine wrong? date",
+    "early": "its certificate is not valid yet; or is the clock of this machine wrong? date",
+    "other-name": "call it by a name that its certificate has, or have it get one with this name",
+    None: "name the certificate of its authority: --ca FILE (or FORMATION_CA_FILE=FILE)",
+}
 
 Result = TypeVar("Result")
 
@@ -26,14 +34,15 @@ class TlsFailure(UnreachableError):
     def __init__(self, error: "ssl.SSLError") -> None:
         import ssl
 
-        super().__init__(f"the server cannot be trusted: {error}")
+        reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else error.reason
+        self.reason = str(reason or error)[:200]
+        """In OpenSSL's words."""
         self.untrusted = isinstance(error, ssl.SSLCertVerificationError)
         """Nobody vouches for the server's certificate; otherwise it does not speak TLS as it should."""
         self.flaw = _FLAWS.get(error.verify_code) if isinstance(error, ssl.SSLCertVerificationError) else None
         """What is wrong with the certificate, where no authority that is trusted besides would help."""
-        reason = error.verify_message if isinstance(error, ssl.SSLCertVerificationError) else error.reason
-        self.reason = str(reason or error)[:200]
-        """In OpenSSL's words."""
+        why = "cannot be trusted" if self.untrusted else "does not speak TLS as it should"
+        super().__init__(f"the server {why}: {self.reason}", hint=_HINTS[self.flaw] if self.untrusted else None)
 
 
 def failure_of(error: OSError) -> FailedAttempt | TlsFailure:
@@ -50,6 +59,31 @@ def default_context(netloc: str) -> "ssl.SSLContext":
     import ssl
 
     return ssl.create_default_context()
+
+
+def trusting(authorities: Sequence[Path]) -> "Callable[[str], ssl.SSLContext]":
+    """Trusts whom the machine trusts, and the files `authorities`, whatever the server. Raises as `trust`."""
+
+    def context(netloc: str) -> "ssl.SSLContext":
+        made = default_context(netloc)
+        for path in authorities:
+            trust(made, path)
+        return made
+
+    return context
+
+
+def trust(context: "ssl.SSLContext", path: Path) -> None:
+    """Has `context` trust the certificates in a file, too. Raises UsageError where they cannot be read."""
+    try:
+        context.load_verify_locations(cafile=str(path))
+    except OSError as error:  # that of `ssl` is one too
+        raise unreadable(path, error) from error
+
+
+def unreadable(path: Path, error: OSError) -> UsageError:
+    """The error for a file that should hold a certificate, or its key."""
+    return UsageError(f"the certificate {path} cannot be read: {error.strerror or error}")
 
 
 def secured(

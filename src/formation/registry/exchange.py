@@ -12,7 +12,7 @@ from formation.network.connections import Connections
 from formation.network.http import drop
 from formation.network.proxies import Proxies
 from formation.network.response import Response
-from formation.network.tls import Flaw, TlsFailure
+from formation.network.tls import TlsFailure
 from formation.network.transfer import Run
 from formation.network.url import is_loopback, is_plain_loopback
 from formation.registry.repository import api_host
@@ -26,12 +26,6 @@ Body = bytes | Callable[[], BinaryIO]
 
 _OF_REGISTRIES: Final = frozenset({200, 401, 403, 404})
 """What a registry answers at /v2/. To a request without TLS, a server with it says 400, 426, a redirect or what not."""
-
-_HINTS: Final[Mapping[Flaw, str]] = {
-    "expired": "its certificate has to be renewed; or is the clock of this machine wrong? date",
-    "early": "its certificate is not valid yet; or is the clock of this machine wrong? date",
-    "other-name": "call it by a name that its certificate has, or have it get one with this name",
-}
 
 
 class Exchange:
@@ -129,9 +123,8 @@ class Exchange:
 def _explained(failure: TlsFailure, host: str) -> UnreachableError:
     """What to do about a server that nobody trusts, or that has no TLS."""
     if failure.untrusted:
-        if failure.flaw is None:
-            hint = f"put the certificate of its authority into ~/.config/containers/certs.d/{host}/ca.crt"
-        else:
-            hint = _HINTS[failure.flaw]
+        # For a registry there is a place that Docker and Podman look at, too.
+        by_host = f"put the certificate of its authority into ~/.config/containers/certs.d/{host}/ca.crt"
+        hint = failure.hint if failure.flaw else f"{by_host}, or name it: --ca FILE"
         return UnreachableError(f"{host} cannot be trusted: {failure.reason}", hint=hint)
     return UnreachableError(f"{host} does not speak TLS as it should: {failure.reason}", hint="allow it: --plain-http")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from archives import HOUR, served
+from loopback import certificate, server_context
 from workshop import DEV, PACKAGES, Workshop
 
 
@@ -38,6 +39,34 @@ def test_a_first_lock_is_written_and_summed_up(workshop, lock):
     assert size > 0
     assert path.read_text().count("[[package]]") == 6
     assert "archives" in result.stderr
+
+
+@pytest.fixture
+def private(tmp_path):
+    """A workshop whose archive has a certificate of a private authority, `ca.crt`."""
+    (tmp_path / "served").mkdir()
+    with served(tmp_path / "served", server_context(certificate(tmp_path))) as url:
+        workshop = Workshop(tmp_path, url)
+        workshop.publish(age=10 * HOUR)
+        workshop.define("curl")
+        yield workshop
+
+
+@pytest.mark.parametrize("named", ["--ca", "FORMATION_CA_FILE", "SSL_CERT_FILE"])
+def test_an_archive_may_have_a_certificate_of_a_private_authority(private, formation, named):
+    option = ("--ca", "ca.crt") if named == "--ca" else ()
+    environment = {} if option else {named: str(private.directory / "ca.crt")}
+    locked = formation("lock", "base", *option, environment=environment, now=int(time.time()))
+    assert locked.code == 0, locked.stderr
+    vendored = formation("vendor", "base", *option, environment=environment)
+    assert vendored.code == 0, vendored.stderr
+
+
+def test_an_archive_of_an_authority_that_nobody_knows_is_told_with_what_to_do(private, formation):
+    ended = formation("lock", "base")
+    assert ended.code == 5
+    assert "the server cannot be trusted: self-signed certificate" in ended.stderr
+    assert ended.stderr.endswith("hint: name the certificate of its authority: --ca FILE (or FORMATION_CA_FILE=FILE)\n")
 
 
 def test_the_definition_s_file_names_it_as_well_as_its_directory(workshop, lock):

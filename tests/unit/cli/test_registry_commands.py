@@ -290,6 +290,17 @@ def test_a_version_that_something_else_wrote_over_is_told_with_how_to_put_it_bac
     assert re.search(r"(?m)^latest +1\.1\.0 ", listed) and "says" not in listed
 
 
+@pytest.mark.parametrize("by_option", [True, False])
+@pytest.mark.parametrize("words", [("lock", "."), ("vendor",), ("build", "."), ("tags", "localhost:1/a/b")])
+def test_an_authority_that_cannot_be_read_is_wrong_usage_before_anything_is_asked(formation, words, by_option):
+    (formation.directory / "empty.crt").touch()
+    for file in ("empty.crt", "missing.crt"):
+        option, environment = (("--ca", file), {}) if by_option else ((), {"FORMATION_CA_FILE": file})
+        ended = formation(*words, *option, environment=environment)
+        told = f"error: the certificate {formation.directory}/{file} cannot be read: "
+        assert (ended.code, ended.stderr.startswith(told)) == (2, True), ended.stderr
+
+
 @pytest.mark.parametrize("part", ["manifest", "config", "no config", "child"])
 def test_tags_marks_what_is_broken_and_lists_the_rest(formation, server, part):
     image, other = tiny_image(), tiny_image([{"x": b"x"}])

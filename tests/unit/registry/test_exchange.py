@@ -22,7 +22,7 @@ def test_a_certificate_that_cannot_be_read_is_named(tmp_path, content):
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(FormationError, match=r"ca\.crt cannot be read"):
-        tls_context("example.com", {"FORMATION_CA_FILE": str(path)}, ())
+        tls_context("example.com", {}, (path,))
 
 
 def test_a_host_has_certificates_of_its_own(tmp_path):
@@ -149,7 +149,7 @@ def test_a_certificate_of_another_name_is_not_mended_by_its_authority(tmp_path):
     def conversation(peer):
         context.wrap_socket(peer.socket, server_side=True).close()
 
-    settings = Settings({"FORMATION_CA_FILE": str(tmp_path / "ca.crt")})
+    settings = Settings(certificates=(tmp_path / "ca.crt",))
     with ScriptedServer(conversation) as server:
         port = server.address.rpartition(":")[2]
         with pytest.raises(UnreachableError, match=f"localhost:{port} cannot be trusted") as caught:
