@@ -161,7 +161,10 @@ def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Crede
         # The protocol has one sentence for "not found", on stdout. Other output is not shown: it may hold a secret.
         if b"credentials not found" in said.lower():
             return None
-        raise FormationError(f"docker-credential-{name} gave no login for {server}: exit code {code}")
+        raise FormationError(
+            f"docker-credential-{name} gave no login for {server}: exit code {code}",
+            hint=_see_for_yourself(name, server),
+        )
     try:
         answer = json.loads(said[:MAXIMUM_SIZE])
         user, secret = answer["Username"], answer["Secret"]
@@ -170,9 +173,16 @@ def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Crede
     except (ValueError, KeyError, TypeError, RecursionError):
         user = secret = None
     if not isinstance(user, str) or not isinstance(secret, str):
-        raise FormationError(f"docker-credential-{name} did not answer as a credential helper does")
+        raise FormationError(
+            f"docker-credential-{name} did not answer as a credential helper does", hint=_see_for_yourself(name, server)
+        )
     origin = f"docker-credential-{name}"
     return Credential("", "", secret, origin) if user == _IDENTITY_TOKEN else Credential(user, secret, None, origin)
+
+
+def _see_for_yourself(name: str, server: str, what: str = "says") -> str:
+    look = f"see what it {what}: echo {server} | docker-credential-{name} get"
+    return f"{look} (or log in without it: podman login {server})"
 
 
 def _run_helper(program: str, server: str, environment: Mapping[str, str]) -> tuple[int, bytes]:
@@ -199,7 +209,7 @@ def _run_helper(program: str, server: str, environment: Mapping[str, str]) -> tu
         if helper.poll() is None:
             raise FormationError(
                 f"{name} gave no login for {server} in {_HELPER_SECONDS} s, and was ended",
-                hint=f"see what it waits for: echo {server} | {name} get (or log in without it: podman login {server})",
+                hint=_see_for_yourself(name.removeprefix("docker-credential-"), server, "waits for"),
             ) from None
         said = late.output or b""
     finally:

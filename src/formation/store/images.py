@@ -89,7 +89,7 @@ def find_image(store: Store, reference: Reference) -> StoredImage:
     if not path.exists():
         known = ", ".join(str(image.reference) for image in list_images(store)[:10])
         hint = mistyped(str(reference)) or f"it has: {known or 'none; formation build'}"
-        raise FormationError(f"the store has no image {reference}", hint=hint)
+        raise FormationError(f"the store has no image {reference}", hint=hint + _elsewhere(reference))
     return _read(path)
 
 
@@ -117,7 +117,12 @@ def _find_digest(store: Store, reference: Reference) -> StoredImage:
         same_tag = reference.tag in (None, image.reference.tag)
         if image.reference.repository == reference.repository and reference.digest in image.digests and same_tag:
             return image
-    raise FormationError(f"the store has no image {reference}", hint="formation images")
+    raise FormationError(f"the store has no image {reference}", hint=f"formation images{_elsewhere(reference)}")
+
+
+def _elsewhere(reference: Reference) -> str:
+    """For a hint: `pull` takes a name with a host for a registry's, and other commands for one of the store."""
+    return f"; the image in the registry is docker://{reference}" if reference.host else ""
 
 
 def record_path(store: Store, reference: Reference) -> Path:

@@ -131,6 +131,13 @@ def test_a_signal_that_ends_a_publication_has_it_give_back_the_lease(formation, 
     assert signal.getsignal(number) is signal.SIG_DFL
 
 
+@pytest.mark.parametrize("rest", [":1", f"@sha256:{'0' * 64}"])
+def test_what_only_a_registry_has_is_told_with_its_whole_name(formation, rest):
+    for words in (("inspect", f"localhost:5001/x{rest}"), ("diff", f"localhost:5001/x{rest}", "formation/base:1")):
+        assert f"the image in the registry is docker://localhost:5001/x{rest}\n" in formation(*words).stderr
+    assert "docker://" not in formation("inspect", f"formation/base{rest}").stderr
+
+
 def test_publish_refuses_other_content_for_a_version(formation, server):
     repository = f"docker://{server.host}/team/base"
     keep(formation, "1.0.0")

@@ -142,6 +142,9 @@ def test_a_helper_that_fails_is_named_and_what_it_said_is_not_shown(tmp_path, sc
     with pytest.raises(FormationError, match="docker-credential-test") as caught:
         find_credential(helper(tmp_path, script), REPOSITORY)
     assert "the-secret" not in str(caught.value)
+    assert str(caught.value.hint).startswith(
+        "see what it says: echo registry.example.com:5000 | docker-credential-test get"
+    )
 
 
 def test_a_helper_that_hangs_is_ended(tmp_path, monkeypatch):
