@@ -123,13 +123,17 @@ def _write_index(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def served(directory: Path, context: ssl.SSLContext | None = None) -> Iterator[str]:
+def served(
+    directory: Path,
+    context: ssl.SSLContext | None = None,
+    handler: type[SimpleHTTPRequestHandler] = SimpleHTTPRequestHandler,
+) -> Iterator[str]:
     """The URL, without a trailing slash, of a server on loopback for the files below `directory`.
 
-    `context`: it speaks TLS.
+    `context`: it speaks TLS. `handler` answers.
     """
 
-    class Handler(SimpleHTTPRequestHandler):
+    class Handler(handler):
         def log_message(self, format: str, *arguments: Any) -> None:  # noqa: A002 - the base class's name
             pass
 

@@ -165,9 +165,7 @@ def _dry_run(arguments: Namespace, context: Context) -> int:
     proxies = Proxies.of(context.environment)
     with (
         context.progress() as progress,
-        Downloader(
-            progress=progress, proxies=proxies, authorities=context.authorities, offline=arguments.offline
-        ) as downloader,
+        Downloader(progress=progress, proxies=proxies, access=context.access, offline=arguments.offline) as downloader,
     ):
         lock, _ = _lock(_Run(arguments, context, definition, downloader, progress))
     say_plan(arguments, context, definition, lock)
@@ -190,7 +188,7 @@ def _make(arguments: Namespace, context: Context, progress: "Progress") -> "tupl
         require_runnable(arguments.arch, os.uname().machine)
         proxies = Proxies.of(context.environment)
         with Downloader(
-            progress=progress, proxies=proxies, authorities=context.authorities, offline=arguments.offline
+            progress=progress, proxies=proxies, access=context.access, offline=arguments.offline
         ) as downloader:
             run = _Run(arguments, context, definition, downloader, progress)
             return _build(run, *_lock(run), installer)

@@ -151,9 +151,7 @@ def _opened(
 
             proxies = Proxies.of(context.environment)
             return opened.enter_context(
-                Downloader(
-                    progress=progress, proxies=proxies, authorities=context.authorities, offline=arguments.offline
-                )
+                Downloader(progress=progress, proxies=proxies, access=context.access, offline=arguments.offline)
             )
 
         if arguments.offline:

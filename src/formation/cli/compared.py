@@ -88,7 +88,7 @@ def with_news(difference: "Difference", arguments: Namespace, context: Context, 
         return difference
     proxies = Proxies.of(context.environment)
     with (
-        Downloader(progress=progress, proxies=proxies, authorities=context.authorities) as downloader,
+        Downloader(progress=progress, proxies=proxies, access=context.access) as downloader,
         in_use(context.store),
     ):
         gathering = Gathering(difference, context.store, None if arguments.offline else downloader, progress)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from formation.dataclass import dataclass, replace
 
 if TYPE_CHECKING:
+    from formation.network.access import Access
     from formation.progress import Progress
     from formation.store.store import Store
 
@@ -53,6 +54,21 @@ class Context:
     """`--store`; None: the environment says."""
     called: str = "formation"
     """argv[0]."""
+
+    @property
+    def access(self) -> "Access":
+        """What opens archives. Raises UsageError where FORMATION_AUTH_CONF names a file that is not there."""
+        from formation.network.access import Access
+        from formation.registry.settings import user_configuration
+
+        if named := self.environment.get("FORMATION_AUTH_CONF"):
+            if not self.path(named).exists():
+                from formation.errors import UsageError
+
+                raise UsageError(f"FORMATION_AUTH_CONF names {self.path(named)}, which does not exist")
+            return Access(self.authorities, self.path(named))
+        config = user_configuration(self.environment)
+        return Access(self.authorities, config and config / "formation" / "auth.conf")
 
     @property
     def debug(self) -> bool:

@@ -151,9 +151,7 @@ def _made(
     from formation.store.locking import in_use
 
     store, now = context.store, context.now
-    with Downloader(
-        progress=progress, proxies=Proxies.of(context.environment), authorities=context.authorities
-    ) as downloader:
+    with Downloader(progress=progress, proxies=Proxies.of(context.environment), access=context.access) as downloader:
         if isinstance(definition, ServiceDefinition):
             with in_use(store):
                 return new_service_lock(definition, arguments, context, progress, downloader, previous)

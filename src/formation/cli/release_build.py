@@ -53,9 +53,7 @@ def _build(plan: "Plan", arguments: Namespace, context: Context, progress: "Prog
     definition = replace(plan.definition, name=_NAME, tags=())
     proxies = Proxies.of(context.environment)
     with (
-        Downloader(
-            progress=progress, proxies=proxies, authorities=context.authorities, offline=arguments.offline
-        ) as downloader,
+        Downloader(progress=progress, proxies=proxies, access=context.access, offline=arguments.offline) as downloader,
         Installer() as agent,
     ):
         built = build_base(

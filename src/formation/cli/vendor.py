@@ -63,7 +63,7 @@ def run(arguments: Namespace, context: Context) -> int:
         Downloader(
             progress=progress,
             proxies=Proxies.of(context.environment),
-            authorities=context.authorities,
+            access=context.access,
             offline=arguments.offline,
         ) as downloader,
     ):

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 from formation.errors import UnreachableError
 
 if TYPE_CHECKING:
-    from formation.network.downloader import Download
+    from formation.network.download import Download
 
 PIECE = 256 * 1024
 """Bytes asked for at a time: large enough that hashing and writing release the interpreter's lock for long."""

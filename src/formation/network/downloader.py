@@ -1,19 +1,19 @@
 """Files from servers, several at once, each right or not there at all."""
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from pathlib import Path
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from formation import __version__
-from formation.dataclass import dataclass
 from formation.errors import IntegrityError, UnreachableError
+from formation.network.access import Access
 from formation.network.answers import Answer, GoneError, LocalAnswer
+from formation.network.download import Download
 from formation.network.long_waits import LongWaits
 from formation.network.partial import Memory, PartialFile, Sink
 from formation.network.proxies import Proxies
@@ -26,29 +26,9 @@ if TYPE_CHECKING:
     from formation.network.http import HttpClient
 
 _NO_PROXIES: Final = Proxies()
+_OPEN: Final = Access()
 _NAMES_SHOWN: Final = 5
 _OFFLINE_HINT: Final = "run again without --offline"
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """A file to fetch, and what proves that it is the right one."""
-
-    urls: tuple[str, ...]
-    """http, https or file; tried in order when one is gone or unreachable. At least one."""
-    path: Path
-    """Where it goes."""
-    sha256: str
-    """`sha256:…`."""
-    size: int
-    """In bytes."""
-
-    @property
-    def name(self) -> str:
-        """The last part of the first URL, for messages."""
-        quoted = self.urls[0].rpartition("/")[2]
-        name = unquote(quoted)
-        return name if name.isprintable() else quoted
 
 
 class Downloader:
@@ -61,7 +41,7 @@ class Downloader:
         connections: int = 16,
         offline: bool = False,
         proxies: Proxies = _NO_PROXIES,
-        authorities: Sequence[Path] = (),
+        access: Access = _OPEN,
         timeout: float = 30.0,
         tries: int = 5,
         pause: Callable[[float], object] | None = None,
@@ -69,14 +49,13 @@ class Downloader:
     ) -> None:
         """`connections` is how many files are on their way at once; `timeout` in seconds ends a connect, a read that
         brings nothing, or a transfer that drips; `tries` is how often one URL is tried without progress. `offline`
-        refuses all but file URLs. `authorities` are files of those whom TLS trusts besides the machine's. `pause` and
-        `clock` replace the real ones in tests.
+        refuses all but file URLs. `pause` and `clock` replace the real ones in tests.
         """
         self._progress = progress
         self._connections = connections
         self._offline = offline
         self._proxies = proxies
-        self._authorities = authorities
+        self._access = access
         self._timeout = timeout
         self._patience = Patience(tries, timeout, clock)
         self._pause = pause
@@ -233,7 +212,7 @@ class Downloader:
                     connections=self._connections,
                     timeout=self._timeout,
                     proxies=self._proxies,
-                    authorities=self._authorities,
+                    access=self._access,
                     agent=f"formation/{__version__}",
                 )
             return self._http

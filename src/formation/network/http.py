@@ -5,12 +5,11 @@ The client of registries sends its own requests, with the answers and errors of 
 
 import re
 import time
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 from formation.errors import UnreachableError
+from formation.network.access import Access, Logins
 from formation.network.answers import Answer, FailedAttempt, GoneError, PastEnd
 from formation.network.connections import Connections
 from formation.network.proxies import Proxies
@@ -53,32 +52,39 @@ class HttpAnswer(Answer):
 class HttpClient:
     """Kept connections to any number of servers. May be used from any thread."""
 
-    def __init__(
-        self, *, connections: int, timeout: float, proxies: Proxies, agent: str, authorities: Sequence[Path] = ()
-    ) -> None:
-        """`connections` are kept per server; `timeout`, in seconds, is how long a server may send nothing.
-
-        `authorities` are files of those to trust besides the machine's.
-        """
-        self._connections = Connections(proxies, timeout=timeout, kept=connections, context=trusting(authorities))
+    def __init__(self, *, connections: int, timeout: float, proxies: Proxies, agent: str, access: Access) -> None:
+        """`connections` are kept per server; `timeout`, in seconds, is how long a server may send nothing."""
+        context = trusting(access.authorities)
+        self._connections = Connections(proxies, timeout=timeout, kept=connections, context=context)
+        self._logins = Logins(access.logins)
         # `identity`: sizes and digests are of the file, and no server should compress a .deb again.
         self._headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
 
     def open(self, url: str, run: Run, *, start: int = 0) -> HttpAnswer:
         """The file at `url` from byte `start` on, or from 0 where the server cannot.
 
-        Raises FailedAttempt, PastEnd, GoneError, UnreachableError, Cancelled. Messages start with what failed, without
-        the URL that the caller names.
+        Raises FailedAttempt, PastEnd, GoneError, UnreachableError, UsageError, Cancelled. Messages start with what
+        failed, without the URL that the caller names.
         """
         headers = self._headers | ({"Range": f"bytes={start}-"} if start else {})
         at = url
         for _ in range(MOST_REDIRECTS):
-            response = self._connections.request("GET", at, headers, run=run)
+            login = self._logins.header(at)
+            own = headers if login is None else headers | {"Authorization": login}
+            response = self._connections.request("GET", at, own, run=run)
+            if response.status == 401:
+                response.close()
+                raise self._unauthorized(at, sent=login is not None)
             if response.status not in REDIRECTS:
                 return answer_of(response, start)
             drop(response)
             at = redirected(at, response.headers.get("Location", ""))
         raise UnreachableError(f"the server redirects more than {MOST_REDIRECTS} times")
+
+    def _unauthorized(self, url: str, *, sent: bool) -> UnreachableError:
+        why = "; the login that is kept for it was refused" if sent else ""
+        reason = f"the server answers {status_text(401)}{why}"
+        return UnreachableError(reason, hint=self._logins.remedy(url, sent=sent))
 
     def close(self) -> None:
         """Closes the connections."""

@@ -4,6 +4,7 @@ import json
 import shlex
 import time
 from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,32 @@ def test_an_archive_may_have_a_certificate_of_a_private_authority(private, forma
     assert locked.code == 0, locked.stderr
     vendored = formation("vendor", "base", *option, environment=environment)
     assert vendored.code == 0, vendored.stderr
+
+
+def test_an_archive_that_wants_a_login_gets_that_of_the_file(workshop, formation):
+    now = int(time.time())
+    asked = []
+
+    class Closed(SimpleHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.headers.get("Authorization"))
+            if asked[-1] is None:
+                self.send_error(401)
+            else:
+                super().do_GET()
+
+    with served(workshop.directory / "served", handler=Closed) as url:
+        Workshop(workshop.directory, url).define("curl")
+        home = {"HOME": str(workshop.directory / "home")}
+        refused = formation("lock", "base", environment=home, now=now)
+        path = workshop.directory / "home" / ".config" / "formation" / "auth.conf"
+        assert refused.code == 5 and f"hint: put a login into {path}: machine " in refused.stderr
+        path.parent.mkdir(parents=True)
+        path.write_text(f"machine {url.removeprefix('http://')} login me password s3cret\n")
+        assert formation("lock", "base", environment=home, now=now).code == 0
+    assert "s3cret" not in (workshop.base / "formation.lock").read_text()
+    missing = formation("lock", "base", environment={"FORMATION_AUTH_CONF": "no.conf"}, now=now)
+    assert missing.code == 2 and "FORMATION_AUTH_CONF names " in missing.stderr
 
 
 def test_an_archive_of_an_authority_that_nobody_knows_is_told_with_what_to_do(private, formation):
