@@ -1,8 +1,8 @@
 """Requests to any number of servers, over connections that are kept, through the proxies of this machine."""
 
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from formation.errors import UnreachableError
@@ -23,6 +23,8 @@ _SAFE: Final = frozenset({"GET", "HEAD"})
 """What a server may be asked twice without anything happening twice (RFC 9110, 9.2.1)."""
 _WITH_CONTENT: Final = frozenset({"POST", "PUT", "PATCH"})
 _LOGIN_REFUSED: Final = 407
+_GLANCE: Final = 0.1
+"""Seconds after which who waits for another request looks whether it is to go on."""
 
 Key = tuple[str, str, str | None]
 """Scheme, host with its port, and proxy: what a connection may be used again for."""
@@ -51,6 +53,8 @@ class Connections:
         self._contexts: dict[str, ssl.SSLContext] = {}
         self._kept: dict[Key, list[Wire]] = {}
         self._refused: set[str] = set()
+        self._tried: set[str] = set()
+        self._trying = threading.Lock()
         self._closed = False
         self._lock = threading.Lock()
 
@@ -65,16 +69,15 @@ class Connections:
         target = target_of(url)
         proxy = self._proxies.for_url(url)
         try:
-            if proxy in self._refused:
-                raise ProxyRefused(_LOGIN_REFUSED)
-            return self._request(method, target, proxy, headers, body, run)
+            with self._first_alone(proxy, run):
+                if proxy in self._refused:
+                    raise ProxyRefused(_LOGIN_REFUSED)
+                return self._request(method, target, proxy, headers, body, run)
         except FailedAttempt as failure:
             failure.at = target.netloc
             raise
         except ProxyRefused as refused:
             assert proxy is not None, "only a proxy refuses so"
-            if refused.status == _LOGIN_REFUSED:
-                self._refused.add(proxy)
             raise proxy_refusal(proxy, self._proxies.variable(url), target, refused.status) from refused
 
     def _request(
@@ -111,6 +114,27 @@ class Connections:
             self._kept.clear()
         for wire in wires:
             wire.close()
+
+    @contextmanager
+    def _first_alone(self, proxy: str | None, run: "Run | None") -> Iterator[None]:
+        """The first request with the login for `proxy` goes alone: many at once would have it refused many times."""
+        first = proxy is not None and proxy not in self._tried and bool(proxy_login(proxy))
+        while first and not self._trying.acquire(timeout=_GLANCE):
+            if run is not None:
+                run.check()
+        if first and proxy in self._tried:
+            self._trying.release()
+            first = False
+        try:
+            yield
+        except ProxyRefused as refused:
+            if proxy is not None and refused.status == _LOGIN_REFUSED:
+                self._refused.add(proxy)
+            raise
+        finally:
+            if first and proxy is not None:
+                self._tried.add(proxy)
+                self._trying.release()
 
     def _ask(self, wire: Wire, method: str, head: bytes, body: Content, key: Key, run: "Run | None") -> Response:
         try:

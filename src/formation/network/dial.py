@@ -157,12 +157,10 @@ def proxy_refusal(proxy: str, variable: str, target: Target, status: int) -> Unr
             f"the proxy {at.netloc} does not pass on requests to {target.full_authority}: {status_text(status)}",
             hint=f"ask who runs it; or reach the server without it: no_proxy={target.host}",
         )
-    form = f"{at.scheme}://NAME:PASSWORD@{at.netloc}"
-    if not proxy_login(proxy):
-        return UnreachableError(f"the proxy {at.netloc} wants a login", hint=f"put it into {variable}: {form}")
+    why = f"refused the login of {variable}" if proxy_login(proxy) else "wants a login"
     return UnreachableError(
-        f"the proxy {at.netloc} refused the login of {variable}",
-        hint=f"put the right one there: {form}, with what is no letter or digit as %XX (@ is %40)",
+        f"the proxy {at.netloc} {why}",
+        hint=f"put NAME:PASSWORD@ before {at.netloc} in {variable}, with what is no letter or digit as %XX (@ is %40)",
     )
 
 

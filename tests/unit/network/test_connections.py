@@ -507,8 +507,41 @@ def test_a_login_that_a_proxy_refuses_is_sent_once_and_not_shown(scheme):
                 with pytest.raises(UnreachableError) as caught:
                     client.request("GET", f"{scheme}://{host}/", {})
                 assert caught.value.message == f"the proxy {proxy.address} refused the login of {scheme}_proxy"
-                assert f"http://NAME:PASSWORD@{proxy.address}" in str(caught.value.hint)
+                assert f"put NAME:PASSWORD@ before {proxy.address} in {scheme}_proxy" in str(caught.value.hint)
     assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_login_that_a_proxy_refuses_is_sent_once_by_requests_at_once(scheme):
+    waiting, all_wait, ended = set(), threading.Event(), []
+
+    class Watched(Run):
+        def check(self):
+            super().check()
+            waiting.add(threading.get_ident())
+            if len(waiting) == 4:
+                all_wait.set()
+
+    def refuse(peer):
+        peer.hear()
+        assert all_wait.wait(60)
+        peer.say(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")
+
+    def ask(client, run):
+        with pytest.raises(UnreachableError, match="refused the login"):
+            client.request("GET", f"{scheme}://a.example/", {}, run=run)
+        ended.append(True)
+
+    with ScriptedServer(refuse) as proxy:
+        proxies = Proxies.of({f"{scheme}_proxy": proxy.url.replace("//", "//me:s3cret@")})
+        with closing(Connections(proxies, timeout=600, kept=1)) as client:
+            run = Watched(None)
+            threads = [threading.Thread(target=ask, args=(client, run), daemon=True) for _ in range(4)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(60)
+    assert (len(ended), len(proxy.requests)) == (4, 1)
 
 
 def test_a_proxy_that_wants_a_login_says_so():
@@ -518,7 +551,7 @@ def test_a_proxy_that_wants_a_login_says_so():
         pytest.raises(UnreachableError, match=f"^the proxy {proxy.address} wants a login$") as caught,
     ):
         client.request("GET", "https://a.example/", {})
-    assert caught.value.hint == f"put it into ALL_PROXY: http://NAME:PASSWORD@{proxy.address}"
+    assert str(caught.value.hint).startswith(f"put NAME:PASSWORD@ before {proxy.address} in ALL_PROXY")
 
 
 def test_what_a_proxy_does_not_pass_on_is_not_asked_for_again():
