@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from formation.cli.compared import difference_of, image_snapshot, lock_file, snapshots, with_news
+from formation.cli.compared import difference_of, image_snapshot, lock_file, on_its_base, snapshots, with_news
 from formation.cli.context import Context
 from formation.cli.image_source import opened_name
 from formation.cli.registry_options import open_registry
@@ -46,7 +46,7 @@ def review_definition(
     from formation.release.review import review
 
     version = version or definition.version
-    _refuse_stale(definition)
+    _refuse_stale(definition, arguments, context, progress)
     if arguments.old is not None and lock_file(context, arguments.old) is not None:
         arguments.new = str(definition.path)
         return review_named(arguments, context, progress, version)
@@ -127,17 +127,24 @@ def _untold(
     return {variant: f"{variant} {told}" for variant in variants if variant in minimal}
 
 
-def _refuse_stale(definition: "Definition | ServiceDefinition") -> None:
+def _refuse_stale(
+    definition: "Definition | ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
+) -> None:
     """Raises UsageError when the lock is not of the definition any more: what would be judged is not what is built."""
+    from formation.cli.release_build import looked_at
+    from formation.cli.services import staleness_on_base
     from formation.definition.service_values import ServiceDefinition
     from formation.errors import UsageError, quoted
     from formation.lock.check import staleness
     from formation.lock.lockfile import lock_path, read_lock
 
-    if isinstance(definition, ServiceDefinition):
-        return
     path = lock_path(definition.path)
-    reason = staleness(definition, read_lock(path))
+    lock = read_lock(path)
+    if isinstance(definition, ServiceDefinition):
+        architectures = (looked_at(definition, arguments.platform),)
+        reason = staleness_on_base(definition, lock, architectures, arguments, context, progress)
+    else:
+        reason = staleness(definition, lock)
     if reason is not None:
         raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(definition.path.parent)}")
 
@@ -161,6 +168,7 @@ def _part(
     from formation.release.platforms import lock_missing, not_compared, of_release
     from formation.release.review import VariantDifference
 
+    new = on_its_base(new, old, context, progress)
     found = compare(*of_release(old, new, architectures))
     notes = [*found.notes, *lock_missing(old, new)]
     if old.lock is None or new.lock is None:
@@ -214,7 +222,7 @@ def _made(
     definition: "Definition | ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
 ) -> "Iterator[dict[str, Snapshot]]":
     """Variant → what the definition makes of it, while the block runs: images, or its lock under --no-build."""
-    from formation.cli.release_build import built_images
+    from formation.cli.release_build import built_images, built_service_image
     from formation.definition.service_values import ServiceDefinition
     from formation.lock.lockfile import lock_path, read_lock
     from formation.release.snapshot import snapshot_of_lock
@@ -226,8 +234,8 @@ def _made(
         yield {variant: snapshot_of_lock(lock, shown, definition, variant) for variant in variants}
         return
     if isinstance(definition, ServiceDefinition):
-        with opened_name(f"{definition.name}:{definition.version}", arguments, context, progress) as (name, image):
-            yield {"runtime": image_snapshot(image, str(name), context, progress)}
+        with built_service_image(definition, arguments, context, progress) as image:
+            yield {"runtime": image_snapshot(image, shown, context, progress)}
         return
     with built_images(definition, arguments, context, progress) as images:
         yield {variant: image_snapshot(image, shown, context, progress) for variant, image in images.items()}

@@ -156,7 +156,7 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
                 f"{'by another publisher at the same time, ' if held else ''}with other content: {before} there, "
                 f"{digest} here",
                 hint="a version is written once; give this content the next one: "
-                f"formation release --since docker://{session.repository}",
+                f"formation release DIR --since docker://{session.repository}",
             )
         steps.append(Step(tag.text, "write" if before is None else "there", before, digest))
     everything = published.union(digests)
