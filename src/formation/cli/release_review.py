@@ -15,6 +15,7 @@ from formation.cli.release_taken import taken_version
 if TYPE_CHECKING:
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
+    from formation.oci.reference import Reference
     from formation.progress import Progress
     from formation.release.previous import Releases
     from formation.release.review import Review, VariantDifference
@@ -209,12 +210,24 @@ def _releases(
     if reference is None or reference.digest is not None:
         return str(arguments.old)
     if name.transport is Transport.STORE:
-        return release_in_store(context.store, reference) or str(arguments.old)
+        return release_in_store(context.store, reference) or _of_store(arguments.old, reference, context)
     if name.transport is not Transport.REGISTRY:
         return str(arguments.old)
     repository = parse_reference(arguments.old.removeprefix(Transport.REGISTRY.value), default_tag=None)
     with open_registry(arguments, context, progress) as registry:
         return releases_in_registry(registry, repository, version)
+
+
+def _of_store(name: str, reference: "Reference", context: Context) -> str:
+    """`name`, an image of the store. Raises UsageError when that has none such, and it reads as one of a registry."""
+    from formation.errors import UsageError
+    from formation.store.images import list_images
+
+    host, slash, _ = reference.repository.partition("/")
+    is_host = slash and (host == "localhost" or "." in host or ":" in host)
+    if is_host and all(image.reference.repository != reference.repository for image in list_images(context.store)):
+        raise UsageError(f"the store has no image {name}", hint=f"in a registry it is docker://{name}")
+    return name
 
 
 @contextmanager
