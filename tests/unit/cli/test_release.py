@@ -179,6 +179,25 @@ def test_a_larger_version_may_be_chosen(release):
     assert "version: 1.1.0  # the tag" in (release.directory / "formation.yaml").read_text()
 
 
+def test_a_version_below_the_definition_s_is_refused(release):
+    path = release.directory / "formation.yaml"
+    path.write_text(DEFINITION.replace("1.0.0", "1.2.0"))
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    for version in ("1.0.0", "1.1.0", "1.2.0-rc.1"):
+        result = release("release", "--version", version, *NO_NEWS)
+        assert result.code == 1
+        assert f"{version} is too small: {path} has 1.2.0" in result.stderr
+    assert "version: 1.2.0" in path.read_text()
+    assert not (release.directory / "CHANGELOG.md").exists()
+
+
+def test_a_version_that_is_released_already_gets_no_entry(release):
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    result = release("release", "--version", "1.0.0", *NO_NEWS)
+    assert (result.code, "nothing changed since 1.0.0; 1.0.0 is enough\n" in result.stdout) == (0, True)
+    assert not (release.directory / "CHANGELOG.md").exists()
+
+
 def test_nothing_changed_deserves_nothing(release):
     lock(release, libc6="2.41-12", tool="1.0-1")
     result = release("release", *NO_NEWS)
@@ -326,13 +345,24 @@ def test_the_release_before_may_be_in_a_registry(release):
     lock(release, libc6="2.41-12", tool="1.0-2")
     with FakeRegistry() as server:
         repository = f"docker://{server.host}/team/base"
-        assert release("release", "check", "--since", repository, "--plain-http", *NO_NEWS).code == 0
         assert release("publish", "formation/base:1.0.0", repository, "--plain-http").code == 0
         for since in (repository, f"{repository}:1.0.0"):
             result = release("release", "check", "--since", since, "--plain-http", *NO_NEWS)
             assert result.stdout.endswith("a patch change since 1.0.0: it deserves 1.0.1; 1.0.0 is too small\n")
         wrong = release("release", "check", "--since", f"{repository}:latest", "--plain-http", *NO_NEWS)
         assert (wrong.code, "'latest' is not a version" in wrong.stderr) == (2, True)
+
+
+def test_a_repository_that_is_not_there_is_an_error_and_one_without_versions_is_not(release):
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    with FakeRegistry() as server:
+        words = ("release", "check", "--plain-http", *NO_NEWS, "--since", f"docker://{server.host}/team/bas")
+        gone = release(*words)
+        assert (gone.code, gone.stdout, "404" in gone.stderr) == (3, "", True)
+        assert "hint: look for a typing error; before the first release, leave --since out" in gone.stderr
+        server.add_image("team/bas", sound_image(), "latest")
+        there = release(*words)
+        assert (there.code, there.stdout.endswith("before 1.0.0: any version will do\n")) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +372,11 @@ def test_the_release_before_may_be_in_a_registry(release):
         (("--new", "oci:new"), "--new goes with `release check --old IMAGE`"),
         (("--version", "1.0", *NO_NEWS), "'1.0' is not a version"),
         (("chekc", "."), "hint: did you mean check?"),
+        (("chekc",), "hint: did you mean check?"),
+        (
+            ("check", "--since", "localhost:5000/base", *NO_NEWS),
+            "hint: in a registry it is docker://localhost:5000/base",
+        ),
         (("nowhere", "--version", "v1.0.1"), "'v1.0.1' is not a version"),
     ],
 )
@@ -384,15 +419,13 @@ def test_a_version_that_reads_as_a_variant_is_refused(release):
 
 def test_a_version_below_all_others_is_refused(release):
     lock(release, libc6="2.41-12", tool="1.0-2")
-    result = release("release", "--version", "0.9.0", *NO_NEWS)
+    result = release("release", "check", "--version", "0.9.0", *NO_NEWS)
     assert (result.code, "0.9.0 is below every release of formation/base" in result.stderr) == (1, True)
     with FakeRegistry() as server:
         repository = f"docker://{server.host}/team/base"
         assert release("publish", "formation/base:1.0.0", repository, "--plain-http").code == 0
         result = release("release", "check", "--since", repository, "--version", "0.9.0", "--plain-http", *NO_NEWS)
         assert (result.code, f"0.9.0 is below every release of {server.host}/team/base" in result.stderr) == (1, True)
-        elsewhere = release("release", "check", "--since", f"{repository}s", "--plain-http", *NO_NEWS)
-        assert f"note: there is no repository {server.host}/team/bases" in elsewhere.stderr
 
 
 RC = "2.0.0-rc.1"
