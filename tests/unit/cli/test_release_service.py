@@ -7,8 +7,12 @@ import pytest
 
 from fake_registry import FakeRegistry
 from formation.build.origin import Origin
+from formation.contents.image import scan_image
+from formation.contract.facts import facts_of
 from formation.lock.lockfile import lock_path, read_lock
+from formation.lock.model import Lock, LockedBase, LockedPackage
 from formation.oci.reference import parse_reference
+from formation.release.snapshot import snapshot_of_image, snapshot_of_lock, with_base
 from formation.store.blobs import add_image
 from formation.store.images import list_images, tag_image
 from layer_tars import file
@@ -169,3 +173,31 @@ def test_a_build_that_took_the_tag_of_the_release_before_is_told(service):
     assert result.stdout.startswith("note: team/dns:1.0.2 in the store is what the definition makes now; ")
     (note,) = json.loads(service("release", "check", QUIET, "--json").stdout)["notes"]
     assert "--since docker://REPO" in note
+
+
+def test_without_a_build_no_image_is_said_to_be_what_a_service_makes(service):
+    body = "files: [{path: /etc/dns.conf, source: dns.conf}]\n"
+    (service.directory / "dns.conf").write_text("one")
+    build(service, RC, body=body)
+    (service.directory / "dns.conf").write_text("two")
+    result = service("release", "check", QUIET, "--no-build")
+    assert (result.code, result.stdout) == (
+        0,
+        f"the store has no release of team/dns before {RC}: any version will do\n",
+    )
+
+
+def test_a_lock_on_its_base_has_what_the_base_brings_and_what_the_service_adds_or_renews():
+    added = {"jq": "1.7", "tool": "1.0-2"}
+    packages = tuple(
+        LockedPackage(
+            name, version, "amd64", name, version, "sha256:" + "0" * 64, 1, 1, "debian", "trixie", f"pool/{name}.deb",
+            ("runtime",), "requested", False,
+        )
+        for name, version in added.items()
+    )  # fmt: skip
+    stands_on = LockedBase("formation/base:1.0.0", "amd64", "sha256:" + "1" * 64)
+    lock = snapshot_of_lock(Lock("", 1, (), {"amd64": packages}, (stands_on,)), "lock", None)
+    whole = with_base(lock, {"amd64": snapshot_of_image(facts_of(scan_image(sound_image(), None, workers=1)), "base")})
+    versions = {each.name: each.version for each in whole.packages["amd64"]}
+    assert versions == {"jq": "1.7", "libc6": "2.41-12", "tool": "1.0-2"}
