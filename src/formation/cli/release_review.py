@@ -42,8 +42,10 @@ def review_definition(
 ) -> "Review":
     """The review of what `definition` makes now, as `version` or as its own; without a verdict when nothing was before.
 
+    Where the version that it deserves is published already, with what others have added, that is what it follows.
     Raises as a build, and as `opened_name`.
     """
+    from formation.dataclass import replace
     from formation.release.review import review
 
     version = version or definition.version
@@ -67,7 +69,7 @@ def review_definition(
             return review([], None, version, taken=taken)
         names = {variant: name for variant in made if (name := releases.image(variant)) is not None}
         parts, notes = _parts(names, opened, made, definition, arguments, context, progress)
-        return review(
+        found = review(
             parts,
             releases.previous,
             version,
@@ -76,6 +78,25 @@ def review_definition(
             notes=[*_older(releases, (part.variant for part in parts if part.variant in names)), *notes],
             taken=taken,
         )
+    passed = found.verdict.deserved if found.verdict is not None and not found.verdict.enough else None
+    if arguments.version is not None or passed is None or not _is_released(passed, releases):
+        return found
+    later = review_definition(definition, arguments, context, progress, passed)
+    note = f"since {releases.previous} it deserves {passed}, which is there already: so it is compared with that"
+    return replace(later, notes=(note, *later.notes))
+
+
+def _is_released(passed: str, releases: "Releases") -> bool:
+    """Whether somebody has published `passed`, so that a release follows that instead of the one before.
+
+    Never where --since names the version to follow. What a store has was only built.
+    """
+    from formation.oci.name import Transport
+    from formation.release.previous import tag_version
+
+    if releases.transport is not Transport.REGISTRY or releases.chosen:
+        return False
+    return any(tag_version(tag) == passed for tag in releases.tags)
 
 
 def _parts(

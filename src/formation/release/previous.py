@@ -31,6 +31,8 @@ class Releases:
     """The version that the new one follows; None: it is the first."""
     tags: frozenset[str]
     """All tags, without those of what the definition makes now."""
+    chosen: bool = False
+    """Whether somebody named the previous version, instead of having it found."""
 
     def named(self, version: str, variant: str) -> str | None:
         """The name of the image of `version` for a variant, `runtime` or another; None when there is none."""
@@ -134,7 +136,7 @@ def releases_in_registry(registry: Registry, reference: Reference, version: str)
         chosen = highest_before(found, version, reference.repository, known=found)
     else:
         chosen = parse_version(reference.tag).text
-    return Releases(Transport.REGISTRY, reference.repository, chosen, found)
+    return Releases(Transport.REGISTRY, reference.repository, chosen, found, chosen=reference.tag is not None)
 
 
 def _stored(store: Store, repository: str) -> dict[str, frozenset[str]]:

@@ -353,6 +353,25 @@ def test_the_release_before_may_be_in_a_registry(release):
         assert (wrong.code, "'latest' is not a version" in wrong.stderr) == (2, True)
 
 
+def test_a_release_follows_the_version_that_it_deserves_where_that_is_published_already(release):
+    """Else `publish` would refuse what `release` has just written."""
+    keep(release, "formation/base:1.1.0", other_image("1.0-3", "1.1.0"))
+    with FakeRegistry() as server:
+        repository = f"docker://{server.host}/team/base"
+        for version in ("1.0.0", "1.1.0"):
+            assert release("publish", f"formation/base:{version}", repository, "--plain-http").code == 0
+        words = ("release", "--since", repository, "--plain-http", *NO_NEWS)
+        lock(release, libc6="2.41-12", tool="1.0-4", bash="5.2")
+        checked = release("release", "check", *words[1:]).stdout.splitlines()
+        assert checked[-1] == "a minor change since 1.1.0: it deserves 1.2.0; 1.1.0 is too small"
+        assert "note: since 1.0.0 it deserves 1.1.0, which is there already: so it is compared with that" in checked
+        pinned = release("release", "check", "--since", f"{repository}:1.0.0", *words[3:])
+        assert pinned.stdout.endswith("a minor change since 1.0.0: it deserves 1.1.0; 1.0.0 is too small\n")
+        assert release(*words).code == 0
+    assert "version: 1.2.0  # the tag" in (release.directory / "formation.yaml").read_text()
+    assert (release.directory / "CHANGELOG.md").read_text().count("\n## ") == 1
+
+
 def test_a_repository_that_is_not_there_is_an_error_and_one_without_versions_is_not(release):
     lock(release, libc6="2.41-12", tool="1.0-1")
     with FakeRegistry() as server:
