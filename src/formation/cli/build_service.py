@@ -13,6 +13,7 @@ from formation.dataclass import dataclass, replace
 if TYPE_CHECKING:
     from formation.build.opened_base import Places
     from formation.build.origin import Origin
+    from formation.build.package_layers import Tools
     from formation.build.recall import BuiltImage, Read
     from formation.build.service import ServicePlan
     from formation.definition.service_values import ServiceDefinition
@@ -99,7 +100,6 @@ def _build(
     progress: "Progress",
 ) -> "tuple[BuiltImage, ServicePlan | None]":
     """Builds the image of `service`. Gives it, and what it is of; None when that is not the lock that is there."""
-    from formation.build.package_layers import Tools
     from formation.build.service_build import build_service
     from formation.cli.build_steps import require_relock
     from formation.errors import UnreachableError
@@ -107,8 +107,7 @@ def _build(
 
     with _opened(service, arguments, context, progress) as run:
         lock, text = _lock(run)
-        overlay = context.environment.get("FORMATION_OVERLAY") != "0"
-        tools = Tools(installer, run.downloader, progress, context.workers, overlay)
+        tools = _tools(run, installer)
         try:
             plan = _plan(run, lock, text)
             return build_service(plan, context.store, tools, origin), plan
@@ -117,6 +116,25 @@ def _build(
         fresh = _fresh_lock(run, lock)
         built = build_service(_plan(run, fresh, lock_text(fresh)), context.store, tools, origin)
         return replace(built, relocked=True), None
+
+
+@contextmanager
+def planned(
+    service: "ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
+) -> "Iterator[tuple[ServicePlan, Tools]]":
+    """The plan by the lock that is there, every check passed, and what builds it while the block runs.
+
+    Raises as a build, and UsageError for a lock that is missing or stale.
+    """
+    with _opened(service, arguments, context, progress) as run, _installers(early=False) as installer:
+        yield _plan(run, *_lock(run)), _tools(run, installer)
+
+
+def _tools(run: _Run, installer: "Callable[[], Installer]") -> "Tools":
+    from formation.build.package_layers import Tools
+
+    overlay = run.context.environment.get("FORMATION_OVERLAY") != "0"
+    return Tools(installer, run.downloader, run.progress, run.context.workers, overlay)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from formation.cli.registry_options import add_registry_options
 if TYPE_CHECKING:
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
-    from formation.lock.model import Lock
+    from formation.lock.model import Lock, LockedBase
     from formation.oci.image import Image
     from formation.progress import Progress
     from formation.release.difference import Difference
@@ -51,7 +51,52 @@ def snapshots(
                 found[number] = snapshot_of_lock(lock, names[number], definition, variant)
         old, new = found
         assert old is not None and new is not None
-        yield old, new
+        yield on_its_base(old, new, context, progress), on_its_base(new, old, context, progress)
+
+
+def on_its_base(side: "Snapshot", other: "Snapshot", context: Context, progress: "Progress") -> "Snapshot":
+    """`side` with the packages of its base where it is the lock of a service, which has what the service adds, and
+    `other` is not: of two such locks only what the services add is compared.
+
+    Raises UsageError when the store does not have the base that was locked.
+    """
+    from formation.release.snapshot import with_base
+
+    if not _adds_to_a_base(side) or _adds_to_a_base(other):
+        return side
+    assert side.lock is not None
+    common = [each for each in side.lock.base if each.architecture in other.packages]
+    bases = {}
+    for base in common or side.lock.base:
+        bases[base.architecture] = _stored_base(base, side.name, context, progress)
+    return with_base(side, bases)
+
+
+def _adds_to_a_base(side: "Snapshot") -> bool:
+    return side.kind == "lock" and side.lock is not None and bool(side.lock.base)
+
+
+def _stored_base(base: "LockedBase", name: str, context: Context, progress: "Progress") -> "Snapshot":
+    """The very image that was locked. `name` is that of the lock."""
+    from formation.errors import UsageError
+    from formation.oci.image import image_of
+    from formation.oci.verified import verified
+    from formation.store.blobs import StoreBlobs, has_blob
+    from formation.store.locking import in_use
+
+    source = StoreBlobs(context.store)
+    with in_use(context.store):
+        image = None
+        if has_blob(context.store, base.digest):
+            with verified(source.open_blob(base.digest), base.digest, None, f"base {base.digest}") as file:
+                image = image_of(source, file.read())
+        if image is None or any(not has_blob(context.store, layer.digest) for layer in image.manifest.layers):
+            raise UsageError(
+                f"the lock of {name} has only what is added to {base.name}, and the store does not have that base "
+                f"({base.digest}), which the other side has too",
+                hint="bring it into the store with `formation build` or `formation pull`, or compare two locks",
+            )
+        return image_snapshot(image, base.name, context, progress)
 
 
 def image_snapshot(image: "Image", name: str, context: Context, progress: "Progress") -> "Snapshot":

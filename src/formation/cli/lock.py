@@ -123,16 +123,10 @@ def _staleness(
 
     if not isinstance(definition, ServiceDefinition):
         return staleness(definition, lock)
-    from functools import cache
+    from formation.cli.services import staleness_on_base
 
-    from formation.cli.services import base_digests, base_facts
-    from formation.lock.service_check import service_staleness
-    from formation.store.locking import in_use
-
-    with context.progress() as progress, in_use(context.store):
-        bases = cache(lambda: base_facts(definition, arguments, context, progress))
-        digests = base_digests(definition, arguments, context, progress)
-        return service_staleness(definition, lock, digests, lambda architecture: bases()[architecture].installed or ())
+    with context.progress() as progress:
+        return staleness_on_base(definition, lock, definition.architectures, arguments, context, progress)
 
 
 def _made(

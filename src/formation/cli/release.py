@@ -31,11 +31,11 @@ def register(subparsers: Subparsers) -> None:
         `release check` says which, and why, item by item. Exit code 1: the definition's version is too small.
 
         `release` alone writes the version into formation.yaml, only that line, and an entry into CHANGELOG.md beside
-        it; --version chooses a larger one, and one that is too small is refused. Nothing is built under a tag or
-        published.
+        it; --version chooses a larger one, and one that is too small, or below the definition's, is refused. Nothing is
+        built under a tag or published.
 
         The release before is the highest version of that name in the store that is not above the definition's, or in
-        the registry that --since names.
+        the registry that --since names, which has to have that repository. With none before, any version will do.
         """,
         """
         formation release check docker/base
@@ -72,10 +72,12 @@ def run(arguments: Namespace, context: Context) -> int:
     words = list(arguments.words)
     check = words[:1] == ["check"]
     rest = words[1:] if check else words
+    nearly = not check and rest and difflib.get_close_matches(rest[0], ["check"]) and not context.path(rest[0]).exists()
     if len(rest) > 1:
-        nearly = difflib.get_close_matches(rest[0], ["check"]) and not context.path(rest[0]).exists()
         hint = "did you mean check?" if nearly else "see --help"
         raise UsageError(f"one definition is released at a time, and these are {len(rest)}", hint=hint)
+    if nearly:
+        raise UsageError(f"there is no definition {context.path(rest[0])}", hint="did you mean check?")
     if arguments.version is not None:
         check_version(arguments.version)
     if arguments.new is not None:
@@ -102,6 +104,8 @@ def _of_definition(arguments: Namespace, context: Context, path: Path, check: bo
     with context.progress() as progress:
         definition = load_any(path)
         check_version(arguments.version or definition.version)
+        if not check:
+            _refuse_older(arguments, definition)
         found = review_definition(definition, arguments, context, progress, arguments.version)
         if found.verdict is None:
             return _first(arguments, context, definition, found, check)
@@ -123,6 +127,7 @@ def _first(
     But for one that is `found` to be taken: then it is the next.
     """
     from formation.cli.release_output import no_release_data, no_release_text
+    from formation.definition.values import Definition
     from formation.oci.reference import parse_reference
     from formation.release.previous import release_in_store
 
@@ -132,7 +137,9 @@ def _first(
         version = found.taken.following
     notes = []
     built = f"{definition.name}:{version}"
-    in_store = arguments.old is None and release_in_store(context.store, parse_reference(built)) is not None
+    # Without a build nobody knows of a service whether its files are those of the image.
+    known = isinstance(definition, Definition) or not arguments.no_build
+    in_store = known and arguments.old is None and release_in_store(context.store, parse_reference(built)) is not None
     if in_store and found.taken is None:
         notes.append(
             f"{built} in the store is what the definition makes now; if it was released with other content, a build "
@@ -148,6 +155,18 @@ def _first(
     if not check and version != definition.version:
         _write_version(arguments, context, definition, version)
     return 0 if taken is None else 1
+
+
+def _refuse_older(arguments: Namespace, definition: "Definition | ServiceDefinition") -> None:
+    """Raises AnswerIsNo when a version was asked for that is below the definition's: versions do not go back."""
+    from formation.errors import AnswerIsNo
+    from formation.release.versions import is_older
+
+    if arguments.version is not None and is_older(arguments.version, definition.version):
+        raise AnswerIsNo(
+            f"{arguments.version} is too small: {definition.shown_path} has {definition.version}",
+            hint=f"if {definition.version} was never released, lower `version:` in it first",
+        )
 
 
 def _refuse_taken(arguments: Namespace, taken: "Taken") -> None:
@@ -181,8 +200,11 @@ def _write(
     taken = found.taken if verdict.enough else None
     if taken is not None:
         _refuse_taken(arguments, taken)
-    elif verdict.level is Level.NONE and arguments.version is None:
+    elif verdict.level is Level.NONE and arguments.version in (None, verdict.previous):
         _print(arguments, context, found)
+        if arguments.version is not None:
+            # It is released, with its entry; the definition may still have the version before.
+            _write_version(arguments, context, definition, verdict.previous)
         return 0
     version = verdict.version if verdict.enough and verdict.version is not None else verdict.deserved
     version = version if taken is None else taken.following

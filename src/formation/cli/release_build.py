@@ -10,7 +10,9 @@ from formation.cli.context import Context
 from formation.dataclass import replace
 
 if TYPE_CHECKING:
+    from formation.build.origin import Origin
     from formation.build.plan import Plan
+    from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
     from formation.oci.image import Image
     from formation.progress import Progress
@@ -40,6 +42,52 @@ def built_images(
             image = known_image(context.store, plan_key(plan))
             images[variant.name] = image or _build(plan, arguments, context, progress)
         yield images
+
+
+@contextmanager
+def built_service_image(
+    service: "ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
+) -> "Iterator[Image]":
+    """What `service` makes now, usable while the block runs. Raises as a build, and UsageError for a stale lock."""
+    from formation.build.origin import origin_of
+    from formation.build.repair import repair_store
+    from formation.build.service_build import known_service_image, service_image
+    from formation.cli.build_service import planned
+    from formation.store.locking import in_use
+
+    repair_store(context.store, progress)
+    with in_use(context.store):
+        architecture = looked_at(service, arguments.platform)
+        words = {"directory": str(service.path), "variant": "runtime", "arch": architecture, "locked": True}
+        asked = Namespace(**{**vars(arguments), **words})
+        with planned(service, asked, context, progress) as (plan, tools):
+            before = _tagged_origin(service, architecture, context)
+            image = known_service_image(plan, context.store, before) if before is not None else None
+            if image is None:
+                origin = origin_of(service.path.parent, context.environment)
+                image, _ = service_image(plan, context.store, tools, origin)
+        yield image
+
+
+def _tagged_origin(service: "ServiceDefinition", architecture: str, context: Context) -> "Origin | None":
+    """The commit that the image of the service's version in the store names; None when there is no such image.
+
+    What was built and committed afterwards is still what the definition makes, although its label lacks the commit.
+    """
+    from formation.build.image import platform_of
+    from formation.build.labels import REVISION, SOURCE
+    from formation.build.origin import Origin
+    from formation.errors import FormationError
+    from formation.oci.reference import parse_reference
+    from formation.store.images import open_stored
+
+    reference = parse_reference(f"{service.name}:{service.version}")
+    try:
+        image = open_stored(context.store, reference, platform_of(architecture))
+    except FormationError:
+        return None
+    labels = image.config.execution.labels
+    return Origin(labels.get(REVISION), labels.get(SOURCE))
 
 
 def _build(plan: "Plan", arguments: Namespace, context: Context, progress: "Progress") -> "Image":
@@ -72,7 +120,7 @@ def _build(plan: "Plan", arguments: Namespace, context: Context, progress: "Prog
     return built.image
 
 
-def looked_at(definition: "Definition", platform: str | None) -> str:
+def looked_at(definition: "Definition | ServiceDefinition", platform: str | None) -> str:
     """The Debian architecture to look at: what was asked for, this machine's, or the definition's first.
 
     Raises UsageError for a platform that the definition is not for.

@@ -6,7 +6,7 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import TYPE_CHECKING
 
-from formation.cli.compared import difference_of, image_snapshot, lock_file, snapshots, with_news
+from formation.cli.compared import difference_of, image_snapshot, lock_file, on_its_base, snapshots, with_news
 from formation.cli.context import Context
 from formation.cli.image_source import opened_name
 from formation.cli.registry_options import open_registry
@@ -15,6 +15,7 @@ from formation.cli.release_taken import taken_version
 if TYPE_CHECKING:
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
+    from formation.oci.reference import Reference
     from formation.progress import Progress
     from formation.release.previous import Releases
     from formation.release.review import Review, VariantDifference
@@ -41,12 +42,14 @@ def review_definition(
 ) -> "Review":
     """The review of what `definition` makes now, as `version` or as its own; without a verdict when nothing was before.
 
+    Where the version that it deserves is published already, with what others have added, that is what it follows.
     Raises as a build, and as `opened_name`.
     """
+    from formation.dataclass import replace
     from formation.release.review import review
 
     version = version or definition.version
-    _refuse_stale(definition)
+    _refuse_stale(definition, arguments, context, progress)
     if arguments.old is not None and lock_file(context, arguments.old) is not None:
         arguments.new = str(definition.path)
         return review_named(arguments, context, progress, version)
@@ -66,7 +69,7 @@ def review_definition(
             return review([], None, version, taken=taken)
         names = {variant: name for variant in made if (name := releases.image(variant)) is not None}
         parts, notes = _parts(names, opened, made, definition, arguments, context, progress)
-        return review(
+        found = review(
             parts,
             releases.previous,
             version,
@@ -75,6 +78,25 @@ def review_definition(
             notes=[*_older(releases, (part.variant for part in parts if part.variant in names)), *notes],
             taken=taken,
         )
+    passed = found.verdict.deserved if found.verdict is not None and not found.verdict.enough else None
+    if arguments.version is not None or passed is None or not _is_released(passed, releases):
+        return found
+    later = review_definition(definition, arguments, context, progress, passed)
+    note = f"since {releases.previous} it deserves {passed}, which is there already: so it is compared with that"
+    return replace(later, notes=(note, *later.notes))
+
+
+def _is_released(passed: str, releases: "Releases") -> bool:
+    """Whether somebody has published `passed`, so that a release follows that instead of the one before.
+
+    Never where --since names the version to follow. What a store has was only built.
+    """
+    from formation.oci.name import Transport
+    from formation.release.previous import tag_version
+
+    if releases.transport is not Transport.REGISTRY or releases.chosen:
+        return False
+    return any(tag_version(tag) == passed for tag in releases.tags)
 
 
 def _parts(
@@ -127,17 +149,24 @@ def _untold(
     return {variant: f"{variant} {told}" for variant in variants if variant in minimal}
 
 
-def _refuse_stale(definition: "Definition | ServiceDefinition") -> None:
+def _refuse_stale(
+    definition: "Definition | ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
+) -> None:
     """Raises UsageError when the lock is not of the definition any more: what would be judged is not what is built."""
+    from formation.cli.release_build import looked_at
+    from formation.cli.services import staleness_on_base
     from formation.definition.service_values import ServiceDefinition
     from formation.errors import UsageError, quoted
     from formation.lock.check import staleness
     from formation.lock.lockfile import lock_path, read_lock
 
-    if isinstance(definition, ServiceDefinition):
-        return
     path = lock_path(definition.path)
-    reason = staleness(definition, read_lock(path))
+    lock = read_lock(path)
+    if isinstance(definition, ServiceDefinition):
+        architectures = (looked_at(definition, arguments.platform),)
+        reason = staleness_on_base(definition, lock, architectures, arguments, context, progress)
+    else:
+        reason = staleness(definition, lock)
     if reason is not None:
         raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(definition.path.parent)}")
 
@@ -161,6 +190,7 @@ def _part(
     from formation.release.platforms import lock_missing, not_compared, of_release
     from formation.release.review import VariantDifference
 
+    new = on_its_base(new, old, context, progress)
     found = compare(*of_release(old, new, architectures))
     notes = [*found.notes, *lock_missing(old, new)]
     if old.lock is None or new.lock is None:
@@ -201,7 +231,7 @@ def _releases(
     if reference is None or reference.digest is not None:
         return str(arguments.old)
     if name.transport is Transport.STORE:
-        return release_in_store(context.store, reference) or str(arguments.old)
+        return release_in_store(context.store, reference) or _of_store(arguments.old, reference, context)
     if name.transport is not Transport.REGISTRY:
         return str(arguments.old)
     repository = parse_reference(arguments.old.removeprefix(Transport.REGISTRY.value), default_tag=None)
@@ -209,12 +239,24 @@ def _releases(
         return releases_in_registry(registry, repository, version)
 
 
+def _of_store(name: str, reference: "Reference", context: Context) -> str:
+    """`name`, an image of the store. Raises UsageError when that has none such, and it reads as one of a registry."""
+    from formation.errors import UsageError
+    from formation.store.images import list_images
+
+    host, slash, _ = reference.repository.partition("/")
+    is_host = slash and (host == "localhost" or "." in host or ":" in host)
+    if is_host and all(image.reference.repository != reference.repository for image in list_images(context.store)):
+        raise UsageError(f"the store has no image {name}", hint=f"in a registry it is docker://{name}")
+    return name
+
+
 @contextmanager
 def _made(
     definition: "Definition | ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
 ) -> "Iterator[dict[str, Snapshot]]":
     """Variant → what the definition makes of it, while the block runs: images, or its lock under --no-build."""
-    from formation.cli.release_build import built_images
+    from formation.cli.release_build import built_images, built_service_image
     from formation.definition.service_values import ServiceDefinition
     from formation.lock.lockfile import lock_path, read_lock
     from formation.release.snapshot import snapshot_of_lock
@@ -226,8 +268,8 @@ def _made(
         yield {variant: snapshot_of_lock(lock, shown, definition, variant) for variant in variants}
         return
     if isinstance(definition, ServiceDefinition):
-        with opened_name(f"{definition.name}:{definition.version}", arguments, context, progress) as (name, image):
-            yield {"runtime": image_snapshot(image, str(name), context, progress)}
+        with built_service_image(definition, arguments, context, progress) as image:
+            yield {"runtime": image_snapshot(image, shown, context, progress)}
         return
     with built_images(definition, arguments, context, progress) as images:
         yield {variant: image_snapshot(image, shown, context, progress) for variant, image in images.items()}

@@ -3,6 +3,7 @@
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
@@ -45,7 +46,11 @@ def read_files(image: "Image", name: str, context: Context, progress: "Progress"
 
 
 def base_facts(
-    service: "ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
+    service: "ServiceDefinition",
+    architectures: tuple[str, ...],
+    arguments: Namespace,
+    context: Context,
+    progress: "Progress",
 ) -> "dict[str, BaseFacts]":
     """What the service's lock needs of its base, by architecture. The caller uses the store."""
     from formation.build.base_facts import facts_for_lock, needs_files
@@ -53,7 +58,7 @@ def base_facts(
 
     facts = {}
     with places(arguments, context, progress) as where:
-        for architecture in service.architectures:
+        for architecture in architectures:
             image = open_base(service, architecture, where)
             files = read_files(image, service.base, context, progress) if needs_files(service) else None
             facts[architecture] = facts_for_lock(service, architecture, image, files, context.store)
@@ -73,7 +78,7 @@ def new_service_lock(
 
     return make_service_lock(
         service,
-        base_facts(service, arguments, context, progress),
+        base_facts(service, service.architectures, arguments, context, progress),
         downloader=downloader,
         store=context.store,
         now=context.now,
@@ -82,11 +87,21 @@ def new_service_lock(
     )
 
 
-def base_digests(
-    service: "ServiceDefinition", arguments: Namespace, context: Context, progress: "Progress"
-) -> dict[str, str]:
-    """The digest of the base's manifest as it is now, by architecture. The caller uses the store."""
+def staleness_on_base(
+    service: "ServiceDefinition",
+    lock: "Lock",
+    architectures: tuple[str, ...],
+    arguments: Namespace,
+    context: Context,
+    progress: "Progress",
+) -> str | None:
+    """As `lock.service_check.service_staleness`, on the service's base as it is now for these `architectures`."""
     from formation.build.opened_base import open_base
+    from formation.lock.service_check import service_staleness
+    from formation.store.locking import in_use
 
-    with places(arguments, context, progress) as where:
-        return {each: open_base(service, each, where).digest for each in service.architectures}
+    with in_use(context.store):
+        with places(arguments, context, progress) as where:
+            digests = {each: open_base(service, each, where).digest for each in architectures}
+        bases = cache(lambda: base_facts(service, architectures, arguments, context, progress))
+        return service_staleness(service, lock, digests, lambda architecture: bases()[architecture].installed or ())

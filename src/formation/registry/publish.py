@@ -183,7 +183,7 @@ def _taken(session: Session, tag: VersionTag, digests: str, reader: TagReader, *
         f"{there} is published already, {'by another publisher at the same time, ' if at_once else ''}with other "
         f"content: {digests}",
         hint="a version is written once; give this content the next one: "
-        f"formation release --since docker://{session.repository}",
+        f"formation release DIR --since docker://{session.repository}",
     )
 
 

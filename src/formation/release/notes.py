@@ -18,10 +18,12 @@ def entry(
     The first of `differences` is the runtime variant's.
     """
     day = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d")
-    lines = [f"## {version} - {day}", "", _first_line(verdict)]
     contract = [reason for reason in reasons if not reason.rule.startswith("package-") or reason.level > Level.PATCH]
-    for title, level in (("Breaking", Level.MAJOR), ("Added", Level.MINOR), ("Also", Level.PATCH)):
-        chosen = [reason for reason in contract if reason.level is level]
+    sections: dict[str, list[Reason]] = {"Breaking": [], "Added": [], "Changed": [], "Also": []}
+    for reason in contract:
+        sections[_section(reason)].append(reason)
+    lines = [f"## {version} - {day}", "", _first_line(verdict, changed=bool(sections["Changed"]))]
+    for title, chosen in sections.items():
         if chosen:
             lines += ["", f"### {title}", *(f"- {escaped(_said(reason))}" for reason in chosen)]
     if fixed := _fixed(differences):
@@ -31,10 +33,23 @@ def entry(
     return "\n".join(lines) + "\n"
 
 
-def _first_line(verdict: Verdict) -> str:
+def _section(reason: Reason) -> str:
+    """Under which title it is told: rules end in what happened, and only `-added` is something that was not there."""
+    match reason.level:
+        case Level.MAJOR:
+            return "Breaking"
+        case Level.MINOR:
+            return "Added" if reason.rule.endswith("-added") else "Changed"
+        case _:
+            return "Also"
+
+
+def _first_line(verdict: Verdict, *, changed: bool) -> str:
     match verdict.level:
         case Level.MAJOR:
             return f"Breaks the contract of {verdict.previous}: look at each item before a service moves."
+        case Level.MINOR if changed:
+            return f"Takes nothing away that {verdict.previous} has; what changed is below."
         case Level.MINOR:
             return f"Has all that {verdict.previous} has, and more."
         case _:

@@ -11,6 +11,7 @@ from formation.oci.manifest import parse_index
 from formation.oci.media_types import INDEXES
 from formation.oci.name import Transport
 from formation.oci.reference import Reference
+from formation.registry.refusal import NotThere
 from formation.registry.registry import Registry, tags
 from formation.registry.tag_plan import VersionTag, parse_version_tag
 from formation.release.versions import highest, parse_version, same_line
@@ -30,6 +31,8 @@ class Releases:
     """The version that the new one follows; None: it is the first."""
     tags: frozenset[str]
     """All tags, without those of what the definition makes now."""
+    chosen: bool = False
+    """Whether somebody named the previous version, instead of having it found."""
 
     def named(self, version: str, variant: str) -> str | None:
         """The name of the image of `version` for a variant, `runtime` or another; None when there is none."""
@@ -118,20 +121,22 @@ def releases_in_registry(registry: Registry, reference: Reference, version: str)
     """Those of the registry's repository; the previous one is the highest version that is not above `version`.
 
     `reference` may name one version, which is then taken whatever there is besides. Raises UsageError for a tag that
-    is no version, AnswerIsNo as `highest_before`, and as the registry's `tags` does.
+    is no version, AnswerIsNo as `highest_before`, NotThere when there is no such repository, and as the registry's
+    `tags` does.
     """
     if reference.digest is not None:
         raise UsageError(f"{reference} has a digest, and a release is known by its version")
-    found = frozenset(tags(registry.target(reference)))
-    if not found:
-        registry.progress.note(
-            f"there is no repository {reference.repository}, or nothing in it: look for a typing error"
-        )
+    try:
+        found = frozenset(tags(registry.target(reference), required=True))
+    except NotThere as error:
+        # Else a typing error would have any version pass for the first.
+        hint = "look for a typing error; before the first release, leave --since out"
+        raise NotThere(error.message, error.status, error.codes, hint=hint) from None
     if reference.tag is None:
         chosen = highest_before(found, version, reference.repository, known=found)
     else:
         chosen = parse_version(reference.tag).text
-    return Releases(Transport.REGISTRY, reference.repository, chosen, found)
+    return Releases(Transport.REGISTRY, reference.repository, chosen, found, chosen=reference.tag is not None)
 
 
 def _stored(store: Store, repository: str) -> dict[str, frozenset[str]]:

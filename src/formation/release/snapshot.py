@@ -140,6 +140,18 @@ def snapshot_of_lock(
     )
 
 
+def with_base(side: Snapshot, bases: Mapping[str, Snapshot]) -> Snapshot:
+    """`side`, the lock of a service, with all that an image of it has: what its `bases` bring, by its own
+    architectures, and what it adds or renews. It is of the suite that these say, as the image would."""
+    packages = dict(side.packages)
+    for architecture, base in bases.items():
+        below = {each.name: each for listed in base.packages.values() for each in listed}
+        everything = below | {each.name: each for each in side.packages[architecture]}
+        packages[architecture] = tuple(everything[name] for name in sorted(everything))
+    suites = tuple(dict.fromkeys(suite for base in bases.values() for suite in base.suites))
+    return replace(side, packages=packages, suites=suites)
+
+
 def _installed(facts: Facts, architecture: str, lock: Lock | None) -> tuple[PackageState, ...]:
     locked = {} if lock is None else {(each.name, each.version): each for each in lock.packages.get(architecture, ())}
     found = []

@@ -77,6 +77,11 @@ def judge_version(previous: str, level: Level, version: str | None) -> Verdict:
     return Verdict(previous, level, deserved(previous, level), version)
 
 
+def is_older(version: str, other: str) -> bool:
+    """Whether `version` comes before `other` (clause 11). Raises UsageError for what is no version."""
+    return _order(parse_version(version)) < _order(parse_version(other))
+
+
 def highest(tags: Iterable[str], at_most: str, variant: str = "", *, below: bool = False) -> str | None:
     """The greatest final version among `tags` that is not above `at_most`, without the variant's suffix.
 

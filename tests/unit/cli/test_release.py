@@ -179,6 +179,25 @@ def test_a_larger_version_may_be_chosen(release):
     assert "version: 1.1.0  # the tag" in (release.directory / "formation.yaml").read_text()
 
 
+def test_a_version_below_the_definition_s_is_refused(release):
+    path = release.directory / "formation.yaml"
+    path.write_text(DEFINITION.replace("1.0.0", "1.2.0"))
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    for version in ("1.0.0", "1.1.0", "1.2.0-rc.1"):
+        result = release("release", "--version", version, *NO_NEWS)
+        assert result.code == 1
+        assert f"{version} is too small: {path} has 1.2.0" in result.stderr
+    assert "version: 1.2.0" in path.read_text()
+    assert not (release.directory / "CHANGELOG.md").exists()
+
+
+def test_a_version_that_is_released_already_gets_no_entry(release):
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    result = release("release", "--version", "1.0.0", *NO_NEWS)
+    assert (result.code, "nothing changed since 1.0.0; 1.0.0 is enough\n" in result.stdout) == (0, True)
+    assert not (release.directory / "CHANGELOG.md").exists()
+
+
 def test_nothing_changed_deserves_nothing(release):
     lock(release, libc6="2.41-12", tool="1.0-1")
     result = release("release", *NO_NEWS)
@@ -326,13 +345,43 @@ def test_the_release_before_may_be_in_a_registry(release):
     lock(release, libc6="2.41-12", tool="1.0-2")
     with FakeRegistry() as server:
         repository = f"docker://{server.host}/team/base"
-        assert release("release", "check", "--since", repository, "--plain-http", *NO_NEWS).code == 0
         assert release("publish", "formation/base:1.0.0", repository, "--plain-http").code == 0
         for since in (repository, f"{repository}:1.0.0"):
             result = release("release", "check", "--since", since, "--plain-http", *NO_NEWS)
             assert result.stdout.endswith("a patch change since 1.0.0: it deserves 1.0.1; 1.0.0 is too small\n")
         wrong = release("release", "check", "--since", f"{repository}:latest", "--plain-http", *NO_NEWS)
         assert (wrong.code, "'latest' is not a version" in wrong.stderr) == (2, True)
+
+
+def test_a_release_follows_the_version_that_it_deserves_where_that_is_published_already(release):
+    """Else `publish` would refuse what `release` has just written."""
+    keep(release, "formation/base:1.1.0", other_image("1.0-3", "1.1.0"))
+    with FakeRegistry() as server:
+        repository = f"docker://{server.host}/team/base"
+        for version in ("1.0.0", "1.1.0"):
+            assert release("publish", f"formation/base:{version}", repository, "--plain-http").code == 0
+        words = ("release", "--since", repository, "--plain-http", *NO_NEWS)
+        lock(release, libc6="2.41-12", tool="1.0-4", bash="5.2")
+        checked = release("release", "check", *words[1:]).stdout.splitlines()
+        assert checked[-1] == "a minor change since 1.1.0: it deserves 1.2.0; 1.1.0 is too small"
+        assert "note: since 1.0.0 it deserves 1.1.0, which is there already: so it is compared with that" in checked
+        pinned = release("release", "check", "--since", f"{repository}:1.0.0", *words[3:])
+        assert pinned.stdout.endswith("a minor change since 1.0.0: it deserves 1.1.0; 1.0.0 is too small\n")
+        assert release(*words).code == 0
+    assert "version: 1.2.0  # the tag" in (release.directory / "formation.yaml").read_text()
+    assert (release.directory / "CHANGELOG.md").read_text().count("\n## ") == 1
+
+
+def test_a_repository_that_is_not_there_is_an_error_and_one_without_versions_is_not(release):
+    lock(release, libc6="2.41-12", tool="1.0-1")
+    with FakeRegistry() as server:
+        words = ("release", "check", "--plain-http", *NO_NEWS, "--since", f"docker://{server.host}/team/bas")
+        gone = release(*words)
+        assert (gone.code, gone.stdout, "404" in gone.stderr) == (3, "", True)
+        assert "hint: look for a typing error; before the first release, leave --since out" in gone.stderr
+        server.add_image("team/bas", sound_image(), "latest")
+        there = release(*words)
+        assert (there.code, there.stdout.endswith("before 1.0.0: any version will do\n")) == (0, True)
 
 
 @pytest.mark.parametrize(
@@ -342,6 +391,11 @@ def test_the_release_before_may_be_in_a_registry(release):
         (("--new", "oci:new"), "--new goes with `release check --old IMAGE`"),
         (("--version", "1.0", *NO_NEWS), "'1.0' is not a version"),
         (("chekc", "."), "hint: did you mean check?"),
+        (("chekc",), "hint: did you mean check?"),
+        (
+            ("check", "--since", "localhost:5000/base", *NO_NEWS),
+            "hint: in a registry it is docker://localhost:5000/base",
+        ),
         (("nowhere", "--version", "v1.0.1"), "'v1.0.1' is not a version"),
     ],
 )
@@ -384,15 +438,13 @@ def test_a_version_that_reads_as_a_variant_is_refused(release):
 
 def test_a_version_below_all_others_is_refused(release):
     lock(release, libc6="2.41-12", tool="1.0-2")
-    result = release("release", "--version", "0.9.0", *NO_NEWS)
+    result = release("release", "check", "--version", "0.9.0", *NO_NEWS)
     assert (result.code, "0.9.0 is below every release of formation/base" in result.stderr) == (1, True)
     with FakeRegistry() as server:
         repository = f"docker://{server.host}/team/base"
         assert release("publish", "formation/base:1.0.0", repository, "--plain-http").code == 0
         result = release("release", "check", "--since", repository, "--version", "0.9.0", "--plain-http", *NO_NEWS)
         assert (result.code, f"0.9.0 is below every release of {server.host}/team/base" in result.stderr) == (1, True)
-        elsewhere = release("release", "check", "--since", f"{repository}s", "--plain-http", *NO_NEWS)
-        assert f"note: there is no repository {server.host}/team/bases" in elsewhere.stderr
 
 
 RC = "2.0.0-rc.1"
@@ -478,80 +530,6 @@ def test_what_was_built_is_left_out_under_its_own_version_only(release):
     index = Descriptor(OCI_INDEX, add_bytes(release.store, data), len(data))
     tag_image(release.store, parse_reference("formation/base:1.0.3"), index)
     assert previous(release, "1.0.3", image.digest) == "1.0.1"
-
-
-SERVICE = """\
-kind: service
-name: team/dns
-version: {version}
-base: formation/base:1.0.0
-architectures: [amd64]
-"""
-
-
-def test_a_service_is_released_from_the_images_that_were_built(formation):
-    def write(version: str, tool: str) -> None:
-        (formation.directory / "formation.yaml").write_text(SERVICE.format(version=version))
-        image = other_image(tool, version)
-        keep(formation, f"team/dns:{version}", image)
-
-    write("1.0.0", "1.0-1")
-    first = formation("release", "check", "--no-changelogs")
-    assert (first.code, first.stdout.splitlines()[-1]) == (
-        0,
-        "the store has no release of team/dns before 1.0.0: any version will do",
-    )
-    write("1.0.1", "1.0-2")
-    checked = formation("release", "check", "--no-changelogs")
-    assert (checked.code, checked.stdout.splitlines()) == (
-        0,
-        ["patch  tool 1.0-1 → 1.0-2", "a patch change since 1.0.0: it deserves 1.0.1; 1.0.1 is enough"],
-    )
-    assert formation("release", "--no-changelogs").code == 0
-    assert "## 1.0.1 - " in (formation.directory / "CHANGELOG.md").read_text()
-    write("1.0.2", "0.9-1")
-    broken = formation("release", "check", "--no-changelogs")
-    assert (broken.code, "it deserves 2.0.0; 1.0.2 is too small" in broken.stdout) == (1, True)
-
-
-def test_what_publish_refuses_release_gives_the_next_version(formation):
-    def build(version: str, tool: str) -> None:
-        (formation.directory / "formation.yaml").write_text(SERVICE.format(version=version))
-        image = other_image(tool, version)
-        keep(formation, f"team/dns:{version}", image)
-
-    with FakeRegistry() as server:
-        repository = f"docker://{server.host}/team/dns"
-
-        def published(version: str):
-            return formation("publish", f"team/dns:{version}", repository, "--plain-http")
-
-        for version, tool in (("1.0.0", "1.0-1"), (RC, "1.0-2")):
-            build(version, tool)
-            assert published(version).code == 0
-        since = ("--since", repository, "--plain-http", "--no-changelogs")
-        assert formation("release", "check", *since).code == 0
-        build(RC, "1.0-3")
-        refused = published(RC)
-        assert (refused.code, f"formation release --since {repository}\n" in refused.stderr) == (3, True)
-        checked = formation("release", "check", *since)
-        assert (checked.code, f"{RC} is too small: {repository}:{RC} is there already" in checked.stdout) == (1, True)
-        assert formation("release", *since).code == 0
-        assert "version: 2.0.0-rc.2\n" in (formation.directory / "formation.yaml").read_text()
-        build("2.0.0-rc.2", "1.0-3")
-        assert formation("release", "check", *since).code == 0
-        assert published("2.0.0-rc.2").code == 0
-
-
-def test_a_build_that_took_the_tag_of_the_release_before_is_told(formation):
-    test_a_service_is_released_from_the_images_that_were_built(formation)
-    for version in ("1.0.0", "1.0.1"):
-        remove_image(formation.store, parse_reference(f"team/dns:{version}"))
-    result = formation("release", "check", "--no-changelogs")
-    assert result.code == 0
-    assert result.stdout.startswith("note: team/dns:1.0.2 in the store is what the definition makes now; ")
-    (note,) = json.loads(formation("release", "check", "--no-changelogs", "--json").stdout)["notes"]
-    assert "--since docker://REPO" in note
 
 
 def test_what_runs_and_as_whom_is_compared_where_only_one_definition_says_it(release, tmp_path):

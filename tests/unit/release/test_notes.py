@@ -25,3 +25,21 @@ def test_an_entry_tells_what_broke_and_no_markdown_of_others_gets_in():
         "### Added",
         r"- dev: environment X: nothing → \[a\](b) \<img\>�\# y",
     ]
+
+
+def test_what_changed_is_not_told_as_added():
+    program = Reason(Level.MINOR, "file-content", "file /usr/local/bin/dns has another content")
+    port = Reason(Level.MINOR, "port-added", "port 53/udp added")
+    verdict = judge_version("1.0.0", Level.MINOR, "1.1.0")
+    assert entry(verdict, "1.1.0", (), [program, port], 1_795_392_000).splitlines()[2:] == [
+        "Takes nothing away that 1.0.0 has; what changed is below.",
+        "",
+        "### Added",
+        "- port 53/udp added",
+        "",
+        "### Changed",
+        "- file /usr/local/bin/dns has another content",
+    ]
+    only_new = entry(verdict, "1.1.0", (), [port], 1_795_392_000)
+    assert "Has all that 1.0.0 has, and more." in only_new
+    assert "### Changed" not in only_new
