@@ -51,7 +51,9 @@ def base_tree(
     size = sum(node.entry.size for _, node in merged)
     free = shutil.disk_usage(work).free
     if size > free:
-        raise FormationError(f"the base takes {size} bytes, and {work} has {free} left", hint="formation cache prune")
+        raise FormationError(
+            f"the base takes {size} bytes, and {work} has {free} left", hint="formation cache prune --all"
+        )
     scratch = work / "base"
     scratch.mkdir()
     writer = TreeWriter(scratch, 0)

@@ -139,10 +139,19 @@ def test_an_error_of_the_system_is_one_line_and_a_hint(formation, failing, numbe
 
 def test_a_prune_is_advised_where_it_frees_the_full_file_system(formation, failing):
     failing(OSError(errno.ENOSPC, "No space left on device", str(formation.directory / "out" / "blobs")))
-    assert "hint: free some space: formation cache prune\n" in formation("images").stderr
+    assert (
+        "hint: free some space (--images takes the images too): formation cache prune --all\n"
+        in formation("images").stderr
+    )
     # A file system of its own on every Linux.
     failing(OSError(errno.ENOSPC, "No space left on device", "/proc/out/blobs"))
     assert "hint: free some space there\n" in formation("images").stderr
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
+def test_another_store_is_advised_where_the_directory_for_it_cannot_be_made(formation, failing, number):
+    failing(OSError(number, os.strerror(number), str(formation.directory / "home")))
+    assert "--store DIR" in formation("images", "--store", "home/.cache/store").stderr
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
