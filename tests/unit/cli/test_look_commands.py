@@ -7,6 +7,7 @@ from formation.oci.layout import write_layout
 from formation.oci.manifest import Index, index_bytes
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.reference import parse_reference
+from formation.store import prune
 from formation.store.blobs import StoreBlobs, add_bytes, add_image
 from formation.store.images import list_images, open_stored, tag_image
 from tiny_images import tiny_image
@@ -136,6 +137,20 @@ def test_the_cache_is_shown_by_kind(with_image):
     data = json.loads(with_image("cache", "--json").stdout)
     assert data["size"] == sum(kind["size"] for kind in data["kinds"])
     assert {kind["kind"]: kind["entries"] for kind in data["kinds"]}["images"] == 1
+
+
+def test_what_of_the_cache_belongs_to_somebody_else_is_told(with_image, monkeypatch):
+    closed = [with_image.store.trees, with_image.store.effects]
+    monkeypatch.setattr(prune, "_is_closed", lambda path: path in closed)
+    result = with_image("cache")
+    assert result.code == 0 and result.stdout.startswith(f"{with_image.directory}/store\n")
+    assert [line.split(" cannot be read")[0].split()[-1] for line in result.stderr.splitlines()] == list(
+        map(str, closed)
+    )
+    closed.append(with_image.store.root)
+    result = with_image("cache")
+    assert (result.code, result.stdout) == (3, "")
+    assert f"{with_image.directory}/store: Permission denied" in result.stderr and "--store DIR" in result.stderr
 
 
 def test_prune_takes_what_was_not_used_for_the_age(with_image):
