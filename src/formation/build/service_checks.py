@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
 from formation.build.base_files import BaseFiles
@@ -73,7 +73,9 @@ def check_files(
         wrong = check_programs(settled, Surroundings(service.base, architecture, loader, search, built_by, own))
         directory = service.config.working_directory or below.working_directory or "/"
         by_path = {file.path: file for file in settled}
-        started = Started(whole, by_path, search, directory, comes, lambda: _names(base, settled, search))
+        started = Started(
+            whole, by_path, search, directory, comes, lambda: _names(base, settled, search), partial(_item, service)
+        )
         # A file that is told to be at a wrong place is not told to be missing as well.
         return wrong, check_started(service, below, started) if len(settled) == len(files) else ()
 

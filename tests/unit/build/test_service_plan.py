@@ -287,6 +287,20 @@ def test_a_program_that_cannot_be_started_is_told_with_its_line(bench, content, 
 
 
 @pytest.mark.parametrize(
+    ("mode", "advice"), [("", "chmod +x "), (', mode: "0644"', "leave out the `mode` of /srv, and ")]
+)
+def test_a_file_of_a_directory_is_made_executable_where_it_is(bench, mode, advice):
+    script = bench.directory / "service" / "src" / "run.sh"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\n")
+    with pytest.raises(DefinitionError) as error:
+        bench.plan(f"files:\n  - {{path: /srv, source: src/{mode}}}\nentrypoint: [/srv/run.sh]\n")
+    assert error.value.message.endswith(": /srv/run.sh is not executable")
+    assert error.value.hint.startswith(advice)
+    assert error.value.hint.endswith(f"chmod +x {script}")
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "entrypoint: [sh, -c, nothing]",
