@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
@@ -93,9 +94,13 @@ def run(arguments: Namespace, context: Context) -> int:
         contents = scan_image(image, context.store, workers=context.workers, progress=progress)
         kind, declared = kind_of(image), None
         if definitions:
+            from formation.security.base_packages import base_packages
             from formation.security.from_definition import declared_by, kind_by
 
-            kind, declared = kind_by(definitions), declared_by(definitions, debian_architecture(image))
+            installed = partial(
+                base_packages, image=image, store=context.store, workers=context.workers, progress=progress
+            )
+            kind, declared = kind_by(definitions), declared_by(definitions, debian_architecture(image), installed)
         if arguments.profile in ("base", "service"):
             kind = arguments.profile
         profile = arguments.profile or kind

@@ -50,7 +50,7 @@ def check_base(image: Image, sources: tuple[BlobSource, ...], promised: str | No
         return
     name = (said.name if said.digest else None) or digest
     try:
-        base = _find(check_digest(digest), sources, image)
+        base = find_base(check_digest(digest), sources, image)
     except IntegrityError as error:
         yield Finding("base", "base-damaged", f"the base {name}: {error.message}")
         return
@@ -99,7 +99,7 @@ def check_unnamed_base(image: Image, base: "Image | None", name: str) -> Iterato
     yield Finding("base", "base-unknown", f"{what}, so nobody can tell whether it stands on it", "warning")
 
 
-def _find(digest: str, sources: tuple[BlobSource, ...], image: Image) -> Image | None:
+def find_base(digest: str, sources: tuple[BlobSource, ...], image: Image) -> Image | None:
     """The image with this digest, an index or a manifest; None when no source has it. Raises IntegrityError."""
     for source in sources:
         try:
