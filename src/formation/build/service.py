@@ -10,7 +10,7 @@ from formation.build.base_files import BaseFiles
 from formation.build.opened_base import Places, open_base
 from formation.build.programs import Providers
 from formation.build.recall import IMAGE_FORMAT
-from formation.build.service_checks import Findings, check_files
+from formation.build.service_checks import Findings, check_files, check_redeclared
 from formation.contents.filesystem import Filesystem
 from formation.dataclass import dataclass, replace
 from formation.debian.administration import STATUS
@@ -118,6 +118,8 @@ def plan_service(
         _check_dpkg(service, packages, there)
     with findings.collected():
         check_base_accounts(service, there.users, there.groups)
+    with findings.collected():
+        check_redeclared(service, there)
     files: tuple[CollectedFile, ...] = ()
     with findings.collected():
         files = check_files(

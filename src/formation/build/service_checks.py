@@ -13,7 +13,10 @@ from formation.build.started import Started, Unstartable, check_started
 from formation.dataclass import dataclass, field, replace
 from formation.definition.problems import joined_error
 from formation.definition.service_values import CollectedFile, Kind, ServiceDefinition, ServiceFile
+from formation.definition.values import Group, User
+from formation.entry import decode_path
 from formation.errors import DefinitionError, FormationError
+from formation.install.accounts import Accounts
 from formation.oci.config import Execution
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -39,6 +42,27 @@ class Findings:
         """Raises DefinitionError when there is any."""
         if self.problems:
             raise joined_error(self.problems)
+
+
+def check_redeclared(service: ServiceDefinition, base: BaseFiles) -> None:
+    """A user or group of `service` that the base has must be the same there.
+
+    Raises DefinitionError, with file and line, that names every other one.
+    """
+    passwd, group = (decode_path(base.texts.get(f"etc/{name}", b"")) for name in ("passwd", "group"))
+    accounts = Accounts(passwd, group, maker=service.base)
+    problems: list[tuple[str, str | None]] = []
+    every: tuple[Group | User, ...] = (*service.groups, *service.users)
+    for declared in every:
+        try:
+            if isinstance(declared, Group) and declared.name in base.groups:
+                accounts.with_group(declared)
+            elif isinstance(declared, User) and declared.name in base.users and declared.group in base.groups:
+                accounts.with_user(replace(declared, groups=()), 0)
+        except FormationError as error:
+            problems.append((f"{declared.place}: {error.message}", error.hint))
+    if problems:
+        raise joined_error(problems)
 
 
 def check_files(

@@ -340,6 +340,24 @@ def test_a_user_that_is_not_there_is_told_once(bench):
     assert told == ["5:", "8:"]
 
 
+def test_users_and_groups_of_the_base_are_declared_as_they_are_there_or_not_at_all(bench):
+    passwd = b"root:x:0:0:root:/root:/bin/sh\nformation:x:999:999::/home/formation:/usr/sbin/nologin\n"
+    bench.files = base_files(texts={"etc/passwd": passwd, "etc/group": b"root:x:0:\nformation:x:999:\n"})
+    same = (
+        "groups: [{name: formation, gid: 999}]\nusers: [{name: formation, group: formation, home: /home/formation}]\n"
+    )
+    assert bench.plan(same).files == ()
+    with pytest.raises(DefinitionError) as error:
+        bench.plan("groups:\n  - {name: formation, gid: 998}\nusers:\n  - {name: formation, home: /srv}\n")
+    place = f"{bench.directory}/service/formation.yaml"
+    assert (
+        f"{place}:6: formation/base:1.0.0 made the group 'formation' with the id 999, and the definition wants 998"
+        in error.value.message
+    )
+    assert f"{place}:8: formation/base:1.0.0 made the user 'formation' with another group" in error.value.message
+    assert "hint: leave it out to have it as it is" in error.value.message
+
+
 @pytest.mark.parametrize(("directory", "line"), [("/usr/local/bin", 6), ("/opt", 7)])
 def test_an_empty_program_is_told_once(bench, directory, line):
     body = (SCRIPT % ("", "0755", "entrypoint: [/usr/local/bin/run.sh]")).replace("/usr/local/bin", directory)
