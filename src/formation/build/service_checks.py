@@ -115,16 +115,18 @@ def check_files(
 
         wrong, unstartable = check(over(package_nodes(paths), base.tree))
     having = _having([*(each.lacks for each in wrong), *(each.lacks for each in unstartable)], providers)
-    findings.problems += [
-        (
-            f"{place_of_file(service, each.path)}: {_source(service, each.path)} {each.reason}",
-            _hint(each.hint, each.lacks, having),
-        )
-        for each in wrong
+    told: list[tuple[str, Wrong | Unstartable]] = [
+        *(
+            (f"{place_of_file(service, each.path)}: {_source(service, each.path)} {each.reason}", each)
+            for each in wrong
+        ),
+        *((f"{service.place((each.key,))}: {each.message}", each) for each in unstartable),
     ]
-    findings.problems += [
-        (f"{service.place((each.key,))}: {each.message}", _hint(each.hint, each.lacks, having)) for each in unstartable
-    ]
+    for message, each in told:
+        findings.problems.append((message, _hint(each.hint, each.lacks, having)))
+        if each.lacks is not None and each.lacks not in having.packages:
+            # Why no package is named is the same for all of them.
+            having = replace(having, unknown=None)
     return settled
 
 

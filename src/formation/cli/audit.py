@@ -142,12 +142,12 @@ def _definitions(arguments: Namespace, context: Context) -> "list[Definition | S
 def _exceptions(
     arguments: Namespace, definitions: "list[Definition | ServiceDefinition]", image: "Image"
 ) -> "list[AuditException]":
-    """What the definitions accept. Raises UsageError for an unknown variant, DefinitionError for unknown checks."""
+    """What the definitions accept. Raises UsageError for an unknown variant."""
     if not definitions:
         return []
     from formation.contract.from_definition import variant_of
     from formation.definition.values import RUNTIME, Definition
-    from formation.security.from_definition import check_ids, exceptions_by
+    from formation.security.from_definition import exceptions_by
 
     found: list[AuditException] = []
     for definition in definitions:
@@ -155,7 +155,6 @@ def _exceptions(
         if variant is None:
             variant = variant_of(image, definition) if isinstance(definition, Definition) else RUNTIME
         found += exceptions_by(definition, variant or RUNTIME)
-    check_ids(found)
     return found
 
 

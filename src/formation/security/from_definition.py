@@ -6,7 +6,6 @@ from urllib.parse import urlsplit
 from formation.contract.from_definition import lineage_of
 from formation.debian.archive import Archive
 from formation.definition.audit_exceptions import AuditException
-from formation.definition.problems import joined_error, nearest
 from formation.definition.service_values import ServiceDefinition
 from formation.definition.values import Definition
 from formation.errors import FormationError, UsageError
@@ -14,7 +13,6 @@ from formation.lock.lockfile import lock_path, read_lock
 from formation.lock.model import LockedBase
 from formation.security.findings import Kind
 from formation.security.fingerprints import fingerprints
-from formation.security.registry import CHECKS
 from formation.security.subject import Declared
 
 _LARGEST_KEY_FILE = 4 << 20
@@ -54,18 +52,6 @@ def exceptions_by(definition: Definition | ServiceDefinition, variant: str) -> t
 def kind_by(definitions: Sequence[Definition | ServiceDefinition]) -> Kind:
     """What the image of `definitions` is for: they are those of a service with or without its base's, or a base's."""
     return "service" if any(isinstance(each, ServiceDefinition) for each in definitions) else "base"
-
-
-def check_ids(exceptions: Sequence[AuditException]) -> None:
-    """Raises DefinitionError that names every exception of a check that there is not."""
-    known = [check.id for check in CHECKS]
-    problems: list[tuple[str, str | None]] = [
-        (f"{each.place}: there is no check {each.check!r}", nearest(each.check, known) or "docs/audit.md lists them")
-        for each in exceptions
-        if each.check not in known
-    ]
-    if problems:
-        raise joined_error(problems)
 
 
 def _packages(

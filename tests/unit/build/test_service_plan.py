@@ -190,6 +190,10 @@ def test_that_nobody_knows_the_package_does_not_hide_what_is_wrong(bench):
     with pytest.raises(DefinitionError, match=r"form-dns needs libnew.so.1") as error:
         bench.plan()
     assert error.value.hint.endswith(" (no package is named: the archives could not be asked: no network)")
+    bench.program(elf_bytes(needed=("libnew.so.1", "libodd.so.9")))
+    with pytest.raises(DefinitionError) as error:
+        bench.plan()
+    assert error.value.message.count("no package is named") == 1
 
 
 def test_a_library_of_an_added_package_counts(bench):

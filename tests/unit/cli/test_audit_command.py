@@ -172,7 +172,9 @@ def test_lines_are_as_wide_as_the_terminal_and_coloured_where_it_can():
     text = audit_text("form/service", report, "high", width=60, colour=True)
     plain = audit_text("form/service", report, "high", width=60, colour=False)
     assert text.startswith("\x1b[31mhigh\x1b[0m\n  \x1b[1muser-root\x1b[0m: the image")
-    assert max(map(len, plain.splitlines())) <= 60
+    *lines, verdict = plain.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert verdict.startswith("form/service fails the profile strict") and verdict.endswith("checks")
 
 
 def test_a_report_may_have_stdout_instead_of_the_text(audit):

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from archives import HOUR, served
+from formation.cli.text import size_text
 from workshop import DEV, PACKAGES, Workshop
 
 
@@ -38,6 +39,23 @@ def test_a_first_lock_is_written_and_summed_up(workshop, lock):
     assert size > 0
     assert path.read_text().count("[[package]]") == 6
     assert "archives" in result.stderr
+
+
+def test_what_the_store_has_is_not_said_to_be_downloaded(workshop, lock, formation):
+    *others, last = json.loads(lock("base", "--json").stdout)["packages"]
+
+    def stored(package) -> None:
+        path = formation.store.download(package["sha256"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * package["size"])
+
+    for package in others:
+        stored(package)
+    (workshop.base / "formation.lock").unlink()
+    assert f", {size_text(last['size'])} of it to download\n" in lock("base").stdout
+    stored(last)
+    (workshop.base / "formation.lock").unlink()
+    assert lock("base").stdout.endswith(", all in the store\n")
 
 
 def test_the_definition_s_file_names_it_as_well_as_its_directory(workshop, lock):

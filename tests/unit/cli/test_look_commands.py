@@ -2,6 +2,9 @@ import json
 import os
 
 from formation.digest import sha256
+from formation.lock.lockfile import lock_text
+from formation.lock.model import Lock
+from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.descriptor import Descriptor
 from formation.oci.layout import write_layout
 from formation.oci.manifest import Index, index_bytes
@@ -93,6 +96,23 @@ def test_the_lock_of_an_image_is_printed_as_a_file_with_its_checksum(with_image)
     text = b"# the lock\npackages: []\n"
     printed = with_image("inspect", "formation/base:1.0.0", "--lock").stdout
     assert printed == f'# the lock\npackages: []\nchecksum = "{sha256(text)}"\n'
+
+
+def test_the_lock_of_an_image_is_json_as_formation_lock_prints_it(formation):
+    lock = Lock("sha256:" + "1" * 64, 1767323045, (), {"amd64": ()})
+    digest = add_bytes(formation.store, lock_text(lock).encode())
+    tag_image(
+        formation.store,
+        parse_reference("formation/base:1.0.0"),
+        add_image(formation.store, tiny_image(annotations={LOCK_DIGEST: digest})),
+    )
+    assert json.loads(formation("inspect", "formation/base:1.0.0", "--lock", "--json").stdout) == {
+        "definition": lock.definition,
+        "architectures": ["amd64"],
+        "epoch": 1767323045,
+        "suites": [],
+        "packages": [],
+    }
 
 
 def test_an_image_without_a_lock_says_so(formation):

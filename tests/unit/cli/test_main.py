@@ -261,6 +261,11 @@ def test_an_interrupt_while_the_program_is_still_imported_is_no_traceback():
     assert (result.returncode, result.stderr) == (130, "error: interrupted\n")
 
 
+def test_a_store_without_a_name_is_refused(formation):
+    result = formation("images", "--store", "")
+    assert (result.code, result.stderr.splitlines()[0]) == (2, "error: --store names no directory")
+
+
 def test_a_store_that_is_a_file_is_refused(formation):
     (formation.directory / "file").write_text("")
     for arguments in (("--store", "file", "images"), ("cache", "--store", "file")):

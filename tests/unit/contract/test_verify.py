@@ -342,6 +342,7 @@ def test_command_checks_are_run_by_who_can(check, broken):
 def test_command_checks_that_nobody_runs_are_told_of():
     report = verified(sound_image(), checks=Checks(commands=(command_check("tool"),)))
     assert ids(report.findings) == ["check-not-run"] and report.ok
+    assert report.findings[0].message.startswith("1 command check was left out: ")
 
 
 def test_findings_come_by_topic_and_errors_first():
