@@ -192,6 +192,19 @@ def _check_directories(service: ServiceDefinition, base: Tree, findings: Finding
             findings.problems.append((f"{place}: {directory.path} {reason}", None))
 
 
+def unwritable_volumes(service: ServiceDefinition, files: Sequence[CollectedFile], base: BaseFiles) -> Iterator[str]:
+    """A note on each volume that no layer has: engines make it then, and give it to root."""
+    user = (service.config.user or "root").partition(":")[0]
+    if user in ("root", "0"):
+        return
+    made = {directory.path for directory in service.directories}
+    made |= {str(parent) for file in files for parent in (PurePosixPath(file.path), *PurePosixPath(file.path).parents)}
+    for index, path in enumerate(service.config.volumes):
+        if path not in made and base.merged.find(path) is None:
+            what = f"no layer has the volume {path}, so engines give it to root, and {user} cannot write there"
+            yield f"{service.place(('volumes', index))}: {what}; add {{path: {path}}} to `directories:`"
+
+
 def _misplaced(file: CollectedFile, path: str | None, base: Tree) -> str | None:
     """Why `file` cannot come to `path`, as the end of a sentence that begins with its name."""
     if path is None:

@@ -344,6 +344,14 @@ def test_a_user_that_is_not_there_is_told_once(bench):
     assert told == ["5:", "8:"]
 
 
+def test_a_volume_that_no_layer_has_is_noted_since_engines_give_it_to_root(bench):
+    body = "volumes:\n  - /data\n  - /srv/mine\ndirectories: [{path: /srv/mine}]\n"
+    (note,) = bench.plan(body).notes
+    assert note.startswith(f"{bench.directory}/service/formation.yaml:6: no layer has the volume /data")
+    assert note.endswith("and formation cannot write there; add {path: /data} to `directories:`")
+    assert bench.plan(f"{body}user: root\n").notes == ()
+
+
 def test_users_and_groups_of_the_base_are_declared_as_they_are_there_or_not_at_all(bench):
     passwd = b"root:x:0:0:root:/root:/bin/sh\nformation:x:999:999::/home/formation:/usr/sbin/nologin\n"
     bench.files = base_files(texts={"etc/passwd": passwd, "etc/group": b"root:x:0:\nformation:x:999:\n"})

@@ -182,3 +182,11 @@ def test_a_stale_lock_of_a_service_is_not_vendored(service, lock, formation):
     result = formation("vendor", "service")
     assert result.code == 2
     assert "formation.lock is stale: " in result.stderr
+
+
+def test_a_build_with_a_stale_lock_advises_the_directory_as_it_was_typed(service, lock, formation):
+    lock("service")
+    (service / "formation.yaml").write_text(f"{HEAD}packages: [curl, gdb]\n")
+    result = formation("build", "service", "--dry-run")
+    assert (result.code, "formation.lock is stale: " in result.stderr) == (2, True)
+    assert "hint: formation lock service\n" in result.stderr
