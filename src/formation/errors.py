@@ -25,7 +25,8 @@ _REMEDIES = {
     errno.EPERM: "look at who owns it, and who may use it",
     errno.EMFILE: "allow more open files: ulimit -n 4096",
 }
-_PRUNE = "free some space: formation cache prune"
+_PRUNE = "free some space (--images takes the images too): formation cache prune --all"
+"""What the store has is seldom as old as a plain prune wants it."""
 _STORE_REMEDIES = {
     errno.EROFS: "choose a store that can be written to: --store DIR",
     errno.EACCES: "look at who owns it, or choose another store: --store DIR",
@@ -102,7 +103,8 @@ def remedy(error: OSError, store: Path | None = None) -> str | None:
     if store is not None and error.errno in (errno.ENOSPC, errno.EDQUOT):
         beside = not named or any(_device(Path(name)) == _device(store) for name in named)
         return _PRUNE if beside else _REMEDIES[error.errno]
-    if store is not None and any(Path(name).is_relative_to(store) for name in named):
+    # Above the store it is one that cannot be made.
+    if store is not None and any(Path(name).is_relative_to(store) or store.is_relative_to(name) for name in named):
         return _STORE_REMEDIES.get(error.errno or 0) or _REMEDIES.get(error.errno or 0)
     return _REMEDIES.get(error.errno or 0)
 
@@ -117,6 +119,6 @@ def _device(path: Path) -> int | None:
     return None
 
 
-def system_error(failed: str, error: OSError) -> FormationError:
-    """The error for what the operating system refused; `failed` says what did not work."""
-    return FormationError(f"{failed}: {error.strerror or error}", hint=remedy(error))
+def system_error(failed: str, error: OSError, store: Path | None = None) -> FormationError:
+    """The error for what the operating system refused; `failed` says what did not work, `store` is as for `remedy`."""
+    return FormationError(f"{failed}: {error.strerror or error}", hint=remedy(error, store))

@@ -115,6 +115,22 @@ def test_a_build_killed_at_any_moment_leaves_nothing_running_and_the_next_one_is
     assert killed > KILLS / 2
 
 
+@pytest.mark.parametrize("copy", ["cp -r", "cp -r --preserve=timestamps", "cp -a"])
+def test_a_store_that_was_carried_gives_the_same_image_whatever_the_copy_has_lost(
+    tiny: Path, reference: tuple[Path, str, float], open_directory: Path, copy: str
+) -> None:
+    store, digest, _ = reference
+    assert Formation().build(store, tiny, "--variant", "dev").data["digest"] == digest
+    carried = open_directory / copy.replace(" ", "")
+    subprocess.run([*copy.split(), store, carried], check=True, umask=0o027)
+    forget_builds(carried, "segments", "trees", "effects")
+    entries = {path.name: path.stat().st_ino for path in (carried / "effects").iterdir()}
+    assert Formation().build(carried, tiny, "--variant", "dev").data["digest"] == digest
+    whole(carried, digest)
+    kept = {path.name: path.stat().st_ino for path in (carried / "effects").iterdir()} == entries
+    assert kept is (copy == "cp -a")
+
+
 def test_two_builds_at_once_in_one_store_are_both_right(tiny: Path, reference: tuple[Path, str, float]) -> None:
     store, digest, _ = reference
     forget_builds(store)
@@ -180,6 +196,7 @@ def test_a_full_disk_is_a_clear_error_and_the_store_goes_on_when_there_is_room(
             assert ran.status == 3
             assert "No space left on device" in ran.errors
             assert ran.errors.splitlines()[-1].startswith("hint: free some space")
+            assert str(store) in ran.errors
             assert len(ran.errors.splitlines()) == 2
         assert ran.data["digest"] == digest
         assert failed >= 4

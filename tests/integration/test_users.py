@@ -68,6 +68,15 @@ def test_a_user_without_newuidmap_is_told_what_to_install(
     )
 
 
+def test_a_root_without_capabilities_is_told_before_anything_is_unpacked(
+    tiny: Path, shared_store: Path, open_directory: Path
+) -> None:
+    store = new_store(open_directory / "no-capabilities", tiny, shared_store)
+    ran = Formation().after("setpriv", "--bounding-set=-all", "--inh-caps=-all").build(store, tiny)
+    assert ran.status == 3 and not (store / "segments").exists()
+    assert ran.errors.startswith("error: this root lacks CAP_CHOWN and CAP_DAC_OVERRIDE and CAP_FOWNER and ")
+
+
 def test_other_users_reach_no_setuid_program_in_the_store(tiny: Path, shared_store: Path, open_directory: Path) -> None:
     store = open_directory / "new" / "store"
     assert Formation(umask=0).build(store, tiny, "--offline").status == 5

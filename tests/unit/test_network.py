@@ -1,5 +1,7 @@
 """The downloader against a real server that fails in every way a server can."""
 
+import errno
+import os
 import random
 import resource
 import signal
@@ -14,7 +16,7 @@ import pytest
 from faulty_server import Answer, FaultyServer
 from formation.digest import sha256
 from formation.errors import FormationError, IntegrityError, UnreachableError
-from formation.network import Download, Downloader, GoneError, Proxies
+from formation.network import Download, Downloader, GoneError, Proxies, partial
 from formation.network.http import redirected
 from formation.network.transfer import Cancelled, Patience
 from formation.progress import Silent
@@ -341,7 +343,7 @@ def test_offline_names_what_is_missing_and_reads_local_files_still(tmp_path):
         assert downloader.get((tmp_path / "local").as_uri(), max_size=len(BODY)) == BODY
         with pytest.raises(UnreachableError, match=r"p\+0\.deb, .* and 2 more are needed, .* offline") as caught:
             list(downloader.fetch_all(jobs))
-        assert caught.value.hint == "run again without --offline"
+        assert caught.value.hint == "run again without --offline; packages are kept for such runs by: formation vendor"
         with pytest.raises(UnreachableError, match=r"http://deb.example/InRelease is needed"):
             downloader.get("http://deb.example/InRelease", max_size=1)
 
@@ -511,3 +513,11 @@ def test_docker_hubs_time_of_day_is_no_number_of_seconds(downloader, server, tmp
     url = server.serve("/x", Answer(status=429, headers={"Retry-After": "1927411200"}), BODY)
     downloader.fetch(job(tmp_path / "x", url))
     assert len(pauses) == 1 and pauses[0] < 1
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"), [(errno.EROFS, "--store DIR"), (errno.EACCES, "--store DIR"), (errno.EIO, "")]
+)
+def test_a_file_that_cannot_be_written_is_told_with_another_place(number: int, hint: str) -> None:
+    error = partial._cannot_write(Path("/store/metadata/x"), OSError(number, os.strerror(number)))
+    assert error.message == f"cannot write /store/metadata/x: {os.strerror(number)}" and hint in (error.hint or "")

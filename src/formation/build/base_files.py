@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from formation.build.service_tree import Node, Tree
 from formation.contents.filesystem import Filesystem, filesystem
-from formation.contents.image import problems, scan_image
+from formation.contents.image import broken, scan_image
 from formation.dataclass import dataclass, field
 from formation.debian.administration import STATUS
 from formation.entry import decode_lines
@@ -26,8 +26,6 @@ _DIRECTORIES = (
     f"{APT}/keyrings",
     "usr/share/keyrings",
 )
-_BROKEN = frozenset({"digest", "size", "diff-id", "compression", "tar", "limit", "unread"})
-"""Problems of a layer after which nobody knows what is in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +91,9 @@ def read_base(image: Image, name: str, store: Store, *, workers: int, progress: 
     Raises IntegrityError for a layer that is not what its digest promises, and MalformedError.
     """
     contents = scan_image(image, store, workers=workers, progress=progress)
-    broken = next((problem for _, problem in problems(contents) if problem.kind in _BROKEN), None)
-    if broken is not None:
+    if (problem := broken(contents)) is not None:
         raise IntegrityError(
-            f"{name} has a layer that cannot be relied on: {broken.text}", hint="build or pull it again"
+            f"{name} has a layer that cannot be relied on: {problem.text}", hint="build or pull it again"
         )
     merged = filesystem(contents.layers)
     below = (path for directory in _DIRECTORIES for path in merged.kept_below(directory))

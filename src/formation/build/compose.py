@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from formation.build.dockerfile_steps import HEADER
+from formation.build.render_service import docker_can_build
 from formation.dataclass import dataclass
 from formation.definition.service_grammar import duration_text
 from formation.definition.service_values import HealthCheck, ServiceDefinition
@@ -107,7 +108,8 @@ def _block(composed: Composed, volumes: dict[str, str], hosts: dict[tuple[str, i
     service, name = composed.service, compose_name(composed.service)
     yield f"  {name}:\n"
     yield f"    image: {service.name}:{service.version}\n"
-    yield f"    build:\n      context: {_quoted(composed.context)}\n"
+    if docker_can_build(service):
+        yield f"    build:\n      context: {_quoted(composed.context)}\n"
     yield "    read_only: true\n"
     yield "    cap_drop: [ALL]\n"
     yield '    security_opt: ["no-new-privileges:true"]\n'

@@ -80,7 +80,9 @@ def _missing_hint(service: ServiceDefinition, name: ImageName, store: Store) -> 
         return f"build the base first: formation build {made_in}"
     if same := [str(each) for each in references if each.repository == wanted.repository]:
         return f"the store has {', '.join(same[:10])}"
-    either = f"build it first: formation build DIR; or take it from a registry: docker://{wanted}"
+    # A name without a registry would be Docker Hub's, and a stranger's there.
+    registry = f"docker://{wanted}" if wanted.host is not None else f"docker://REGISTRY/{wanted}"
+    either = f"build it first: formation build DIR; or take it from a registry: {registry}"
     return mistyped(str(wanted)) or nearest(str(wanted), map(str, references)) or either
 
 

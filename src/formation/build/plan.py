@@ -9,7 +9,7 @@ from formation.build.layers import PLAN_FORMAT, plan_layers
 from formation.build.recall import IMAGE_FORMAT
 from formation.build.system_files import system_files
 from formation.dataclass import dataclass
-from formation.definition.values import RUNTIME, Definition, Variant
+from formation.definition.values import RUNTIME, Definition, Keyring, Variant
 from formation.digest import hexadecimal, sha256
 from formation.install.additions import Additions, pin
 from formation.install.job import Job, PackageJob, VariantJob
@@ -73,6 +73,16 @@ def _additions(definition: Definition, lineage: tuple[Variant, ...], lock: Lock,
         hardening=definition.hardening,
         # A minimal variant lacks most files of what it stands on.
         run_directories=variant.config.run_directories if variant.only is None else (),
+        keyrings=_keyrings(definition) if variant.name == RUNTIME else (),
+    )
+
+
+def _keyrings(definition: Definition) -> tuple[Keyring, ...]:
+    """Those that the definition says are in the image."""
+    return tuple(
+        Keyring(each.name, each.signed_by, f"{definition.shown_path}:{definition.archive_lines[each.name]}")
+        for each in definition.archives
+        if each.signed_by is not None
     )
 
 

@@ -26,7 +26,7 @@ from formation.store.blobs import StoreBlobs, add_bytes, has_blob
 from formation.store.images import tag_image
 from formation.store.store import Store
 
-IMAGE_FORMAT = 8
+IMAGE_FORMAT = 9
 """Part of every build's key: a change of what an image looks like must raise it."""
 
 _RECORD_SIZE = 1 << 20

@@ -58,6 +58,11 @@ def render_service(service: ServiceDefinition) -> dict[str, str]:
     return {"Dockerfile": _dockerfile(service), ".dockerignore": _dockerignore(service)}
 
 
+def docker_can_build(service: ServiceDefinition) -> bool:
+    """Whether `docker build` can start from where the base is: else there is no Dockerfile."""
+    return not service.base.startswith(_OTHER_TRANSPORTS)
+
+
 def docker_base(service: ServiceDefinition) -> str:
     """The base as FROM names it. Raises UsageError for a layout or archive."""
     return _docker_reference(service, service.base)

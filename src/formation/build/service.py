@@ -10,7 +10,7 @@ from formation.build.base_files import BaseFiles
 from formation.build.opened_base import Places, open_base
 from formation.build.programs import Providers
 from formation.build.recall import IMAGE_FORMAT
-from formation.build.service_checks import Findings, check_files
+from formation.build.service_checks import Findings, check_files, check_redeclared, unwritable_volumes
 from formation.contents.filesystem import Filesystem
 from formation.dataclass import dataclass, replace
 from formation.debian.administration import STATUS
@@ -34,6 +34,10 @@ Read = Callable[[Image], BaseFiles]
 """Reads the file system of an image."""
 Fetch = Callable[[Sequence[LockedPackage]], Sequence[Path]]
 """Brings packages into the store; gives their files."""
+
+
+class StaleLockError(UsageError):
+    """The lock is not of this service, or of what its base is now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,8 @@ class ServicePlan:
     """By path, none of which leads through a symbolic link of the base; what is on this machine is pinned."""
     below: Filesystem
     """What is in the base: decided by its digest."""
+    notes: tuple[str, ...] = ()
+    """What is no error, and better known, each with file and line."""
 
     @property
     def packages_key(self) -> str:
@@ -101,8 +107,8 @@ def plan_service(
     Checked in this order: the base is there, the lock is of this service and of that base, and then all at once: users
     and groups, sources, paths, and the programs. Nothing is built, and nothing downloaded but packages of the lock.
 
-    Raises DefinitionError with everything that is wrong, each with file and line; UsageError for a stale lock; and what
-    `open_base` raises.
+    Raises DefinitionError with everything that is wrong, each with file and line; StaleLockError; and what `open_base`
+    raises.
     """
     base = open_base(service, architecture, means.places)
     files_of_base = cache(lambda: means.read(base))
@@ -118,6 +124,8 @@ def plan_service(
         _check_dpkg(service, packages, there)
     with findings.collected():
         check_base_accounts(service, there.users, there.groups)
+    with findings.collected():
+        check_redeclared(service, there)
     files: tuple[CollectedFile, ...] = ()
     with findings.collected():
         files = check_files(
@@ -141,14 +149,16 @@ def plan_service(
         there.path_filters,
         tuple(map(_pinned, files)),
         there.merged,
+        # What packages bring is not known yet.
+        () if packages else tuple(unwritable_volumes(service, files, there)),
     )
 
 
 def _check_lock(service: ServiceDefinition, reason: str | None) -> None:
-    """Raises UsageError when there is a reason why the lock is stale."""
+    """Raises StaleLockError when there is a reason why the lock is stale."""
     if reason is not None:
         path = lock_path(service.path)
-        raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(Path(service.shown_path).parent)}")
+        raise StaleLockError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(service.path.parent)}")
 
 
 def _check_dpkg(service: ServiceDefinition, packages: Sequence[LockedPackage], base: BaseFiles) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 
 from formation.build.base_files import BaseFiles
@@ -13,7 +13,10 @@ from formation.build.started import Started, Unstartable, check_started
 from formation.dataclass import dataclass, field, replace
 from formation.definition.problems import joined_error
 from formation.definition.service_values import CollectedFile, Kind, ServiceDefinition, ServiceFile
+from formation.definition.values import Group, User
+from formation.entry import decode_path
 from formation.errors import DefinitionError, FormationError
+from formation.install.accounts import Accounts
 from formation.oci.config import Execution
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -39,6 +42,27 @@ class Findings:
         """Raises DefinitionError when there is any."""
         if self.problems:
             raise joined_error(self.problems)
+
+
+def check_redeclared(service: ServiceDefinition, base: BaseFiles) -> None:
+    """A user or group of `service` that the base has must be the same there.
+
+    Raises DefinitionError, with file and line, that names every other one.
+    """
+    passwd, group = (decode_path(base.texts.get(f"etc/{name}", b"")) for name in ("passwd", "group"))
+    accounts = Accounts(passwd, group, maker=service.base)
+    problems: list[tuple[str, str | None]] = []
+    every: tuple[Group | User, ...] = (*service.groups, *service.users)
+    for declared in every:
+        try:
+            if isinstance(declared, Group) and declared.name in base.groups:
+                accounts.with_group(declared)
+            elif isinstance(declared, User) and declared.name in base.users and declared.group in base.groups:
+                accounts.with_user(replace(declared, groups=()), 0)
+        except FormationError as error:
+            problems.append((f"{declared.place}: {error.message}", error.hint))
+    if problems:
+        raise joined_error(problems)
 
 
 def check_files(
@@ -73,7 +97,9 @@ def check_files(
         wrong = check_programs(settled, Surroundings(service.base, architecture, loader, search, built_by, own))
         directory = service.config.working_directory or below.working_directory or "/"
         by_path = {file.path: file for file in settled}
-        started = Started(whole, by_path, search, directory, comes, lambda: _names(base, settled, search))
+        started = Started(
+            whole, by_path, search, directory, comes, lambda: _names(base, settled, search), partial(_item, service)
+        )
         # A file that is told to be at a wrong place is not told to be missing as well.
         return wrong, check_started(service, below, started) if len(settled) == len(files) else ()
 
@@ -89,16 +115,18 @@ def check_files(
 
         wrong, unstartable = check(over(package_nodes(paths), base.tree))
     having = _having([*(each.lacks for each in wrong), *(each.lacks for each in unstartable)], providers)
-    findings.problems += [
-        (
-            f"{place_of_file(service, each.path)}: {_source(service, each.path)} {each.reason}",
-            _hint(each.hint, each.lacks, having),
-        )
-        for each in wrong
+    told: list[tuple[str, Wrong | Unstartable]] = [
+        *(
+            (f"{place_of_file(service, each.path)}: {_source(service, each.path)} {each.reason}", each)
+            for each in wrong
+        ),
+        *((f"{service.place((each.key,))}: {each.message}", each) for each in unstartable),
     ]
-    findings.problems += [
-        (f"{service.place((each.key,))}: {each.message}", _hint(each.hint, each.lacks, having)) for each in unstartable
-    ]
+    for message, each in told:
+        findings.problems.append((message, _hint(each.hint, each.lacks, having)))
+        if each.lacks is not None and each.lacks not in having.packages:
+            # Why no package is named is the same for all of them.
+            having = replace(having, unknown=None)
     return settled
 
 
@@ -162,6 +190,19 @@ def _check_directories(service: ServiceDefinition, base: Tree, findings: Finding
         if reason is not None:
             place = service.place(("directories", index, "path"))
             findings.problems.append((f"{place}: {directory.path} {reason}", None))
+
+
+def unwritable_volumes(service: ServiceDefinition, files: Sequence[CollectedFile], base: BaseFiles) -> Iterator[str]:
+    """A note on each volume that no layer has: engines make it then, and give it to root."""
+    user = (service.config.user or "root").partition(":")[0]
+    if user in ("root", "0"):
+        return
+    made = {directory.path for directory in service.directories}
+    made |= {str(parent) for file in files for parent in (PurePosixPath(file.path), *PurePosixPath(file.path).parents)}
+    for index, path in enumerate(service.config.volumes):
+        if path not in made and base.merged.find(path) is None:
+            what = f"no layer has the volume {path}, so engines give it to root, and {user} cannot write there"
+            yield f"{service.place(('volumes', index))}: {what}; add {{path: {path}}} to `directories:`"
 
 
 def _misplaced(file: CollectedFile, path: str | None, base: Tree) -> str | None:

@@ -6,7 +6,8 @@ from formation.build.programs import BRING, EMPTY, in_path, interpreter
 from formation.build.service_tree import Node, Tree, found, resolved
 from formation.dataclass import dataclass
 from formation.definition.problems import nearest
-from formation.definition.service_values import CollectedFile, ServiceDefinition
+from formation.definition.service_values import CollectedFile, ServiceDefinition, ServiceFile
+from formation.errors import quoted
 from formation.oci.config import Execution
 
 _OF_PACKAGES = frozenset({"", "/bin", "/sbin", "/usr/bin", "/usr/sbin"})
@@ -40,6 +41,8 @@ class Started:
     """Whether a program that is not there comes with a package all the same."""
     names: Callable[[], Collection[str]]
     """The programs that there are, for hints: paths, and names in PATH."""
+    item: Callable[[str], ServiceFile | None]
+    """The item of `files` that brings a path."""
 
 
 def check_started(service: ServiceDefinition, base: Execution, started: Started) -> tuple[Unstartable, ...]:
@@ -71,10 +74,18 @@ def _check(key: str, program: str, started: Started) -> Iterator[Unstartable]:
     place, node = next((each for each in candidates if each[1].mode & 0o111), candidates[0])
     file = started.files.get(resolved(started.tree, place) or place)
     if not node.mode & 0o111:
-        hint = None if file is None else 'write mode: "0755" for it under `files:`'
+        hint = None if file is None else _executable_hint(file, started.item(file.path))
         yield Unstartable(key, f"{program} is not executable", hint)
     elif file is not None and node.elf is None:
         yield from _check_text(key, program, file, started)
+
+
+def _executable_hint(file: CollectedFile, item: ServiceFile | None) -> str:
+    """How `file` of `item` becomes executable. The item of a directory has one mode for all, if any."""
+    if file.local is None or item is None or not item.is_directory:
+        return 'write mode: "0755" for it under `files:`'
+    command = f"chmod +x {quoted(file.local)}"
+    return command if item.mode is None else f"leave out the `mode` of {item.path}, and {command}"
 
 
 def _candidates(program: str, started: Started) -> Iterable[tuple[str, Node]]:

@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
@@ -93,9 +94,13 @@ def run(arguments: Namespace, context: Context) -> int:
         contents = scan_image(image, context.store, workers=context.workers, progress=progress)
         kind, declared = kind_of(image), None
         if definitions:
+            from formation.security.base_packages import base_packages
             from formation.security.from_definition import declared_by, kind_by
 
-            kind, declared = kind_by(definitions), declared_by(definitions, debian_architecture(image))
+            installed = partial(
+                base_packages, image=image, store=context.store, workers=context.workers, progress=progress
+            )
+            kind, declared = kind_by(definitions), declared_by(definitions, debian_architecture(image), installed)
         if arguments.profile in ("base", "service"):
             kind = arguments.profile
         profile = arguments.profile or kind
@@ -137,12 +142,12 @@ def _definitions(arguments: Namespace, context: Context) -> "list[Definition | S
 def _exceptions(
     arguments: Namespace, definitions: "list[Definition | ServiceDefinition]", image: "Image"
 ) -> "list[AuditException]":
-    """What the definitions accept. Raises UsageError for an unknown variant, DefinitionError for unknown checks."""
+    """What the definitions accept. Raises UsageError for an unknown variant."""
     if not definitions:
         return []
     from formation.contract.from_definition import variant_of
     from formation.definition.values import RUNTIME, Definition
-    from formation.security.from_definition import check_ids, exceptions_by
+    from formation.security.from_definition import exceptions_by
 
     found: list[AuditException] = []
     for definition in definitions:
@@ -150,7 +155,6 @@ def _exceptions(
         if variant is None:
             variant = variant_of(image, definition) if isinstance(definition, Definition) else RUNTIME
         found += exceptions_by(definition, variant or RUNTIME)
-    check_ids(found)
     return found
 
 

@@ -24,7 +24,8 @@ _NARROWEST = 40
 
 
 def audit_text(name: str, report: Report, limit: Severity, *, width: int, colour: bool) -> str:
-    """The report on the image `name`, in lines of at most `width` columns where words allow it."""
+    """The report on the image `name`, in lines of at most `width` columns where words allow it; its last line, the
+    verdict, is one whatever its length."""
     paint = _Paint(max(width, _NARROWEST), colour)
     lines: list[str] = []
     for severity, findings in groupby(report.findings, key=lambda finding: finding.severity):
@@ -33,7 +34,7 @@ def audit_text(name: str, report: Report, limit: Severity, *, width: int, colour
             lines += paint.check(list(group))
     lines += paint.excepted(report.excepted)
     lines += paint.notes(report)
-    lines += [*([""] if lines else []), *paint.wrapped(_verdict(name, report, limit), "")]
+    lines += [*([""] if lines else []), printable(_verdict(name, report, limit))]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -221,8 +221,9 @@ def _fresh_lock(run: _Run, previous: "Lock | None") -> "Lock":
 def _plan(run: _Run, lock: "Lock", text: str) -> "ServicePlan":
     """The plan, every check passed."""
     from formation.build.foreign import require_runnable
-    from formation.build.service import plan_service
+    from formation.build.service import StaleLockError, plan_service
     from formation.build.service_means import service_means
+    from formation.errors import UsageError, quoted
 
     architecture = run.arguments.arch
     means = service_means(
@@ -235,7 +236,12 @@ def _plan(run: _Run, lock: "Lock", text: str) -> "ServicePlan":
         progress=run.progress,
         workers=run.context.workers,
     )
-    plan = plan_service(run.service, lock, text, architecture, means)
+    try:
+        plan = plan_service(run.service, lock, text, architecture, means)
+    except StaleLockError as error:
+        raise UsageError(error.message, hint=f"formation lock {quoted(run.arguments.directory)}") from None
+    for note in plan.notes:
+        run.progress.note(note)
     if plan.packages:
         require_runnable(architecture, os.uname().machine)
     return plan

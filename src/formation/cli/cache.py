@@ -1,5 +1,6 @@
 """`formation cache`: what the local store takes, and freeing some of it."""
 
+import errno
 import os
 import re
 from argparse import ArgumentTypeError, Namespace
@@ -33,6 +34,9 @@ def register(subparsers: Subparsers) -> None:
         `cache prune` removes what was not used for 30 days, what killed runs left, and the blobs of no image. Images
         stay, unless --images is given, and one whose manifest is gone is told. It does not run beside another formation
         in the same store.
+
+        A store is carried by root's `tar -p --numeric-owner --xattrs-include='*'`. Other copies, such as `cp -r`, lose
+        owners, modes or times: the next build makes anew what has lost some.
         """,
         """
         formation cache
@@ -55,12 +59,18 @@ def register(subparsers: Subparsers) -> None:
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
     from formation.errors import UsageError
-    from formation.store.prune import usage
+    from formation.store.prune import unreadable, usage
 
     if arguments.action == "prune":
         return _prune(arguments, context)
     if arguments.all or arguments.older_than is not None or arguments.images or arguments.dry_run:
         raise UsageError("these options need the word prune", hint="formation cache prune --help")
+    closed = unreadable(context.store)
+    if context.store.root in closed:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(context.store.root))
+    with context.progress() as progress:
+        for path in closed:
+            progress.note(f"{path} cannot be read, and counts as empty")
     found = usage(context.store)
     if arguments.json:
         context.write_json({"store": str(context.store.root), **_json(found)})

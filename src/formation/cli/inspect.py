@@ -5,6 +5,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
+from formation.cli.lock_data import lock_data
 from formation.cli.parser import WIDTH, Subparsers, add_command
 from formation.cli.text import counted, printable, size_text
 
@@ -67,10 +68,7 @@ def run(arguments: Namespace, context: Context) -> int:
         if arguments.check:
             return _check(image, arguments, context)
         if arguments.lock:
-            from formation.lock.lockfile import as_file
-            from formation.lock.stored import stored_lock_text
-
-            context.write(as_file(stored_lock_text(image, str(name))))
+            _print_lock(image, str(name), arguments, context)
         elif arguments.raw:
             data = image.manifest_bytes if arguments.raw == "manifest" else image.config_bytes
             context.write(data.decode())
@@ -79,6 +77,18 @@ def run(arguments: Namespace, context: Context) -> int:
         else:
             context.write(_text(str(name), image))
     return 0
+
+
+def _print_lock(image: "Image", name: str, arguments: Namespace, context: Context) -> None:
+    """As the file, or as `formation lock --json` prints it."""
+    from formation.lock.lockfile import as_file, parse_lock
+    from formation.lock.stored import stored_lock_text
+
+    text = stored_lock_text(image, name)
+    if arguments.json:
+        context.write_json(lock_data(parse_lock(text, f"the lock of {name}")))
+    else:
+        context.write(as_file(text))
 
 
 def _check(image: "Image", arguments: Namespace, context: Context) -> int:

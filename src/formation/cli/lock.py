@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from formation.cli.context import Context
+from formation.cli.lock_data import lock_data
 from formation.cli.parser import Subparsers, add_command
 from formation.cli.registry_options import add_registry_options
 from formation.cli.text import counted, size_text, table
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from formation.lock.changes import Change
     from formation.lock.model import Lock
     from formation.progress import Progress
+    from formation.store.store import Store
 
 
 def register(subparsers: Subparsers) -> None:
@@ -106,12 +108,12 @@ def _lock(arguments: Namespace, context: Context, definition: "Definition | Serv
     if arguments.json:
         # As in the table: in a first lock everything is new.
         changes = () if previous is None else lock_changes(previous, lock)
-        context.write_json({**_as_data(shown), "changes": [_change_data(change) for change in changes]})
+        context.write_json({**lock_data(shown), "changes": [_change_data(change) for change in changes]})
     else:
         verb = "would write" if arguments.dry_run else "wrote"
         context.write(_moved_text(previous, lock))
         context.write(_changes_text(lock_changes(previous, lock), previous is None))
-        context.write(f"{path} is up to date\n" if keep else f"{verb} {path}: {_summary(lock)}\n")
+        context.write(f"{path} is up to date\n" if keep else f"{verb} {path}: {_summary(lock, context.store)}\n")
     return 0
 
 
@@ -168,11 +170,23 @@ def _previous(path: Path, progress: "Progress") -> "Lock | None":
         return None
 
 
-def _summary(lock: "Lock") -> str:
-    """`233 packages, 190.3 MB to download`."""
+def _summary(lock: "Lock", store: "Store") -> str:
+    """`233 packages, 190.3 MB to download`, as far as the store does not have them."""
     packages = {package.sha256: package.size for each in lock.packages.values() for package in each}
     where = f" on {lock.base[0].name}" if lock.base else ""
-    return f"{counted(len(packages), 'package')}{where}, {size_text(sum(packages.values()))} to download"
+    total = sum(packages.values())
+    missing = sum(size for digest, size in packages.items() if not _is_stored(store.download(digest), size))
+    size = f"{size_text(total)}, {size_text(missing)} of it to download"
+    if missing in (0, total):
+        size = f"{size_text(total)} to download" if missing or not total else f"{size_text(total)}, all in the store"
+    return f"{counted(len(packages), 'package')}{where}, {size}"
+
+
+def _is_stored(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
 
 
 def _moved_text(old: "Lock | None", new: "Lock") -> str:
@@ -215,23 +229,4 @@ def _change_data(change: "Change") -> dict[str, Any]:
         **({} if change.way is None else dict(zip(("from", "to"), change.way, strict=True))),
         "variants": list(change.variants),
         "architectures": list(change.architectures),
-    }
-
-
-def _as_data(lock: "Lock") -> dict[str, Any]:
-    """The lock as the file has it; times are in seconds since 1970."""
-    from datetime import datetime
-
-    from formation.lock.lockfile import base_values, entries, package_values, suite_values
-
-    def plain(values: dict[str, Any]) -> dict[str, Any]:
-        return {key: int(value.timestamp()) if isinstance(value, datetime) else value for key, value in values.items()}
-
-    return {
-        "definition": lock.definition,
-        "architectures": list(lock.packages),
-        "epoch": lock.epoch,
-        **({"base": [base_values(base) for base in lock.base]} if lock.base else {}),
-        "suites": [plain(suite_values(suite)) for suite in lock.suites],
-        "packages": [plain(package_values(lock, package, each)) for package, each in entries(lock)],
     }

@@ -80,6 +80,8 @@ def _arguments(argv: Sequence[str], context: Context) -> Namespace | int:
         return int(end.code or 0)
     if arguments.command is None:
         raise UsageError("no command is given", hint="formation --help")
+    if arguments.store == "":
+        raise UsageError("--store names no directory", hint="name one: --store DIR; or leave it out")
     return arguments
 
 

@@ -1,10 +1,16 @@
 """`formation vendor`: keeps the packages of a lock beside its definition."""
 
 from argparse import Namespace
+from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
 from formation.cli.text import counted, size_text
+
+if TYPE_CHECKING:
+    from formation.definition.service_values import ServiceDefinition
+    from formation.definition.values import Definition
+    from formation.lock.model import Lock
 
 
 def register(subparsers: Subparsers) -> None:
@@ -16,7 +22,8 @@ def register(subparsers: Subparsers) -> None:
         """
         Downloads every package of formation.lock, of all variants and architectures, into a directory, and writes
         SHA256SUMS beside them. Archives drop a version soon after the next one arrives; `formation build` takes what it
-        finds in the directory `vendor` beside formation.yaml before it asks an archive.
+        finds in the directory `vendor` beside formation.yaml before it asks an archive. Of a service these are the
+        packages that it adds to its base.
 
         Packages that are there already are not downloaded again. Those that an earlier SHA256SUMS lists and the lock no
         longer has are removed.
@@ -44,17 +51,16 @@ def register(subparsers: Subparsers) -> None:
 
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
-    from formation.definition.load import load_definition
+    from formation.definition.load import load_any
     from formation.errors import UsageError, quoted
-    from formation.lock.check import staleness
     from formation.lock.lockfile import lock_path, read_lock
     from formation.lock.vendor import vendor, vendor_directory
     from formation.network import Downloader, Proxies
 
-    definition = load_definition(context.path(arguments.directory))
-    path = lock_path(definition.path)
+    loaded = load_any(context.path(arguments.directory))
+    path = lock_path(loaded.path)
     lock = read_lock(path)
-    reason = staleness(definition, lock)
+    definition, reason = _packages_of(loaded, lock)
     if reason is not None:
         raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(arguments.directory)}")
     directory = context.path(arguments.output) if arguments.output else vendor_directory(definition)
@@ -88,3 +94,19 @@ def run(arguments: Namespace, context: Context) -> int:
             f"{brought} {len(result.downloaded)}, {removed} {len(result.removed)}\n"
         )
     return 0
+
+
+def _packages_of(loaded: "Definition | ServiceDefinition", lock: "Lock") -> "tuple[Definition, str | None]":
+    """The definition as far as it is of packages, and why `lock` is not of it; None when it is.
+
+    The base of a service is not asked for: it may be out of reach, and the packages are those of the lock anyway.
+    """
+    from formation.definition.service_packages import package_definition
+    from formation.definition.service_values import ServiceDefinition
+    from formation.lock.check import staleness
+    from formation.lock.service_check import locked_archives, service_staleness
+
+    if not isinstance(loaded, ServiceDefinition):
+        return loaded, staleness(loaded, lock)
+    archives = locked_archives(lock) if loaded.archives is None else loaded.archives
+    return package_definition(loaded, archives), service_staleness(loaded, lock, {}, lambda architecture: ())

@@ -44,6 +44,7 @@ def run(arguments: Namespace, context: Context) -> int:
     from formation.definition.load import load_any
     from formation.definition.service_packages import package_definition
     from formation.definition.service_values import ServiceDefinition
+    from formation.errors import AnswerIsNo
     from formation.lock.lockfile import lock_path, read_lock
     from formation.lock.why import why
 
@@ -51,7 +52,12 @@ def run(arguments: Namespace, context: Context) -> int:
     lock = read_lock(lock_path(definition.path))
     if isinstance(definition, ServiceDefinition):
         definition = package_definition(definition, ())
-    reasons = why(lock, definition, arguments.package)
+    try:
+        reasons = why(lock, definition, arguments.package)
+    except AnswerIsNo:
+        if arguments.json:
+            context.write_json({"package": arguments.package, "reasons": []})
+        raise
     if arguments.json:
         context.write_json({"package": arguments.package, "reasons": [_as_data(reason) for reason in reasons]})
     else:

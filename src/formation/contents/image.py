@@ -18,6 +18,8 @@ MOST_LAYERS: Final = 2000
 """Engines refuse more than 127 (overlayfs stacks no more)."""
 HEAVIEST: Final = 400 << 20
 """Bytes of memory that the facts of all layers may take: those of some 500,000 files."""
+_BROKEN: Final = frozenset({"digest", "size", "diff-id", "compression", "tar", "limit", "unread"})
+"""Problems of a layer after which nobody knows what is in it."""
 
 _INLINE = 4 << 20
 """Stored bytes that are scanned before a worker process would have started."""
@@ -118,3 +120,8 @@ def _scan(layers: Sequence[Layer], workers: int, detectors: Sequence[Detector]) 
 def problems(contents: ImageContents) -> tuple[tuple[int, Problem], ...]:
     """Number of the layer, from 0, and problem: all that is wrong within single layers."""
     return tuple((number, problem) for number, layer in enumerate(contents.layers) for problem in layer.problems)
+
+
+def broken(contents: ImageContents) -> Problem | None:
+    """A problem after which nobody knows what is in the image; None when there is none."""
+    return next((problem for _, problem in problems(contents) if problem.kind in _BROKEN), None)

@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from formation.contract.findings import Finding
 from formation.dataclass import dataclass
 from formation.digest import check_digest
-from formation.errors import FormationError, IntegrityError, quoted
+from formation.errors import FormationError, IntegrityError, UsageError, quoted
 from formation.oci.annotations import BASE_DIGEST, BASE_NAME
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image, read_image
 from formation.oci.manifest import media_type_of
+from formation.oci.reference import parse_reference
 from formation.oci.strict_json import MAXIMUM_SIZE
 
 
@@ -36,31 +37,49 @@ def base_of(image: Image) -> BaseOf:
 def check_base(image: Image, sources: tuple[BlobSource, ...], promised: str | None = None) -> Iterator[Finding]:
     """What is wrong with the base of `image`, whose manifest and config one of `sources` may have.
 
-    `promised` is the digest that it must have. Nothing is wrong with an image that names no base and needs none.
+    `promised` is the digest that it must have; an image that names none, as Docker builds them, is held to its layers.
+    Nothing is wrong with an image that names no base and needs none.
     """
     said = base_of(image)
-    if promised is not None and said.digest != promised:
-        what = f"the image stands on {said.digest or 'a base that it does not name'}, and was promised to on {promised}"
-        yield Finding("base", "base-other", what)
-    if said.digest is None:
+    if promised is not None and said.digest not in (None, promised):
+        yield Finding(
+            "base", "base-other", f"the image stands on {said.digest}, and was promised to stand on {promised}"
+        )
+    digest = said.digest or promised
+    if digest is None:
         return
-    name = said.name or said.digest
+    name = (said.name if said.digest else None) or digest
     try:
-        base = _find(check_digest(said.digest), sources, image)
+        base = find_base(check_digest(digest), sources, image)
     except IntegrityError as error:
         yield Finding("base", "base-damaged", f"the base {name}: {error.message}")
         return
     if base is None:
-        what = f"the base {name} is not at hand, so nobody can tell whether its layers are intact"
-        what += f": formation pull {quoted(name)}"
+        what = f"the base {name} is not at hand, so nobody can tell whether its layers are intact{_pull(name)}"
         yield Finding("base", "base-unknown", what, "warning")
         return
     below, own = base.config.diff_ids, image.config.diff_ids
-    for number, diff_id in enumerate(below):
-        if number >= len(own) or own[number] != diff_id:
-            what = f"layer {number} is not that of the base {name}, which has {len(below)} layers"
-            yield Finding("base", "base-layer", what, layer=number if number < len(own) else None)
-            return
+    number = next((number for number, diff_id in enumerate(below) if own[number : number + 1] != (diff_id,)), None)
+    if number is None:
+        return
+    layer = number if number < len(own) else None
+    if said.digest is None:
+        what = f"the image names no base, and was promised to stand on {name}, whose layer {number} it does not have"
+        yield Finding("base", "base-other", what, layer=layer)
+    else:
+        what = f"layer {number} is not that of the base {name}, which has {len(below)} layers"
+        yield Finding("base", "base-layer", what, layer=layer)
+
+
+def _pull(name: str) -> str:
+    """The command that brings the base, as the end of a sentence; empty where no registry is named: a name without one
+    was built here, and Docker Hub's image of that name is a stranger's."""
+    _, docker, rest = name.rpartition("docker://")
+    try:
+        reference = parse_reference(rest)
+    except UsageError:
+        return ""
+    return f": formation pull {quoted(rest)}" if docker or reference.host is not None else ""
 
 
 def check_unnamed_base(image: Image, base: "Image | None", name: str) -> Iterator[Finding]:
@@ -80,7 +99,7 @@ def check_unnamed_base(image: Image, base: "Image | None", name: str) -> Iterato
     yield Finding("base", "base-unknown", f"{what}, so nobody can tell whether it stands on it", "warning")
 
 
-def _find(digest: str, sources: tuple[BlobSource, ...], image: Image) -> Image | None:
+def find_base(digest: str, sources: tuple[BlobSource, ...], image: Image) -> Image | None:
     """The image with this digest, an index or a manifest; None when no source has it. Raises IntegrityError."""
     for source in sources:
         try:

@@ -49,7 +49,9 @@ def check_definition(checks: Checks, facts: Facts, runner: Runner | None) -> Ite
                 message = f"the {what} {name} is {has[name]!r}, which {pattern!r} does not match"
                 yield Finding("checks", "check-metadata", message, place=checks.place)
     if checks.commands and runner is None:
-        message = f"{len(checks.commands)} command checks were left out: --run docker or --run podman runs them"
+        count = len(checks.commands)
+        were = "check was" if count == 1 else "checks were"
+        message = f"{count} command {were} left out: --run docker or --run podman runs {'it' if count == 1 else 'them'}"
         yield Finding("checks", "check-not-run", message, "warning", place=checks.place)
     elif runner is not None:
         for command in checks.commands:

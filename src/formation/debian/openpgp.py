@@ -157,6 +157,9 @@ def _refused(keys: Keyring, source: str, issuers: list[str], now: int, reason: s
         )
     expired = {key.fingerprint.upper() for key in keys.certificates if _expired(key, now)}
     if known <= expired:
+        hint = (
+            "get the key anew from whoever runs the archive, who has extended or replaced it, and name it under `keys:`"
+        )
         return IntegrityError(f"{source} is signed by {_listed(known)}, which has expired", hint=hint)
     return IntegrityError(
         f"{source} has a bad signature by {_listed(known - expired)}: the text is not what was signed, or the key was "

@@ -5,21 +5,22 @@ from collections.abc import Callable
 from datetime import date
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from formation.definition import grammar
-from formation.definition.audit_exceptions import AuditException
+from formation.definition.audit_exceptions import CHECK_IDS, AuditException
 from formation.definition.data_path import DataPath
 from formation.definition.model_parts import Entry, text_like
-from formation.definition.problems import Invalid
+from formation.definition.problems import Invalid, nearest
 
-_CHECK = r"^[a-z][a-z0-9-]*$"
 _DATE = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"
 
 
 def _check(text: str) -> str:
-    if not re.fullmatch(_CHECK, text):
-        raise Invalid(f"{text!r} is not the id of a check", "docs/audit.md lists them: setuid-file")
+    if text not in CHECK_IDS:
+        raise Invalid(
+            f"there is no check {text!r}", nearest(text, CHECK_IDS) or "docs/audit.md lists them: setuid-file"
+        )
     return text
 
 
@@ -42,7 +43,7 @@ def _date(text: str) -> str:
 class AuditExceptionEntry(Entry):
     """Findings of `formation audit` that are accepted, for a while."""
 
-    check: Annotated[str, AfterValidator(_check), text_like(_CHECK)] = Field(
+    check: Annotated[str, AfterValidator(_check), WithJsonSchema({"enum": list(CHECK_IDS)})] = Field(
         description="Id of the check: setuid-file. docs/audit.md lists them."
     )
     path: Annotated[str, AfterValidator(_path), text_like("^/")] | None = Field(

@@ -18,15 +18,19 @@ def check_base_accounts(service: ServiceDefinition, users: Collection[str], grou
         "group": {*groups, *STATIC_GROUPS, *(group.name for group in service.groups)},
     }
     wrong: list[tuple[str, str | None]] = []
+    unknown: set[str] = set()
     references = sorted(_references(service), key=lambda reference: service.line(reference[0]))
     user = (service.config.user or "root").partition(":")[0]
     wrong_user = not user.isdecimal() and user not in known["user"]
     for path, kind, name in references:
         if name.isdecimal() or name in known[kind]:
             continue
-        if wrong_user and name == user and path != ("user",) and path not in service.lines:
-            # A directory that does not say whose it is: the user is told.
+        told = unknown | ({user} if wrong_user and path != ("user",) else set())
+        if name in told and path not in service.lines:
+            # A directory that does not say its owner or group has those of a user that is told.
             continue
+        if kind == "user":
+            unknown.add(name)
         hint = nearest(name, known[kind]) or f"declare it under `{kind}s:`"
         wrong.append((f"{service.place(path)}: neither {service.base} nor this has the {kind} {name!r}", hint))
     if wrong:

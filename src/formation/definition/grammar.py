@@ -225,8 +225,12 @@ def comment(text: str) -> str:
     return text
 
 
-def signal(text: str) -> str:
-    """A signal by its name, with SIG."""
+def signal(text: object) -> object:
+    """A signal by its name, with SIG: what a number means depends on the machine."""
+    if isinstance(text, int) and not isinstance(text, bool):
+        raise Invalid(f"{text} is not the name of a signal", "such as SIGTERM")
+    if not isinstance(text, str):
+        return text
     if text.removeprefix("SIG") in SIGNALS and text.startswith("SIG"):
         return text
     if re.fullmatch(r"SIGRTM(IN(\+([1-9]|[12][0-9]|30))?|AX(-([1-9]|[12][0-9]|30))?)", text):

@@ -202,9 +202,9 @@ class Content(Entry):
     command: Command | None = Field(
         default=None, description="What runs by default, or the entrypoint's arguments; a list, or a string of words."
     )
-    stop_signal: Annotated[
-        str | None, AfterValidator(lambda text: text and grammar.signal(text)), text_like(grammar.SIGNAL)
-    ] = Field(default=None, description="The signal that asks the process to end; SIGTERM by default.")
+    stop_signal: Annotated[str | None, BeforeValidator(grammar.signal), text_like(grammar.SIGNAL)] = Field(
+        default=None, description="The signal that asks the process to end; SIGTERM by default."
+    )
     labels: dict[LabelName, TextValue] = Field(
         default={},
         description="Labels. The title, version and description labels of OCI are added when not given.",

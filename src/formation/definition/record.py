@@ -14,7 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from formation.definition.service_values import ServiceDefinition
 
-FORMAT = 2
+FORMAT = 3
 """Part of every record's name: a change of how definitions are read must raise it. Other fields are noticed."""
 
 

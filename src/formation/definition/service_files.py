@@ -19,6 +19,9 @@ from formation.definition.service_sources import found_source
 from formation.definition.service_values import CollectedFile, Kind, ServiceDefinition, ServiceFile
 from formation.definition.substitution import UnknownVariable, substituted
 
+_MOST_TOLD = 20
+"""Things that are wrong with one item of `files`; a directory may have thousands of the same kind."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -47,14 +50,18 @@ def collect_file(service: ServiceDefinition, file: ServiceFile) -> tuple[Collect
 
 def _collected(service: ServiceDefinition, files: Iterable[ServiceFile], limits: Limits) -> tuple[CollectedFile, ...]:
     collection = _Collection(limits)
-    problems = []
+    problems: list[tuple[str, str | None]] = []
     for file in files:
+        wrong: list[Invalid] = []
         try:
-            for entry in _entries(service, file, limits):
+            for entry in _entries(service, file, limits, wrong):
                 collection.add(entry)
         except Invalid as error:
-            key = "content" if file.source is None else "source"
-            problems.append((f"{service.place((*file.data_path, key))}: {error.reason}", error.hint))
+            wrong.append(error)
+        place = service.place((*file.data_path, "content" if file.source is None else "source"))
+        problems += [(f"{place}: {error.reason}", error.hint) for error in wrong[:_MOST_TOLD]]
+        if len(wrong) > _MOST_TOLD:
+            problems.append((f"{place}: {len(wrong) - _MOST_TOLD} more of {file.source!r} are wrong", None))
     if problems:
         raise joined_error(problems)
     return tuple(entry for _, entry in sorted(collection.entries.items()))
@@ -90,7 +97,10 @@ class _Collection:
             raise Invalid(f"the files are larger than {self.limits.total} bytes together")
 
 
-def _entries(service: ServiceDefinition, file: ServiceFile, limits: Limits) -> Iterator[CollectedFile]:
+def _entries(
+    service: ServiceDefinition, file: ServiceFile, limits: Limits, wrong: list[Invalid]
+) -> Iterator[CollectedFile]:
+    """What `file` stands for. What cannot be taken of a directory comes into `wrong`; raises Invalid for all else."""
     if file.source is None:
         content = file.content or b""
         mode = 0o644 if file.mode is None else file.mode
@@ -100,42 +110,52 @@ def _entries(service: ServiceDefinition, file: ServiceFile, limits: Limits) -> I
     local = found_source(root, file.source, service.build)
     if file.is_directory:
         # The first is the directory itself.
-        first, *some = islice(walked := _walked(local, file, limits), 2)
+        first, *some = islice(walked := _walked(local, file, limits, wrong), 2)
         yield from chain([first], some, walked)
-        if not some and file.ignore and _names(local):
+        if not some and not wrong and file.ignore and _names(local):
             hint = "look at its patterns; a directory that is to be empty goes under `directories:`"
             raise Invalid(f"`ignore` leaves nothing of {file.source!r}", hint)
     else:
         yield _regular(local, local.relative_to(root).as_posix(), file.path, file, limits)
 
 
-def _walked(top: Path, file: ServiceFile, limits: Limits) -> Iterator[CollectedFile]:
-    """The directory itself, and what is in it as far as it is not ignored."""
+def _walked(top: Path, file: ServiceFile, limits: Limits, wrong: list[Invalid]) -> Iterator[CollectedFile]:
+    """The directory itself, and what is in it as far as it is neither ignored nor wrong."""
     ignored = Ignored(file.ignore)
     waiting = [""]
     yield _directory(file.path, file)
     while waiting:
         below = waiting.pop()
-        for name in _names(top / below):
+        try:
+            names = _names(top / below)
+        except Invalid as error:
+            wrong.append(error)
+            continue
+        for name in names:
             inside = f"{below}{name}"
-            path, shown, local = f"{file.path}/{inside}", f"{file.source}{inside}", top / inside
-            _check_name(inside, path, shown)
-            mode = local.lstat().st_mode
             stays_out = inside in ignored
-            if stat.S_ISDIR(mode):
-                # An exception among the patterns may bring back something inside.
-                if not stays_out or ignored.has_exceptions:
-                    waiting.append(f"{inside}/")
-                if not stays_out:
-                    yield _directory(path, file)
-            elif stays_out:
-                continue
-            elif stat.S_ISLNK(mode):
-                yield CollectedFile(
-                    path, Kind.SYMLINK, 0o777, file.owner, file.group, 0, target=_target(local, top, shown)
-                )
-            else:
-                yield _regular(local, shown, path, file, limits)
+            is_directory = stat.S_ISDIR((top / inside).lstat().st_mode)
+            if not stays_out:
+                try:
+                    yield _inside(inside, top, file, limits)
+                except Invalid as error:
+                    wrong.append(error)
+                    continue
+            # An exception among the patterns may bring back something inside.
+            if is_directory and (not stays_out or ignored.has_exceptions):
+                waiting.append(f"{inside}/")
+
+
+def _inside(inside: str, top: Path, file: ServiceFile, limits: Limits) -> CollectedFile:
+    """The entry for what is at `inside` below the directory `top`. Raises Invalid for what no image should have."""
+    path, shown, local = f"{file.path}/{inside}", f"{file.source}{inside}", top / inside
+    _check_name(inside, path, shown)
+    mode = local.lstat().st_mode
+    if stat.S_ISDIR(mode):
+        return _directory(path, file)
+    if stat.S_ISLNK(mode):
+        return CollectedFile(path, Kind.SYMLINK, 0o777, file.owner, file.group, 0, target=_target(local, top, shown))
+    return _regular(local, shown, path, file, limits)
 
 
 def _names(directory: Path) -> list[str]:

@@ -19,6 +19,9 @@ from formation.definition.substitution import UnknownVariable, substituted
 from formation.definition.validate import Validated
 from formation.definition.values import RUNTIME, Directory, ImageConfig
 
+_OTHER_GROUPS = dict.fromkeys(("nobody", "sync", "_apt"), "nogroup")
+"""Users of every Debian system whose primary group is not called as they are (base-passwd's passwd.master)."""
+
 
 def service_from(file: Path, source: Source) -> ServiceDefinition:
     """The service that `source`, the content of `file`, describes. Raises DefinitionError with all that is wrong."""
@@ -107,21 +110,28 @@ def _check_file(file: ServiceFileEntry, path: DataPath, model: ServiceModel, pro
 
 
 def _directories(validated: Validated[ServiceModel]) -> tuple[Directory, ...]:
-    owner, group = _service_account(validated.model)
+    """One that does not say whose it is belongs to the default user; one that says only the owner, to its group too."""
+    model = validated.model
+    user, _, group = model.user.partition(":")
     return tuple(
         Directory(
-            entry.path, entry.owner or owner, entry.group or group, entry.mode, validated.place(("directories", index))
+            entry.path,
+            entry.owner or user,
+            entry.group or _primary_group(model, entry.owner or user, group),
+            entry.mode,
+            validated.place(("directories", index)),
         )
-        for index, entry in enumerate(validated.model.directories)
+        for index, entry in enumerate(model.directories)
     )
 
 
-def _service_account(model: ServiceModel) -> tuple[str, str]:
-    """Owner and group of directories that say nothing: those of the default user."""
-    user, _, group = model.user.partition(":")
+def _primary_group(model: ServiceModel, owner: str, group: str) -> str:
+    """The group of `owner`; `group` is that of the default user, where `user:` says one."""
+    if group and owner == model.user.partition(":")[0]:
+        return group
     primary = {entry.name: entry.group or entry.name for entry in model.users}
     # A uid has no group that could be known; an engine that finds none in /etc/passwd takes gid 0.
-    return user, group or primary.get(user, "root" if user.isdecimal() else user)
+    return primary.get(owner, "root" if owner.isdecimal() else _OTHER_GROUPS.get(owner, owner))
 
 
 def _file(entry: ServiceFileEntry, shared: dict[str, str], path: DataPath, problems: list[Problem]) -> ServiceFile:

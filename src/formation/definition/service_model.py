@@ -50,7 +50,7 @@ class ServiceDirectoryEntry(DirectoryEntry):
         json_schema_extra=_said_elsewhere,
     )
     group: Owner = Field(
-        default="", description="Group name, or gid; that of the service's user.", json_schema_extra=_said_elsewhere
+        default="", description="Group name, or gid; the owner's when not given.", json_schema_extra=_said_elsewhere
     )
 
 

@@ -99,6 +99,16 @@ class RunDirectory:
 
 
 @dataclass(frozen=True, slots=True)
+class Keyring:
+    """The keyring that an archive's `signed_by` names: apt in the image looks for it there."""
+
+    archive: str
+    path: str
+    place: str
+    """`FILE:LINE` that says so."""
+
+
+@dataclass(frozen=True, slots=True)
 class ImageConfig:
     """The OCI image config that a definition asks for."""
 

@@ -17,6 +17,7 @@ ORDINARY_RANGE = range(1000, 60001)
 _DAY = 86400
 _ID = re.compile("[0-9]{1,10}")
 _LARGEST_ID = 2**32 - 2
+_REDECLARED = "leave it out to have it as it is, or choose another name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Accounts:
     group: str = ""
     shadow: str = ""
     gshadow: str = ""
+    maker: str = "a package"
+    """Who made those that are there, for messages."""
 
     def user_id(self, name: str) -> int:
         """The uid of a user name or of decimal digits. Raises FormationError for an unknown name."""
@@ -43,7 +46,7 @@ class Accounts:
         """
         taken = ids(self.group)
         if group.name in taken:
-            _require_same("group", group.name, group.gid, taken[group.name])
+            self._require_same("group", group.name, group.gid, taken[group.name])
             return self
         gid = _free_id("group", group.name, group.gid, group.system, taken)
         return replace(
@@ -73,17 +76,22 @@ class Accounts:
         return changed._with_memberships(user)
 
     def _with_declared(self, user: User, uid: int) -> "Accounts":
-        """These accounts, whose user of that name a package made: it must be as declared."""
-        _require_same("user", user.name, user.uid, uid)
+        """These accounts, which have a user of that name: it must be as declared."""
+        self._require_same("user", user.name, user.uid, uid)
         line = next(line for line in lines_of(self.passwd) if line.startswith(f"{user.name}:"))
         fields = line.split(":")
         actual = tuple(fields[3:4] + fields[5:7])
         if actual != (str(self.group_id(user.group)), user.home, user.shell):
-            raise FormationError(
-                f"a package made the user {user.name!r} with another group, home or shell than the definition: {line}",
-                hint="declare it as the package does, or choose another name",
-            )
+            what = f"the user {user.name!r} with another group, home or shell than the definition"
+            raise FormationError(f"{self.maker} made {what}: {line}", hint=_REDECLARED)
         return self._with_memberships(user)
+
+    def _require_same(self, what: str, name: str, wanted: int | None, actual: int) -> None:
+        if wanted is not None and wanted != actual:
+            raise FormationError(
+                f"{self.maker} made the {what} {name!r} with the id {actual}, and the definition wants {wanted}",
+                hint=_REDECLARED,
+            )
 
     def _with_memberships(self, user: User) -> "Accounts":
         changed = self
@@ -129,13 +137,6 @@ def _entries(text: str) -> Iterator[tuple[str, int]]:
         fields = line.split(":")
         if len(fields) >= 4 and fields[0] and _ID.fullmatch(fields[2]) and int(fields[2]) <= _LARGEST_ID:
             yield fields[0], int(fields[2])
-
-
-def _require_same(what: str, name: str, wanted: int | None, actual: int) -> None:
-    if wanted is not None and wanted != actual:
-        raise FormationError(
-            f"a package made the {what} {name!r} with the id {actual}, and the definition wants {wanted}"
-        )
 
 
 def _free_id(what: str, name: str, wanted: int | None, system: bool, taken: Mapping[str, int]) -> int:

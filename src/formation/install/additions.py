@@ -7,7 +7,7 @@ from pathlib import Path
 
 from formation.dataclass import dataclass, field, replace
 from formation.definition.hardening import AS_PACKAGED, Hardening
-from formation.definition.values import Directory, File, Group, Pinned, RunDirectory, User
+from formation.definition.values import Directory, File, Group, Keyring, Pinned, RunDirectory, User
 from formation.entry import WHITEOUT, Entry, encode_path
 from formation.errors import DefinitionError, FormationError, UsageError
 from formation.install.accounts import Accounts
@@ -47,6 +47,8 @@ class Additions:
     hardening: Hardening = AS_PACKAGED
     run_directories: tuple[RunDirectory, ...] = ()
     """Nothing is made for them; they may not be files."""
+    keyrings: tuple[Keyring, ...] = ()
+    """Something else brings them; they must be files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def realise(additions: Additions, view: View, epoch: int) -> list[Added]:
 
     Parents that the image lacks are added, owned by root with mode 0755. Raises DefinitionError, with the line that
     asks for it, for an unknown owner, an id that is taken, a home, volume or working directory that is a file, a shell
-    that is no program, and a path that leads through a file.
+    that is no program, a keyring that is not there, and a path that leads through a file.
     """
     accounts = read_accounts(view)
     after = without_shells(accounts) if additions.hardening.accounts else accounts
@@ -104,6 +106,9 @@ def realise(additions: Additions, view: View, epoch: int) -> list[Added]:
     for user in additions.users:
         with _said_at(user.place):
             _require_shell(user, added, view)
+    for keyring in additions.keyrings:
+        with _said_at(keyring.place):
+            _require_keyring(keyring, added, view)
     if additions.hardening.modes:
         added.update((entry.path, Added(entry)) for entry in tightened(view, added, epoch))
     return _with_parents(added, places, view, epoch)
@@ -197,6 +202,19 @@ def _require_shell(user: User, added: Mapping[str, Added], view: View) -> None:
         raise UsageError(
             f"the shell {user.shell} of {user.name} is no program of the image, so nobody can log in as {user.name}",
             hint="ask for the package that brings it, or write `shell: /usr/sbin/nologin`",
+        )
+
+
+def _require_keyring(keyring: Keyring, added: Mapping[str, Added], view: View) -> None:
+    """Raises UsageError for a keyring that apt in the image would not find."""
+    place = _resolve(keyring.path, view, last=True)
+    there = added[place].entry if place in added else view.find(place)
+    if there is None or there.type not in ("file", "hardlink"):
+        raise UsageError(
+            f"the archive {keyring.archive} is signed by {keyring.path}, which is no file of the image: apt in it "
+            "would refuse the archive",
+            hint="ask for the package that brings it, or put it there under files:; without `signed_by:` the image "
+            "gets the key file that `keys:` names",
         )
 
 

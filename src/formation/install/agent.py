@@ -5,6 +5,7 @@ without the rest of the program noticing, and so that nothing of it survives it.
 """
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import queue
@@ -30,6 +31,10 @@ from formation.install.sandbox import end_children
 from formation.install.schedule import Schedule
 from formation.store.locking import remove_abandoned, remove_tree, work_directory
 from formation.store.store import Store
+
+_CAPABILITIES = {0: "CHOWN", 1: "DAC_OVERRIDE", 3: "FOWNER", 4: "FSETID", 6: "SETGID", 7: "SETUID"}
+"""What a build does with all kinds of packages, by their numbers in capability.h. Containers have these by default."""
+_SYS_CHROOT, _SYS_ADMIN = 18, 21
 
 
 def main() -> int:
@@ -64,6 +69,7 @@ def main() -> int:
 def _become_root(channel: Channel) -> None:
     """Enters a user namespace in which an ordinary user is root; the other side maps the subordinate ids."""
     if os.geteuid() == 0:
+        _check_capabilities()
         return
     try:
         namespaces.unshare(namespaces.CLONE_NEWUSER)
@@ -79,6 +85,22 @@ def _become_root(channel: Channel) -> None:
         raise EOFError
     os.setresgid(0, 0, 0)
     os.setresuid(0, 0, 0)
+
+
+def _check_capabilities() -> None:
+    """Raises FormationError for a root that cannot give files away, such as that of a container without capabilities.
+
+    One that cannot mount or make devices builds all the same; one that can mount needs no chroot.
+    """
+    there = namespaces.effective_capabilities()
+    needed = _CAPABILITIES if _SYS_ADMIN in there else {**_CAPABILITIES, _SYS_CHROOT: "SYS_CHROOT"}
+    lacking = [name for number, name in needed.items() if number not in there]
+    if lacking:
+        options = " ".join(f"--cap-add {name}" for name in lacking)
+        raise FormationError(
+            f"this root lacks {' and '.join(f'CAP_{name}' for name in lacking)}, which a build needs",
+            hint=f"start its container with {options}, or build as an ordinary user who has subordinate ids",
+        )
 
 
 def _install(job: Job, channel: Channel) -> Done:
@@ -164,7 +186,9 @@ def _failure(error: BaseException, store: Path | None = None) -> Failed:
     if isinstance(error, BrokenProcessPool):
         return Failed("FormationError", "a worker process was killed", OUT_OF_MEMORY_HINT, "")
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
+        # Of a write that found no room the system does not say where it was.
+        place = error.filename or (store if error.errno in (errno.ENOSPC, errno.EDQUOT) else None)
+        where = f"{place}: " if place else ""
         return Failed("FormationError", f"{where}{error.strerror or error}", errors.remedy(error, store), "")
     return Failed(
         "FormationError", f"{type(error).__name__}: {error}", None, "".join(traceback.format_exception(error))

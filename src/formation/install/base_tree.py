@@ -18,6 +18,7 @@ from formation.contents.layer import LayerContents, LayerEntry
 from formation.dataclass import replace
 from formation.entry import Entry, encode_path
 from formation.errors import FormationError
+from formation.install.facts import CAPABILITY, capabilities, is_as
 from formation.install.tree_writer import TreeWriter
 from formation.oci.image import Layer
 from formation.oci.verified import CHUNK
@@ -29,7 +30,6 @@ _FORMAT = 2
 """Part of every tree's name: a change of what is unpacked must raise it."""
 _LAYERS_AT_ONCE = 2
 _LATEST = 2**33 - 1
-_CAPABILITY = "security.capability"
 
 
 def base_tree(
@@ -37,17 +37,23 @@ def base_tree(
 ) -> Path:
     """The tree of `layers`, base layer first, in the store; made below `work`, on its file system, when it is missing.
 
-    Devices are left out: no script of a package needs those of an image. Raises IntegrityError and
-    MalformedError for a layer that is not what its digest promises, FormationError when it cannot be unpacked.
+    So it is when it has lost owners, modes or times, as in a copy of a store. Devices are left out: no script of a
+    package needs those of an image. Raises IntegrityError and MalformedError for a layer that is not what its digest
+    promises, FormationError when it cannot be unpacked.
     """
     tree = store.trees / f"base-{chain_key(layers)}"
     if tree.is_dir():
-        mark_used(tree)
-        return tree
+        if _is_intact(tree, merged):
+            mark_used(tree)
+            return tree
+        # Other builds know it by its name, and the work directory goes with this one.
+        tree.rename(work / "damaged-base")
     size = sum(node.entry.size for _, node in merged)
     free = shutil.disk_usage(work).free
     if size > free:
-        raise FormationError(f"the base takes {size} bytes, and {work} has {free} left", hint="formation cache prune")
+        raise FormationError(
+            f"the base takes {size} bytes, and {work} has {free} left", hint="formation cache prune --all"
+        )
     scratch = work / "base"
     scratch.mkdir()
     writer = TreeWriter(scratch, 0)
@@ -70,6 +76,27 @@ def base_tree(
         # Another build may have been first; both have the same.
         scratch.rename(tree)
     return tree
+
+
+def _is_intact(tree: Path, merged: Filesystem) -> bool:
+    """Whether everything in `tree` has the type, owner, mode, time and capabilities that it was given."""
+    inodes: dict[tuple[int, str], int] = {}
+    for path, node in merged:
+        entry = _plain(path, node.entry)
+        if not path or entry.type in ("character", "block"):
+            continue
+        place = f"{tree}/{os.fsdecode(encode_path(path))}"
+        try:
+            status = os.lstat(place)
+        except OSError:
+            return False
+        # Names of one file are that.
+        inode = inodes.setdefault(node.origin, status.st_ino) if entry.type == "file" else status.st_ino
+        if inode != status.st_ino or not is_as(status, entry):
+            return False
+        if node.entry.xattrs and capabilities(place) != _capabilities(node.entry):
+            return False
+    return True
 
 
 def chain_key(layers: Sequence[Layer]) -> str:
@@ -111,13 +138,16 @@ def _unpack(layer: Layer, wanted: _Wanted, writer: TreeWriter, tree: Path) -> No
                     write(replace(first, path=path))
                 continue
             writer.file(first, content)
-            for name, value in entry.xattrs:
-                if name == _CAPABILITY:
-                    os.setxattr(tree / os.fsdecode(encode_path(first.path)), name, value, follow_symlinks=False)
+            for name, value in _capabilities(entry):
+                os.setxattr(tree / os.fsdecode(encode_path(first.path)), name, value, follow_symlinks=False)
             for path in paths[1:]:
                 writer.hard_link(replace(first, path=path, target=first.path))
         for _ in chunks:
             pass
+
+
+def _capabilities(entry: Entry | LayerEntry) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, value) for name, value in entry.xattrs if name == CAPABILITY)
 
 
 def _plain(path: str, entry: Entry | LayerEntry) -> Entry:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from formation.entry import WHITEOUT, Entry, encode_path
 from formation.errors import FormationError
+from formation.install.facts import capabilities
 from formation.install.stacked import is_opaque, is_whiteout, lower_path, merged_names, status_below, walk
 
 TRACES = re.compile(
@@ -166,8 +167,8 @@ def entry_of(file: Path, path: str, status: os.stat_result, epoch: int) -> Entry
     if stat.S_ISLNK(status.st_mode):
         return Entry(path, "symlink", 0o777, status.st_uid, status.st_gid, mtime, target=os.readlink(file))
     if stat.S_ISREG(status.st_mode):
-        xattrs = tuple(sorted((n, os.getxattr(file, n)) for n in os.listxattr(file) if n.startswith("security.cap")))
-        return Entry(path, "file", mode, status.st_uid, status.st_gid, mtime, status.st_size, xattrs=xattrs)
+        owner = (status.st_uid, status.st_gid)
+        return Entry(path, "file", mode, *owner, mtime, status.st_size, xattrs=capabilities(file))
     if stat.S_ISFIFO(status.st_mode):
         # Policy 10.6: a package makes its named pipes in its postinst.
         return Entry(path, "fifo", mode, status.st_uid, status.st_gid, mtime)
@@ -192,11 +193,4 @@ def _same(file: Path, status: os.stat_result, before: Path) -> bool:
     if status.st_size != old.st_size:
         return False
     # Times tell nothing: a script may edit a file and set back its time.
-    return _capabilities(file) == _capabilities(before) and filecmp.cmp(file, before, shallow=False)
-
-
-def _capabilities(file: Path) -> bytes:
-    try:
-        return os.getxattr(file, "security.capability")
-    except OSError:
-        return b""
+    return capabilities(file) == capabilities(before) and filecmp.cmp(file, before, shallow=False)

@@ -2,7 +2,7 @@
 
 KEY/files/        the files of the stage's packages, merged
 KEY/tree/         what the scripts changed, fit as a lower layer of overlayfs
-KEY/effects.json  the list of what changed, a digest of the content, and where packages' files landed
+KEY/effects.json  the list of what changed, digests of the content and of the trees, and where packages' files landed
 """
 
 import hashlib
@@ -18,7 +18,9 @@ from formation.dataclass import dataclass
 from formation.entry import Entry
 from formation.errors import IntegrityError
 from formation.files import write_bytes
+from formation.install.facts import capabilities, is_as, trees_digest
 from formation.install.landing import NOWHERE_ELSE, Landings
+from formation.install.stacked import is_whiteout
 from formation.store.locking import remove_tree
 
 
@@ -81,6 +83,8 @@ def store_effects(
         "changed": [_to_json(entry) for entry in changed],
         "removed": list(removed),
         "content": _content_digest(tree, changed),
+        "trees": trees_digest((scratch / "files", tree)),
+        "made": _made(scratch),
         "followed": dict(landings.followed),
         "covered": sorted(landings.covered),
         "waiting": sorted(landings.waiting),
@@ -102,7 +106,8 @@ def store_effects(
 def load_effects(directory: Path) -> Effects:
     """The effects that `store_effects` kept in `directory`.
 
-    Raises FileNotFoundError when there are none, IntegrityError when they are not as they were stored.
+    Raises FileNotFoundError when there are none, IntegrityError when they are not as they were stored: what changed is
+    looked at one by one, the rest where it is a copy, or was given to somebody else.
     """
     data = (directory / "effects.json").read_bytes()
     tree = directory / "tree"
@@ -113,16 +118,33 @@ def load_effects(directory: Path) -> Effects:
         landings = Landings(dict(document["followed"]), frozenset(document["covered"]), frozenset(document["waiting"]))
         intact = (
             (directory / "files").is_dir()
-            # Files are opened for their digest.
-            and all(os.path.lexists(tree / entry.path) for entry in changed if entry.type != "file")
-            and all(os.path.lexists(tree / path) for path in removed)
+            and all(_is_intact(tree / entry.path, entry) for entry in changed)
+            and all(is_whiteout((tree / path).lstat()) for path in removed)
             and document["content"] == _content_digest(tree, changed)
+            and (document["made"] == _made(directory) or document["trees"] == trees_digest((directory / "files", tree)))
         )
     except (OSError, ValueError, KeyError, TypeError, IndexError):
         intact = False
     if not intact:
         raise IntegrityError(f"the stored effects {directory.name} are damaged", hint="formation cache prune --all")
     return Effects(directory / "files", tree, changed, removed, landings)
+
+
+def _is_intact(place: Path, entry: Entry) -> bool:
+    """Whether `place` has what was recorded of it but the content of a file. Raises OSError when it is not there."""
+    if not is_as(place.lstat(), entry):
+        return False
+    if entry.type == "symlink":
+        return os.readlink(place) == entry.target
+    return entry.type != "file" or capabilities(place) == entry.xattrs
+
+
+def _made(directory: Path) -> list[int]:
+    """When the two trees were made, or were last given another owner or mode: nobody can set this time.
+
+    So a copy has another, and the thousands of files in them are looked at in a copy only.
+    """
+    return [(directory / name).stat().st_ctime_ns for name in ("files", "tree")]
 
 
 def _content_digest(tree: Path, changed: Iterable[Entry]) -> str:

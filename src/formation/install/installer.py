@@ -29,6 +29,9 @@ from formation.install.job import (
 )
 from formation.progress import Progress
 
+_TABLES = (Path("/etc/subuid"), Path("/etc/subgid"))
+_FIRST, _COUNT = 100_000, 65_536
+"""The first subordinate id that useradd gives, and how many (login.defs(5))."""
 _PATIENCE = 20
 """Seconds that the installer process has for tidying up."""
 
@@ -123,16 +126,13 @@ def map_ids(process: int) -> None:
     Source: newuidmap(1), subuid(5).
     """
     user = _user_name()
-    for tool, table, own in (
-        ("newuidmap", "/etc/subuid", os.getuid()),
-        ("newgidmap", "/etc/subgid", os.getgid()),
-    ):
+    for tool, table, own in zip(("newuidmap", "newgidmap"), _TABLES, (os.getuid(), os.getgid()), strict=True):
         program = shutil.which(tool)
         if program is None:
             raise FormationError(
                 f"{tool} is missing, which an ordinary user needs to build", hint="sudo apt-get install uidmap"
             )
-        first, count = _subordinate(Path(table), user)
+        first, count = _subordinate(table, user)
         command = [program, str(process), "0", str(own), "1", "1", str(first), str(min(count, 65535))]
         result = subprocess.run(command, capture_output=True, text=True, check=False)
         if result.returncode != 0:
@@ -142,21 +142,36 @@ def map_ids(process: int) -> None:
 def _subordinate(table: Path, user: str) -> tuple[int, int]:
     """First id and number of the largest range that `table` gives to `user`."""
     names = {user, str(os.getuid())}
-    ranges = []
-    try:
-        for line in table.read_text().splitlines():
-            fields = line.split(":")
-            if len(fields) == 3 and fields[0] in names and fields[1].isdecimal() and fields[2].isdecimal():
-                ranges.append((int(fields[2]), int(fields[1])))
-    except OSError:
-        pass
+    ranges = [(count, first) for name, first, count in _ranges(table) if name in names]
     if not ranges or max(ranges)[0] < 65534:
         raise FormationError(
             f"the user {user} has no 65536 subordinate ids in {table}, which an ordinary user needs to build",
-            hint=f"sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}",
+            hint=_how_to_get_ids(user),
         )
     count, first = max(ranges)
     return first, count
+
+
+def _ranges(table: Path) -> list[tuple[str, int, int]]:
+    """Name, first id and number of all ranges in `table`; nothing where it cannot be read. Source: subuid(5)."""
+    try:
+        lines = [line.split(":") for line in table.read_text(errors="replace").splitlines()]
+    except OSError:
+        return []
+    return [
+        (fields[0], int(fields[1]), int(fields[2]))
+        for fields in lines
+        if len(fields) == 3 and fields[1].isdecimal() and fields[2].isdecimal()
+    ]
+
+
+def _how_to_get_ids(user: str) -> str:
+    """For `user`, who has too few: ids that nobody else has, lest one reads and changes what is another's."""
+    if user.isdecimal():
+        return f"the user id {user} has no account, and so no subordinate ids: run as root, or as a user with both"
+    first = max([_FIRST, *(first + count for table in _TABLES for _, first, count in _ranges(table))])
+    ids = f"{first}-{first + _COUNT - 1}"
+    return f"sudo usermod --add-subuids {ids} --add-subgids {ids} {user}"
 
 
 def _user_name() -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from formation.entry import Entry, encode_path
 from formation.errors import FormationError, IntegrityError
+from formation.install.facts import is_as
 from formation.install.package_files import file_name
 
 _LINK_IMPOSSIBLE = frozenset({errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP})
@@ -99,14 +100,15 @@ class _Merge:
 
     def file(self, entry: Entry) -> None:
         """Adds a file, or a further name of one."""
-        source, place = file_name(entry.path), self._new_place(entry.path)
+        # A copy of the store may have made further names of a file files of their own.
+        source = file_name(entry.target if entry.type == "hardlink" else entry.path)
+        place = self._new_place(entry.path)
         if self._anew:
             self._copy(entry, source, place)
             return
         try:
             os.link(source, place, src_dir_fd=self._kept, dst_dir_fd=self._root, follow_symlinks=False)
-            if entry.type == "file" and os.stat(place, dir_fd=self._root).st_size != entry.size:
-                raise IntegrityError(f"the stored files {self._name} are damaged: /{entry.path}", hint=_REMEDY)
+            self._check(entry, place)
         except FileExistsError:
             found = os.stat(place, dir_fd=self._root, follow_symlinks=False)
             ours = os.stat(source, dir_fd=self._kept, follow_symlinks=False)
@@ -116,6 +118,29 @@ class _Merge:
             if error.errno not in _LINK_IMPOSSIBLE:
                 raise
             self._copy(entry, source, place)
+
+    def _check(self, entry: Entry, place: bytes) -> None:
+        """Makes good what a copy of the store has lost: owner, mode and time. Nothing but the right ones is ever set.
+
+        Raises IntegrityError where they cannot be set, or it is not the right file.
+        """
+        status = os.stat(place, dir_fd=self._root, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode) or (entry.type == "file" and status.st_size != entry.size):
+            raise self._damaged(entry)
+        if not is_as(status, entry):
+            try:
+                self._own(entry, place)
+            except OSError:
+                raise self._damaged(entry) from None
+
+    def _damaged(self, entry: Entry) -> IntegrityError:
+        return IntegrityError(f"the stored files {self._name} are damaged: /{entry.path}", hint=_REMEDY)
+
+    def _own(self, entry: Entry, place: bytes) -> None:
+        os.chown(place, entry.uid, entry.gid, dir_fd=self._root, follow_symlinks=False)
+        # After chown, which clears setuid and setgid.
+        os.chmod(place, entry.mode, dir_fd=self._root)
+        os.utime(place, (entry.mtime, entry.mtime), dir_fd=self._root)
 
     def _new_place(self, path: str) -> bytes:
         """`_place` of what is no directory, and with `anew` nothing is there."""
@@ -183,10 +208,7 @@ class _Merge:
             write = os.open(place, flags, 0o600, dir_fd=self._root)
             with os.fdopen(write, "wb") as writer:
                 shutil.copyfileobj(reader, writer, 1 << 20)
-        os.chown(place, entry.uid, entry.gid, dir_fd=self._root, follow_symlinks=False)
-        # After chown, which clears setuid and setgid.
-        os.chmod(place, entry.mode, dir_fd=self._root)
-        os.utime(place, (entry.mtime, entry.mtime), dir_fd=self._root)
+        self._own(entry, place)
 
 
 def _taken(entry: Entry) -> FormationError:

@@ -161,6 +161,16 @@ def adopt_orphans() -> None:
     _check(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
 
 
+def effective_capabilities() -> frozenset[int]:
+    """The numbers of the capabilities that this process has now. Source: proc_pid_status(5)."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff":
+            bits = int(value, 16)
+            return frozenset(number for number in range(bits.bit_length()) if bits >> number & 1)
+    return frozenset()
+
+
 def keep_capabilities(names: Collection[int]) -> None:
     """Takes every capability but these from this process and all programs it will run. Raises OSError.
 

@@ -43,6 +43,8 @@ def make_segment(
 ) -> Segment:
     """The segment of the package file `deb`, which must have `digest`, made below `out` unless it is there already.
 
+    `out` is a directory of the store.
+
     With `kept`, its files are there too, as `PackageFiles` has them; this needs the privilege to chown. `kept` must be
     on one file system with its parent. Each file appears when it is complete and KEY.json last, so a killed run, or two
     at once, do no harm; what a killed run leaves has a name that begins with a dot.
@@ -71,7 +73,7 @@ def make_segment(
             for file in files:
                 file.replace(out / f"{key}{file.suffix}")
     except OSError as error:
-        raise system_error(f"cannot unpack {name or deb.name}", error) from None
+        raise system_error(f"cannot unpack {name or deb.name} into {out.parent}", error, out.parent) from None
     return segment
 
 

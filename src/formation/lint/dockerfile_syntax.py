@@ -173,7 +173,9 @@ class _Parser:
         match = _KEYWORD.match(joined.text)
         keyword = match[1].upper() if match else ""
         if match is None or keyword not in KEYWORDS:
-            self.problems.append((joined.offset(0), f"there is no instruction {joined.text.split()[0][:40]!r}"))
+            word = joined.text.split()[0][:40]
+            reason = f"there is no instruction {word!r}" if word.isprintable() else "the line is not text"
+            self.problems.append((joined.offset(0), reason))
             return
         if keyword == "ONBUILD":
             inner = _TRIGGERED.match(joined.text, match.end())

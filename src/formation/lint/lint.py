@@ -40,6 +40,8 @@ def lint_target(target: Target, world: World, others: Iterable[Finding] = ()) ->
     text = decode(target.shown, target.content[:LIMIT], yaml=target.kind != "Dockerfile")
     if len(target.content) > LIMIT:
         return Result((finding(text, 0, "FL001", f"the file is larger than {LIMIT >> 20} MiB"),), 0)
+    if b"\0" in target.content:
+        return Result((finding(text, 0, "FL001", "the file is not text"),), 0)
     found, ignores = _dockerfile(text, target, world) if target.kind == "Dockerfile" else _yaml(text, target, world)
     kept, excepted = without_ignored(text, [*found, *others], ignores)
     on = [each for each in kept if each.rule not in world.configuration.ignore]

@@ -131,8 +131,9 @@ class PartialFile(Sink):
 
 
 def _cannot_write(path: Path, error: OSError) -> FormationError:
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return FormationError(
-        f"cannot write {path}: {error.strerror}",
-        hint="free some space, then run the same command again" if full else None,
-    )
+    hint = None
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        hint = "free some space, then run the same command again"
+    elif error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+        hint = "choose a place that can be written to; --store DIR for the store"
+    return FormationError(f"cannot write {path}: {error.strerror}", hint=hint)

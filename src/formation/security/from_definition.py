@@ -1,30 +1,41 @@
 """What definitions say that an audit can hold an image to, and what they accept in it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import urlsplit
 
 from formation.contract.from_definition import lineage_of
 from formation.debian.archive import Archive
 from formation.definition.audit_exceptions import AuditException
-from formation.definition.problems import joined_error, nearest
 from formation.definition.service_values import ServiceDefinition
 from formation.definition.values import Definition
 from formation.errors import FormationError, UsageError
 from formation.lock.lockfile import lock_path, read_lock
+from formation.lock.model import LockedBase
 from formation.security.findings import Kind
 from formation.security.fingerprints import fingerprints
-from formation.security.registry import CHECKS
 from formation.security.subject import Declared
 
 _LARGEST_KEY_FILE = 4 << 20
 
 
-def declared_by(definitions: Sequence[Definition | ServiceDefinition], architecture: str | None) -> Declared:
-    """What `definitions` say of an image for `architecture`: that of a service, that of its base, or both."""
+Packages = frozenset[tuple[str, str]]
+"""Names and versions."""
+
+
+def declared_by(
+    definitions: Sequence[Definition | ServiceDefinition],
+    architecture: str | None,
+    installed: Callable[[str], Packages | None],
+) -> Declared:
+    """What `definitions` say of an image for `architecture`: that of a service, that of its base, or both.
+
+    `installed` gives the packages of the base with a digest, None when it is not at hand; it is asked where the
+    definition of a service's base is not among these.
+    """
     services = [each for each in definitions if isinstance(each, ServiceDefinition)]
     archives = [(definition, archive) for definition in definitions for archive in definition.archives or ()]
     return Declared(
-        packages=_packages(definitions, architecture),
+        packages=_packages(definitions, architecture, installed),
         hosts=frozenset(urlsplit(archive.uri).hostname or "" for _, archive in archives),
         keys=frozenset(key for definition, archive in archives for key in _keys(definition, archive)),
         base=services[-1].base if services else None,
@@ -43,30 +54,28 @@ def kind_by(definitions: Sequence[Definition | ServiceDefinition]) -> Kind:
     return "service" if any(isinstance(each, ServiceDefinition) for each in definitions) else "base"
 
 
-def check_ids(exceptions: Sequence[AuditException]) -> None:
-    """Raises DefinitionError that names every exception of a check that there is not."""
-    known = [check.id for check in CHECKS]
-    problems: list[tuple[str, str | None]] = [
-        (f"{each.place}: there is no check {each.check!r}", nearest(each.check, known) or "docs/audit.md lists them")
-        for each in exceptions
-        if each.check not in known
-    ]
-    if problems:
-        raise joined_error(problems)
-
-
 def _packages(
-    definitions: Sequence[Definition | ServiceDefinition], architecture: str | None
-) -> frozenset[tuple[str, str]] | None:
-    if not any(isinstance(each, Definition) for each in definitions):
-        return None
+    definitions: Sequence[Definition | ServiceDefinition],
+    architecture: str | None,
+    installed: Callable[[str], Packages | None],
+) -> Packages | str:
+    """Those of the locks, or why not all of them are known."""
     found: set[tuple[str, str]] = set()
+    bases: list[LockedBase] = []
     for definition in definitions:
         path = lock_path(definition.path)
         lock = read_lock(path) if path.exists() else None
         if lock is None or architecture not in lock.packages:
-            return None
+            return f"needs a lock {path} for {architecture or 'its architecture'}"
         found.update((package.name, package.version) for package in lock.packages[architecture])
+        bases += (base for base in lock.base if base.architecture == architecture)
+    if any(isinstance(each, Definition) for each in definitions):
+        return frozenset(found)
+    for base in bases:
+        below = installed(base.digest)
+        if below is None:
+            return f"needs {base.name} as the lock has it, or its definition too: --definition DIR again"
+        found |= below
     return frozenset(found)
 
 

@@ -23,8 +23,8 @@ _ODD_MODE = 0o7022
 class Declared:
     """What the definitions of an image say."""
 
-    packages: frozenset[tuple[str, str]] | None
-    """Name and version of every package of their locks; None when a lock is missing, or the base's definition."""
+    packages: frozenset[tuple[str, str]] | str
+    """Name and version of every package of their locks and of the base; or what it needs to know them all."""
     hosts: frozenset[str]
     """Of their archives."""
     keys: frozenset[str]

@@ -22,6 +22,9 @@ from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
 from formation.store.blobs import StoreBlobs, add_bytes
 from formation.store.store import Store
 
+_MOST_SHOWN = 10
+"""References in a hint."""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
@@ -87,10 +90,24 @@ def find_image(store: Store, reference: Reference) -> StoredImage:
         return _find_digest(store, reference)
     path = record_path(store, reference)
     if not path.exists():
-        known = ", ".join(str(image.reference) for image in list_images(store)[:10])
-        hint = mistyped(str(reference)) or f"it has: {known or 'none; formation build'}"
-        raise FormationError(f"the store has no image {reference}", hint=hint + _elsewhere(reference))
+        hint = _other_images(store, reference) + _elsewhere(reference)
+        raise FormationError(f"the store has no image {reference}", hint=hint)
     return _read(path)
+
+
+def _other_images(store: Store, reference: Reference) -> str:
+    """What to name instead of `reference`, which the store does not have."""
+    import difflib  # for errors only
+
+    wanted, known = str(reference), [image.reference for image in list_images(store)]
+    if (transport := mistyped(wanted)) is not None:
+        return transport
+    same = [str(each) for each in known if each.repository == reference.repository]
+    if not same and (near := difflib.get_close_matches(wanted, map(str, known), n=1, cutoff=0.6)):
+        return f"did you mean {near[0]}?"
+    shown = same or [str(each) for each in known]
+    more = f", and {len(shown) - _MOST_SHOWN} more: formation images" if len(shown) > _MOST_SHOWN else ""
+    return f"it has: {', '.join(shown[:_MOST_SHOWN]) or 'none; formation build'}{more}"
 
 
 def open_stored(store: Store, reference: Reference, platform: Platform | None = None) -> Image:

@@ -26,7 +26,11 @@ def in_use(store: Store) -> Iterator[None]:
     except OSError as error:
         if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
             raise
-        descriptor = os.open(store.lock, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            descriptor = os.open(store.lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # There is no store yet, and this is why.
+            raise error from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield

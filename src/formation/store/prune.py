@@ -65,6 +65,21 @@ def usage(store: Store) -> tuple[Usage, ...]:
     return _sum(_entries(store))
 
 
+def unreadable(store: Store) -> tuple[Path, ...]:
+    """What `usage` takes for empty because this user may not look into it: the store itself, or all of a kind."""
+    return tuple(path for path in (store.root, *(store.root / kind for kind in KINDS)) if _is_closed(path))
+
+
+def _is_closed(directory: Path) -> bool:
+    try:
+        os.listdir(directory)
+    except PermissionError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def prune(
     store: Store,
     *,

@@ -130,7 +130,10 @@ def test_the_hint_for_a_missing_base_names_what_the_store_has(store, opened):
     assert hint_for(opened, "formation/base:9.9.9") == "the store has formation/base:1.0.0, formation/base:1.0.0-dev"
     assert hint_for(opened, "formation/bas:1.0.0") == "did you mean 'formation/base:1.0.0'?"
     assert hint_for(opened, "debian:trixie") == (
-        "build it first: formation build DIR; or take it from a registry: docker://debian:trixie"
+        "build it first: formation build DIR; or take it from a registry: docker://REGISTRY/debian:trixie"
+    )
+    assert hint_for(opened, "registry.example.com/debian:trixie").endswith(
+        " docker://registry.example.com/debian:trixie"
     )
 
 

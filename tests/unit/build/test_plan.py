@@ -209,3 +209,13 @@ def test_siblings_are_the_builds_of_the_same_for_the_other_architectures(definit
     here, there = (make_plan(definition, LOCK, "lock", "dev", name) for name in ("amd64", "arm64"))
     assert sibling_keys(here) == (plan_key(there),)
     assert sibling_keys(there) == (plan_key(here),)
+
+
+def test_the_keyring_that_an_archive_names_is_looked_for_once_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "own.asc").write_text("key")
+    (tmp_path / "x").write_text("")
+    signed = TEXT.replace("keys: [./own.asc]", "keys: [./own.asc], signed_by: /usr/share/keyrings/own.gpg")
+    (tmp_path / "formation.yaml").write_text(signed)
+    runtime, dev = make_plan(load_definition(tmp_path), LOCK, "", "dev", "amd64").additions
+    assert [(each.archive, each.path) for each in runtime.keyrings] == [("own", "/usr/share/keyrings/own.gpg")]
+    assert runtime.keyrings[0].place.endswith("formation.yaml:7") and dev.keyrings == ()

@@ -12,6 +12,7 @@ from formation.build.render_service import render_service
 from formation.definition.load import load_service
 from formation.definition.service_values import ServiceDefinition
 from formation.errors import DefinitionError, UsageError
+from services import service_in
 
 ROOT = Path(__file__).parents[3]
 HEAD = "kind: service\nname: formation/test\nversion: 1.2.3\nbase: formation/base:1.0.0\n"
@@ -260,6 +261,14 @@ def test_every_service_runs_as_in_production(tmp_path: Path):
         "api-var-log-formation",
         "api-var-lib-formation-api",
     ]
+
+
+def test_a_service_that_can_have_no_dockerfile_is_not_built_by_compose(tmp_path: Path):
+    native = service_in(tmp_path / "native", head=HEAD.replace("formation/base:1.0.0", "oci:../base"))
+    docker = service_in(tmp_path / "docker", head=HEAD.replace("formation/test", "formation/api"))
+    data = yaml.safe_load(render_services([Composed(native, "./native"), Composed(docker, "./docker")]))
+    assert "build" not in data["services"]["test"]
+    assert data["services"]["api"]["build"] == {"context": "./docker"}
 
 
 def test_two_volumes_never_share_a_name(tmp_path: Path):

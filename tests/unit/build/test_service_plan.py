@@ -190,6 +190,10 @@ def test_that_nobody_knows_the_package_does_not_hide_what_is_wrong(bench):
     with pytest.raises(DefinitionError, match=r"form-dns needs libnew.so.1") as error:
         bench.plan()
     assert error.value.hint.endswith(" (no package is named: the archives could not be asked: no network)")
+    bench.program(elf_bytes(needed=("libnew.so.1", "libodd.so.9")))
+    with pytest.raises(DefinitionError) as error:
+        bench.plan()
+    assert error.value.message.count("no package is named") == 1
 
 
 def test_a_library_of_an_added_package_counts(bench):
@@ -287,6 +291,20 @@ def test_a_program_that_cannot_be_started_is_told_with_its_line(bench, content, 
 
 
 @pytest.mark.parametrize(
+    ("mode", "advice"), [("", "chmod +x "), (', mode: "0644"', "leave out the `mode` of /srv, and ")]
+)
+def test_a_file_of_a_directory_is_made_executable_where_it_is(bench, mode, advice):
+    script = bench.directory / "service" / "src" / "run.sh"
+    script.parent.mkdir()
+    script.write_text("#!/bin/sh\n")
+    with pytest.raises(DefinitionError) as error:
+        bench.plan(f"files:\n  - {{path: /srv, source: src/{mode}}}\nentrypoint: [/srv/run.sh]\n")
+    assert error.value.message.endswith(": /srv/run.sh is not executable")
+    assert error.value.hint.startswith(advice)
+    assert error.value.hint.endswith(f"chmod +x {script}")
+
+
+@pytest.mark.parametrize(
     "body",
     [
         "entrypoint: [sh, -c, nothing]",
@@ -324,6 +342,32 @@ def test_a_user_that_is_not_there_is_told_once(bench):
         bench.plan("user: formaton\ndirectories:\n  - {path: /srv/a}\n  - {path: /srv/b, owner: formaton}\n")
     told = [line.partition("formation.yaml:")[2][:2] for line in error.value.message.splitlines()[::2]]
     assert told == ["5:", "8:"]
+
+
+def test_a_volume_that_no_layer_has_is_noted_since_engines_give_it_to_root(bench):
+    body = "volumes:\n  - /data\n  - /srv/mine\ndirectories: [{path: /srv/mine}]\n"
+    (note,) = bench.plan(body).notes
+    assert note.startswith(f"{bench.directory}/service/formation.yaml:6: no layer has the volume /data")
+    assert note.endswith("and formation cannot write there; add {path: /data} to `directories:`")
+    assert bench.plan(f"{body}user: root\n").notes == ()
+
+
+def test_users_and_groups_of_the_base_are_declared_as_they_are_there_or_not_at_all(bench):
+    passwd = b"root:x:0:0:root:/root:/bin/sh\nformation:x:999:999::/home/formation:/usr/sbin/nologin\n"
+    bench.files = base_files(texts={"etc/passwd": passwd, "etc/group": b"root:x:0:\nformation:x:999:\n"})
+    same = (
+        "groups: [{name: formation, gid: 999}]\nusers: [{name: formation, group: formation, home: /home/formation}]\n"
+    )
+    assert bench.plan(same).files == ()
+    with pytest.raises(DefinitionError) as error:
+        bench.plan("groups:\n  - {name: formation, gid: 998}\nusers:\n  - {name: formation, home: /srv}\n")
+    place = f"{bench.directory}/service/formation.yaml"
+    assert (
+        f"{place}:6: formation/base:1.0.0 made the group 'formation' with the id 999, and the definition wants 998"
+        in error.value.message
+    )
+    assert f"{place}:8: formation/base:1.0.0 made the user 'formation' with another group" in error.value.message
+    assert "hint: leave it out to have it as it is" in error.value.message
 
 
 @pytest.mark.parametrize(("directory", "line"), [("/usr/local/bin", 6), ("/opt", 7)])

@@ -8,8 +8,12 @@ import pytest
 
 from audited_image import image
 from formation.cli.audit_text import audit_text
+from formation.lock.lockfile import file_text
+from formation.lock.model import Lock, LockedBase
 from formation.oci.layout import write_layout
+from formation.store.blobs import add_image
 from layer_tars import file
+from sound_image import STATUS, sound_image
 
 NOW = int(datetime(2026, 2, 1, tzinfo=UTC).timestamp())
 SERVICE = """\
@@ -25,6 +29,7 @@ audit:
       until: {until}
     - {{check: sudo, reason: nobody has it anyway, until: 2999-12-31}}
 """
+MORE = "\nPackage: more\nStatus: install ok installed\nArchitecture: amd64\nVersion: 1\n"
 
 
 @pytest.fixture
@@ -119,6 +124,41 @@ def test_an_exception_of_an_unknown_check_is_an_error(audit, formation):
     assert result.code == 2 and "formation.yaml:11: there is no check 'sudos'" in result.stderr
 
 
+def test_packages_of_the_base_are_known_from_its_image_where_only_the_service_is_defined(audit, formation):
+    service = image([file("app/x", b"1")])
+    write_layout(formation.directory / "service", service, None)
+    definition = formation.directory / "formation.yaml"
+    definition.write_text(SERVICE.format(until="2999-12-31"))
+
+    def told(base: str) -> dict[str, str]:
+        lock = Lock("sha256:" + "0" * 64, 0, (), {"amd64": ()}, (LockedBase("formation/base:1.0.0", "amd64", base),))
+        (formation.directory / "formation.lock").write_text(file_text(lock))
+        report = json.loads(audit("oci:service", "--definition", ".", "--json").stdout)
+        return {each["check"]: each["reason"] for each in report["not_checked"]} | {
+            each["check"]: each["message"] for each in report["findings"]
+        }
+
+    base = image()
+    assert "needs formation/base:1.0.0 as the lock has it" in told(base.digest)["undeclared-package"]
+    add_image(formation.store, base)
+    assert "undeclared-package" not in told(base.digest)
+    (formation.directory / "formation.lock").unlink()
+    report = json.loads(audit("oci:service", "--definition", ".", "--json").stdout)
+    reasons = {each["check"]: each["reason"] for each in report["not_checked"]}
+    assert reasons["undeclared-package"].startswith(f"needs a lock {formation.directory}/formation.lock")
+
+
+def test_a_package_that_neither_base_nor_lock_has_is_undeclared(audit, formation):
+    base = sound_image()
+    write_layout(formation.directory / "more", image([file("var/lib/dpkg/status", (STATUS + MORE).encode())]), None)
+    lock = Lock("sha256:" + "0" * 64, 0, (), {"amd64": ()}, (LockedBase("formation/base:1.0.0", "amd64", base.digest),))
+    (formation.directory / "formation.lock").write_text(file_text(lock))
+    add_image(formation.store, base)
+    report = json.loads(audit("oci:more", "--definition", ".", "--json").stdout)
+    found = [each["message"] for each in report["findings"] if each["check"] == "undeclared-package"]
+    assert found == ["the package more 1 is installed, and not in the lock"]
+
+
 def test_a_second_look_reads_no_layer(audit, monkeypatch):
     first = audit("oci:spoiled")
     monkeypatch.setattr("formation.contents.image.scan_layer", None)
@@ -132,7 +172,9 @@ def test_lines_are_as_wide_as_the_terminal_and_coloured_where_it_can():
     text = audit_text("form/service", report, "high", width=60, colour=True)
     plain = audit_text("form/service", report, "high", width=60, colour=False)
     assert text.startswith("\x1b[31mhigh\x1b[0m\n  \x1b[1muser-root\x1b[0m: the image")
-    assert max(map(len, plain.splitlines())) <= 60
+    *lines, verdict = plain.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert verdict.startswith("form/service fails the profile strict") and verdict.endswith("checks")
 
 
 def test_a_report_may_have_stdout_instead_of_the_text(audit):

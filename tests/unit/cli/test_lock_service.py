@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 
 from archives import HOUR, served
+from formation.build.service_packages import fetch_packages
+from formation.definition.load import load_service
 from formation.lock.lockfile import file_text, parse_lock
+from formation.network import Downloader
 from formation.oci.reference import parse_reference
+from formation.progress import Silent
 from formation.store.blobs import add_image
 from formation.store.images import find_image, tag_image
+from formation.store.store import Store
 from services import HEAD
 from tiny_images import tiny_image
 from workshop import PACKAGES, Workshop
@@ -156,3 +161,32 @@ def test_a_service_whose_lock_lost_a_request_is_stale(service, lock):
     stale = lock("service", "--check")
     assert stale.code == 1
     assert "formation.lock is stale: it has no package for curl, nor has the base" in stale.stderr
+
+
+def test_the_packages_of_a_service_are_vendored_and_a_build_takes_them_from_there(service, lock, formation, workshop):
+    lock("service")
+    result = formation("vendor", "service")
+    assert result.code == 0, result.stderr
+    assert result.stdout.startswith(f"{service}/vendor: 3 packages, ")
+    definition, locked = load_service(service), parse_lock((service / "formation.lock").read_text(), "lock")
+    with Downloader(progress=Silent(), offline=True) as downloader:
+        paths = fetch_packages(
+            definition, locked, locked.packages["amd64"], Store(workshop.directory / "new"), downloader
+        )
+    assert [path.stat().st_size for path in paths] == [package.size for package in locked.packages["amd64"]]
+
+
+def test_a_stale_lock_of_a_service_is_not_vendored(service, lock, formation):
+    lock("service")
+    (service / "formation.yaml").write_text(f"{HEAD}packages: [curl, gdb]\n")
+    result = formation("vendor", "service")
+    assert result.code == 2
+    assert "formation.lock is stale: " in result.stderr
+
+
+def test_a_build_with_a_stale_lock_advises_the_directory_as_it_was_typed(service, lock, formation):
+    lock("service")
+    (service / "formation.yaml").write_text(f"{HEAD}packages: [curl, gdb]\n")
+    result = formation("build", "service", "--dry-run")
+    assert (result.code, "formation.lock is stale: " in result.stderr) == (2, True)
+    assert "hint: formation lock service\n" in result.stderr

@@ -2,11 +2,15 @@ import json
 import os
 
 from formation.digest import sha256
+from formation.lock.lockfile import lock_text
+from formation.lock.model import Lock
+from formation.oci.annotations import LOCK_DIGEST
 from formation.oci.descriptor import Descriptor
 from formation.oci.layout import write_layout
 from formation.oci.manifest import Index, index_bytes
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.reference import parse_reference
+from formation.store import prune
 from formation.store.blobs import StoreBlobs, add_bytes, add_image
 from formation.store.images import list_images, open_stored, tag_image
 from tiny_images import tiny_image
@@ -94,6 +98,23 @@ def test_the_lock_of_an_image_is_printed_as_a_file_with_its_checksum(with_image)
     assert printed == f'# the lock\npackages: []\nchecksum = "{sha256(text)}"\n'
 
 
+def test_the_lock_of_an_image_is_json_as_formation_lock_prints_it(formation):
+    lock = Lock("sha256:" + "1" * 64, 1767323045, (), {"amd64": ()})
+    digest = add_bytes(formation.store, lock_text(lock).encode())
+    tag_image(
+        formation.store,
+        parse_reference("formation/base:1.0.0"),
+        add_image(formation.store, tiny_image(annotations={LOCK_DIGEST: digest})),
+    )
+    assert json.loads(formation("inspect", "formation/base:1.0.0", "--lock", "--json").stdout) == {
+        "definition": lock.definition,
+        "architectures": ["amd64"],
+        "epoch": 1767323045,
+        "suites": [],
+        "packages": [],
+    }
+
+
 def test_an_image_without_a_lock_says_so(formation):
     write_layout(formation.directory / "layout", tiny_image(), "1")
     result = formation("inspect", "oci:layout:1", "--lock")
@@ -136,6 +157,20 @@ def test_the_cache_is_shown_by_kind(with_image):
     data = json.loads(with_image("cache", "--json").stdout)
     assert data["size"] == sum(kind["size"] for kind in data["kinds"])
     assert {kind["kind"]: kind["entries"] for kind in data["kinds"]}["images"] == 1
+
+
+def test_what_of_the_cache_belongs_to_somebody_else_is_told(with_image, monkeypatch):
+    closed = [with_image.store.trees, with_image.store.effects]
+    monkeypatch.setattr(prune, "_is_closed", lambda path: path in closed)
+    result = with_image("cache")
+    assert result.code == 0 and result.stdout.startswith(f"{with_image.directory}/store\n")
+    assert [line.split(" cannot be read")[0].split()[-1] for line in result.stderr.splitlines()] == list(
+        map(str, closed)
+    )
+    closed.append(with_image.store.root)
+    result = with_image("cache")
+    assert (result.code, result.stdout) == (3, "")
+    assert f"{with_image.directory}/store: Permission denied" in result.stderr and "--store DIR" in result.stderr
 
 
 def test_prune_takes_what_was_not_used_for_the_age(with_image):

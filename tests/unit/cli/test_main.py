@@ -139,10 +139,19 @@ def test_an_error_of_the_system_is_one_line_and_a_hint(formation, failing, numbe
 
 def test_a_prune_is_advised_where_it_frees_the_full_file_system(formation, failing):
     failing(OSError(errno.ENOSPC, "No space left on device", str(formation.directory / "out" / "blobs")))
-    assert "hint: free some space: formation cache prune\n" in formation("images").stderr
+    assert (
+        "hint: free some space (--images takes the images too): formation cache prune --all\n"
+        in formation("images").stderr
+    )
     # A file system of its own on every Linux.
     failing(OSError(errno.ENOSPC, "No space left on device", "/proc/out/blobs"))
     assert "hint: free some space there\n" in formation("images").stderr
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
+def test_another_store_is_advised_where_the_directory_for_it_cannot_be_made(formation, failing, number):
+    failing(OSError(number, os.strerror(number), str(formation.directory / "home")))
+    assert "--store DIR" in formation("images", "--store", "home/.cache/store").stderr
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS, errno.EPERM])
@@ -250,6 +259,11 @@ def test_an_interrupt_while_the_program_is_still_imported_is_no_traceback():
     """
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (130, "error: interrupted\n")
+
+
+def test_a_store_without_a_name_is_refused(formation):
+    result = formation("images", "--store", "")
+    assert (result.code, result.stderr.splitlines()[0]) == (2, "error: --store names no directory")
 
 
 def test_a_store_that_is_a_file_is_refused(formation):

@@ -58,7 +58,7 @@ def test_an_image_that_keeps_its_promises_is_told_so_in_one_line(with_layouts):
 def test_a_definition_is_held_against_the_image(with_layouts):
     result = with_layouts("verify", "oci:sound", "--contract", ".")
     assert "label org.opencontainers.image.title" in result.stdout
-    assert "1 command checks were left out" in result.stdout
+    assert "1 command check was left out" in result.stdout
     derived = with_layouts("verify", "oci:sound", "--contract", "formation.yaml", "--derived")
     assert derived.code == 0
     dev = with_layouts("verify", "oci:sound", "--contract", ".", "--variant", "dev", "--derived", "--json")

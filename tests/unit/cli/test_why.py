@@ -46,6 +46,8 @@ def test_a_package_that_is_not_locked_is_answered_with_no(formation, tmp_path):
     result = formation("why", "crul", "base")
     assert (result.code, result.stdout) == (1, "")
     assert "hint: did you mean curl" in result.stderr
+    result = formation("why", "crul", "base", "--json")
+    assert (result.code, json.loads(result.stdout)) == (1, {"package": "crul", "reasons": []})
 
 
 def test_without_a_lock_the_hint_is_to_write_one(formation, tmp_path):

@@ -22,6 +22,8 @@ from hostile import hostile
 from layer_tars import directory, file, hardlink, image_of_layers, symlink
 from sound_image import EXECUTION, LIBC, STATUS, TOOL, TRIPLET, changed, ids, sound_image, sound_members, verified
 
+OTHER_DIGEST = "sha256:" + "0" * 64
+
 
 def found(*upper, **options) -> list[str]:
     return ids(verified(sound_image(*upper, **options)).findings)
@@ -217,7 +219,7 @@ def test_the_layers_of_the_base_below_a_service_are_compared():
     assert ids(verified(service).findings) == ["base-unknown"]
     other = image_of_layers([*sound_members(), file("more")], [file("srv")], execution=EXECUTION, annotations=said)
     assert ids(verified(other, bases=(base.source,)).findings) == ["base-layer"]
-    locked = Contract("f.yaml", base_digest="sha256:" + "0" * 64)
+    locked = Contract("f.yaml", base_digest=OTHER_DIGEST)
     assert ids(verified(service, locked, bases=(base.source,)).findings) == ["base-other"]
     lying = sound_image(annotations={BASE_DIGEST: "sha256:nonsense"})
     assert ids(verified(lying).findings) == ["base-damaged"]
@@ -226,6 +228,38 @@ def test_the_layers_of_the_base_below_a_service_are_compared():
     assert ids(verified(silent).findings) == []
     base.source.content[base.digest] = b"{}"
     assert ids(verified(service, bases=(base.source,)).findings) == ["base-damaged"]
+
+
+def test_an_image_that_names_no_base_has_the_layers_of_the_promised_one_or_stands_on_another():
+    base, service = sound_image(), sound_image([file("srv", b"1")])
+    promised = Contract("f.yaml", base_digest=base.digest)
+    assert found_of(service, promised, bases=(base.source,)) == []
+    ((id_, severity, message),) = found_of(service, Contract("f.yaml", base_digest=OTHER_DIGEST))
+    assert (id_, severity) == ("base-unknown", "warning")
+    assert f"the base {OTHER_DIGEST} is not at hand" in message
+    other = image_of_layers([*sound_members(), file("more")], [file("srv")], execution=EXECUTION)
+    ((id_, severity, message),) = found_of(other, promised, bases=(base.source,))
+    assert (id_, severity) == ("base-other", "error")
+    assert f"names no base, and was promised to stand on {base.digest}, whose layer 0 it does not have" in message
+
+
+def found_of(image: Image, contract: Contract | None = None, **options) -> list[tuple[str, str, str]]:
+    return [(each.id, each.severity, each.message) for each in verified(image, contract, **options).findings]
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("formation/base:1.0.0", "intact"),
+        ("registry.example.com/base:1.0.0", "intact: formation pull registry.example.com/base:1.0.0"),
+        ("docker://formation/base:1.0.0", "intact: formation pull formation/base:1.0.0"),
+        ("oci:../base", "intact"),
+    ],
+)
+def test_a_base_that_is_not_at_hand_is_pulled_where_its_name_has_a_registry(name, advice):
+    service = sound_image(annotations={BASE_DIGEST: OTHER_DIGEST, BASE_NAME: name})
+    ((_, _, message),) = found_of(service)
+    assert message.endswith(advice)
 
 
 def checks(*files: FileCheck, **options) -> Checks:
@@ -308,6 +342,7 @@ def test_command_checks_are_run_by_who_can(check, broken):
 def test_command_checks_that_nobody_runs_are_told_of():
     report = verified(sound_image(), checks=Checks(commands=(command_check("tool"),)))
     assert ids(report.findings) == ["check-not-run"] and report.ok
+    assert report.findings[0].message.startswith("1 command check was left out: ")
 
 
 def test_findings_come_by_topic_and_errors_first():

@@ -64,7 +64,7 @@ def test_what_is_accepted_decides_no_lock(tmp_path, text):
         ("2027-06-30", "soon", ":10: 'soon' is not a day"),
         ("      until: 2027-06-30\n", "", "until"),
         ("reason: mount is needed", "reason: because", ":9: audit.exceptions[0].reason needs at least 10 characters"),
-        ("setuid-file", "Setuid File", ":7: 'Setuid File' is not the id of a check"),
+        ("setuid-file", "Setuid File", ":7: there is no check 'Setuid File'"),
         ("/usr/bin/*", "usr/bin/*", ":8: 'usr/bin/*' is not a pattern of absolute paths"),
         ("path:", "paths:", "paths"),
     ],
@@ -73,3 +73,9 @@ def test_a_wrong_exception_is_an_error_with_its_line(tmp_path, old, new, message
     with pytest.raises(DefinitionError) as error:
         load_service(written(tmp_path, SERVICE + AUDIT.replace(old, new)))
     assert message in error.value.message
+
+
+def test_a_check_that_is_not_there_is_answered_with_the_nearest(tmp_path):
+    with pytest.raises(DefinitionError, match=r"formation\.yaml:7: there is no check 'lable'") as error:
+        load_any(written(tmp_path, SERVICE + AUDIT.replace("setuid-file", "lable")))
+    assert error.value.hint == "did you mean 'label'?"

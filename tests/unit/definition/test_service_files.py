@@ -179,6 +179,30 @@ def test_a_pipe_is_neither_read_nor_copied(context: Path):
     assert "'d/pipe' is not a regular file" in refusal(context, "files:\n  - {path: /x, source: d/pipe}\n")
 
 
+def test_all_that_is_wrong_in_a_directory_is_told_at_once(context: Path):
+    put(context, "d/sub/fine")
+    os.mkfifo(context / "d/pipe")
+    (context / "d/absolute").symlink_to("/etc/passwd")
+    (context / "d/sub/escaping").symlink_to("../../outside")
+    os.mkfifo(context / "d/sub/pipe")
+    os.close(os.open(os.fsencode(context / "d") + b"/a\xff", os.O_CREAT))
+    text = refusal(context, "files:\n  - {path: /x, source: d/}\n  - {path: /y, source: gone}\n")
+    for told in ("d/pipe", "d/absolute", "d/sub/escaping", "d/sub/pipe", "the name b'd/a", "F:7: there is no 'gone'"):
+        assert told in text
+    (context / "d/ignored").mkdir()
+    body = "files:\n  - {path: /x, source: d/, ignore: [pipe, absolute, 'a?', sub/escaping, sub/pipe, ignored]}\n"
+    assert [entry.path for entry in collected(context, body)] == ["/x", "/x/sub", "/x/sub/fine"]
+
+
+def test_of_many_wrong_files_in_a_directory_the_first_are_told_and_the_number_of_the_others(context: Path):
+    (context / "d").mkdir()
+    for number in range(23):
+        os.mkfifo(context / f"d/{number}")
+    text = refusal(context, "files:\n  - {path: /x, source: d/}\n")
+    assert text.count("is not a regular file") == 20
+    assert text.endswith("F:6: 3 more of 'd/' are wrong")
+
+
 @pytest.mark.parametrize("name", [b"a\xff", b"a\nb"])
 def test_a_name_that_no_image_should_have_is_refused(context: Path, name: bytes):
     (context / "d").mkdir()

@@ -110,6 +110,15 @@ def test_the_group_of_a_directory_is_that_of_the_services_user(load: Load, body:
     assert (directory.owner, directory.group) == account
 
 
+@pytest.mark.parametrize(
+    ("owner", "group"), [("root", "root"), ("nobody", "nogroup"), ("'7'", "root"), ("app", "adm"), ("form", "form")]
+)
+def test_the_group_of_a_directory_follows_the_owner_that_it_says(load: Load, owner: str, group: str):
+    body = "user: formation:billing\nusers: [{name: app, group: adm}]\n"
+    (directory,) = load(f"{body}directories: [{{path: /data, owner: {owner}}}]\n").directories
+    assert directory.group == group
+
+
 def test_a_user_may_be_in_a_group_that_only_the_base_knows(load: Load):
     service = load("users: [{name: app, group: formation, groups: [billing]}, {name: other}]\n")
     assert service.users[0].groups == ("billing",)

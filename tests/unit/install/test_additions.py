@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from formation.definition.values import Directory, File, Group, RunDirectory, User
+from formation.definition.values import Directory, File, Group, Keyring, RunDirectory, User
 from formation.errors import DefinitionError, FormationError
 from formation.install.additions import Added, Additions, pin, realise
 from formation.install.view import TreesView
@@ -170,6 +170,16 @@ def test_a_volume_or_working_directory_is_no_file(tree: Path, what: str, path: s
     with pytest.raises(DefinitionError) as caught:
         added(wanted, tree)
     assert caught.value.message == f"f.yaml:7: the {what} {path} {reason}, and engines start nothing there"
+
+
+def test_a_keyring_that_an_archive_names_is_in_the_image(tree: Path) -> None:
+    (tree / "usr/bin/link.gpg").symlink_to("../../etc/file")
+    own = File("/etc/own.gpg", "0", "0", 0o644, b"", None)
+    for path in ("/etc/file", "/out/file", "/bin/link.gpg", "/etc/own.gpg"):
+        added(Additions(files=(own,), keyrings=(Keyring("corp", path, "f.yaml:7"),)), tree)
+    for path in ("/usr/share/keyrings/corp.gpg", "/etc"):
+        with pytest.raises(DefinitionError, match=f"^f.yaml:7: the archive corp is signed by {path}, which is no file"):
+            added(Additions(keyrings=(Keyring("corp", path, "f.yaml:7"),)), tree)
 
 
 def test_a_shell_that_is_no_program_is_told_with_its_line(tree: Path) -> None:

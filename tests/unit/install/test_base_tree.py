@@ -1,6 +1,7 @@
 """The layers of a base as one tree: what is left of them, and nothing outside."""
 
 import os
+import shutil
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -113,6 +114,27 @@ def test_the_same_layers_are_unpacked_once(store: Store, tmp_path: Path) -> None
     before = (tree / "a").stat()
     assert unpacked(store, layers, tmp_path / "other") == tree
     assert (tree / "a").stat() == before and list((tmp_path / "other").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["mode", "time", "link", "gone"])
+def test_a_tree_that_a_copy_of_the_store_has_spoilt_is_made_again(store: Store, tmp_path: Path, damage: str) -> None:
+    layers = layers_of([directory("etc", 0o750), file("etc/a", b"x", 0o4755), hardlink("etc/b", "etc/a")])
+    tree = unpacked(store, layers, tmp_path / "one")
+    right = (tree / "etc/a").stat()
+    match damage:
+        case "mode":
+            (tree / "etc").chmod(0o755)
+        case "time":
+            os.utime(tree / "etc/a", (9, 9))
+        case "link":
+            (tree / "etc/b").unlink()
+            shutil.copy2(tree / "etc/a", tree / "etc/b")
+        case _:
+            (tree / "etc/b").unlink()
+    assert unpacked(store, layers, tmp_path / "two") == tree
+    found = (tree / "etc/b").stat()
+    assert (found.st_mode, found.st_mtime, found.st_nlink) == (right.st_mode, right.st_mtime, 2)
+    assert stat.S_IMODE((tree / "etc").stat().st_mode) == 0o750
 
 
 def test_what_does_not_fit_is_not_begun(store: Store, tmp_path: Path) -> None:

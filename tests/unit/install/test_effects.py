@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -286,3 +287,64 @@ def test_damaged_effects_are_found_and_replaced(tmp_path: Path, damage: str) -> 
     with pytest.raises(IntegrityError, match="damaged"):
         load_effects(tmp_path / "effects/key")
     assert (stored(tmp_path).tree / "etc/a").read_text() == "content"
+
+
+def test_effects_that_were_copied_whole_are_as_good_as_before(tmp_path: Path) -> None:
+    effects = stored(tmp_path)
+    subprocess.run(["cp", "-a", tmp_path / "effects/key", tmp_path / "copy"], check=True)
+    found = load_effects(tmp_path / "copy")
+    assert (found.changed, found.removed) == (effects.changed, effects.removed)
+
+
+@pytest.mark.parametrize("name", ["etc/a", "etc", "etc/pipe"])
+def test_effects_with_another_mode_are_made_again(tmp_path: Path, name: str) -> None:
+    effects = stored(tmp_path)
+    (effects.tree / name).chmod(0o700)
+    with pytest.raises(IntegrityError, match="damaged"):
+        load_effects(tmp_path / "effects/key")
+    assert (stored(tmp_path).tree / name).stat().st_mode & 0o777 != 0o700
+
+
+@pytest.mark.parametrize("name", ["etc/a", "etc/b", "etc/pipe"])
+def test_effects_with_the_times_of_a_copy_are_made_again(tmp_path: Path, name: str) -> None:
+    effects = stored(tmp_path)
+    os.utime(effects.tree / name, (9, 9), follow_symlinks=False)
+    with pytest.raises(IntegrityError, match="damaged"):
+        load_effects(tmp_path / "effects/key")
+    assert (stored(tmp_path).tree / name).lstat().st_mtime == 7
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("name", ["etc/a", "etc", "etc/b"])
+def test_effects_that_belong_to_somebody_else_are_made_again(tmp_path: Path, name: str) -> None:
+    effects = stored(tmp_path)
+    os.chown(effects.tree / name, 0, 12345, follow_symlinks=False)
+    with pytest.raises(IntegrityError, match="damaged"):
+        load_effects(tmp_path / "effects/key")
+    assert (stored(tmp_path).tree / name).lstat().st_gid == 0
+
+
+@pytest.mark.parametrize("damage", ["mode", "time", "link", "parent"])
+def test_in_a_copy_of_effects_all_files_count(tmp_path: Path, damage: str) -> None:
+    scratch = tmp_path / "scratch"
+    (scratch / "files/d").mkdir(parents=True)
+    (tmp_path / "source/var/lib").mkdir(parents=True)
+    for name in ("a", "b"):
+        (scratch / "files/d" / name).write_text("x")
+        os.utime(scratch / "files/d" / name, (7, 7))
+    (scratch / "files/d/c").hardlink_to(scratch / "files/d/b")
+    store_effects([], ["var/lib/gone"], tmp_path / "source", tmp_path / "effects/key", scratch)
+    subprocess.run(["cp", "-a", tmp_path / "effects/key", tmp_path / "copy"], check=True)
+    load_effects(tmp_path / "copy")
+    match damage:
+        case "mode":
+            (tmp_path / "copy/files/d").chmod(0o700)
+        case "time":
+            os.utime(tmp_path / "copy/files/d/a", (9, 9))
+        case "parent":
+            (tmp_path / "copy/tree/var").chmod(0o700)
+        case _:
+            (tmp_path / "copy/files/d/c").unlink()
+            subprocess.run(["cp", "-a", tmp_path / "copy/files/d/b", tmp_path / "copy/files/d/c"], check=True)
+    with pytest.raises(IntegrityError, match="damaged"):
+        load_effects(tmp_path / "copy")

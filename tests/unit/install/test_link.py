@@ -2,6 +2,8 @@
 
 import errno
 import os
+import shutil
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import pytest
 from debs import Item, directory, file, hard_link, make_deb, symlink
 from formation.digest import sha256_file
 from formation.entry import Entry
-from formation.errors import FormationError
+from formation.errors import FormationError, IntegrityError
 from formation.install.link import link_tree
 from formation.install.package_files import file_name
 from formation.install.placement import SegmentSpec
@@ -141,3 +143,39 @@ def test_files_that_somebody_will_change_are_copies_and_take_the_place_of_what_i
     status = (root / "b").stat()
     assert status.st_ino == (root / "a.new").lstat().st_ino != (kept / file_name("b")).stat().st_ino
     assert (status.st_mode & 0o7777, status.st_uid, (root / "b").read_bytes()) == (0o4755, 5, b"new")
+
+
+def test_files_get_again_the_mode_and_time_that_a_copy_of_the_store_has_lost(tmp_path: Path) -> None:
+    files = [file("a", b"x", mode=0o4711, mtime=1, **OWN), file("b", mtime=1, **OWN)]
+    entries = install(tmp_path, tmp_path / "root", "one", *files)
+    shutil.copytree(tmp_path / "trees/one", tmp_path / "copy", copy_function=shutil.copyfile)
+    (tmp_path / "other").mkdir()
+    link_tree(tmp_path / "copy", tmp_path / "other", entries)
+    status = (tmp_path / "other/a").stat()
+    assert (stat.S_IMODE(status.st_mode), status.st_mtime, status.st_nlink) == (0o4711, 1, 2)
+
+
+@pytest.mark.root
+def test_files_get_again_the_owner_that_a_copy_of_the_store_has_lost(tmp_path: Path) -> None:
+    entries = install(tmp_path, tmp_path / "root", "one", file("a", b"x", mode=0o2755, gid=42))
+    kept = tmp_path / "trees/one" / file_name("a")
+    os.chown(kept, 1000, 1000)
+    (tmp_path / "other").mkdir()
+    link_tree(tmp_path / "trees/one", tmp_path / "other", entries)
+    assert (kept.stat().st_uid, kept.stat().st_gid, stat.S_IMODE(kept.stat().st_mode)) == (0, 42, 0o2755)
+
+
+def test_names_of_one_file_are_that_also_where_a_copy_of_the_store_has_made_two_files_of_them(tmp_path: Path) -> None:
+    entries = install(tmp_path, tmp_path / "root", "one", file("a", b"x", **OWN), hard_link("b", "a", **OWN))
+    shutil.copytree(tmp_path / "trees/one", tmp_path / "copy")
+    (tmp_path / "other").mkdir()
+    link_tree(tmp_path / "copy", tmp_path / "other", entries)
+    assert (tmp_path / "other/a").samefile(tmp_path / "other/b")
+
+
+def test_a_file_of_another_size_is_damage_that_nothing_makes_good(tmp_path: Path) -> None:
+    entries = install(tmp_path, tmp_path / "root", "one", file("a", b"x", **OWN))
+    (tmp_path / "trees/one" / file_name("a")).write_bytes(b"xy")
+    (tmp_path / "other").mkdir()
+    with pytest.raises(IntegrityError, match="are damaged: /a"):
+        link_tree(tmp_path / "trees/one", tmp_path / "other", entries)

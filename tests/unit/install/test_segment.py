@@ -1,5 +1,6 @@
 """What a segment holds, and that nothing but the package and the spec decides it."""
 
+import errno
 import gzip
 import io
 import os
@@ -16,6 +17,7 @@ from debs import directory, file, hard_link, make_deb, symlink
 from formation.debian.administration import INFO
 from formation.digest import sha256_file
 from formation.errors import FormationError, IntegrityError, MalformedError
+from formation.install import segment as segment_module
 from formation.install import unpacking
 from formation.install.package_files import file_name
 from formation.install.placement import SegmentSpec
@@ -239,6 +241,19 @@ def test_a_package_that_fails_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(MalformedError):
         made(deb, tmp_path / "segments", kept=tmp_path / "trees" / "t")
     assert list((tmp_path / "segments").iterdir()) == list((tmp_path / "trees").iterdir()) == []
+
+
+def test_a_full_disk_is_told_with_its_place_and_how_to_free_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(segment_module, "_make", fail)
+    with pytest.raises(FormationError) as caught:
+        made(make_deb(tmp_path), tmp_path / "store/segments")
+    assert str(tmp_path / "store") in caught.value.message and "No space left" in caught.value.message
+    assert (caught.value.hint or "").endswith("formation cache prune --all")
 
 
 def test_a_changed_package_is_refused(tmp_path: Path) -> None:

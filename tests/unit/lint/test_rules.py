@@ -307,3 +307,10 @@ def test_a_version_that_the_store_does_not_have_beside_others_is_told_of():
         == "the store has no formation/base:1.0.0, and nothing else says that there is one; it has 1.1.0, 1.2.0"
     )
     assert findings(SERVICE, stored=("1.1.0",), published={"formation/base:1.0.0": True}) == ()
+
+
+def test_a_file_that_is_not_text_is_told_once_and_its_bytes_are_not_printed():
+    (binary,) = findings(b"\x7fELF\x00\x01\xff\nX Y\n")
+    assert (binary.rule, binary.message) == ("FL001", "the file is not text")
+    odd = findings(SERVICE + "\udcff\udcfe x\n")
+    assert "the line is not text" in [each.message for each in odd]

@@ -134,3 +134,14 @@ def test_a_store_that_may_only_be_read_can_be_looked_into(store, monkeypatch, nu
     with pytest.raises(FormationError, match="is in use"), alone(store):
         pass
     reading.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_store_that_cannot_be_made_is_told_with_the_reason(store, monkeypatch, number):
+    def refuse(path):
+        raise OSError(number, os.strerror(number), str(path.parent))
+
+    monkeypatch.setattr(locking, "_open_lock", refuse)
+    with pytest.raises(OSError) as caught, in_use(store):
+        pass
+    assert caught.value.errno == number

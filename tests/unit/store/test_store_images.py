@@ -98,6 +98,23 @@ def test_a_missing_image_is_answered_with_what_is_there(store):
     assert caught.value.hint == "it has: a:1"
 
 
+@pytest.mark.parametrize(
+    ("asked", "hint"),
+    [
+        ("acme/tree:9", "it has: acme/tree:1.0.0, acme/tree:1.1.0"),
+        ("acme/tree", "it has: acme/tree:1.0.0, acme/tree:1.1.0"),
+        ("acme/treee:1.0.0", "did you mean acme/tree:1.0.0?"),
+        ("other/thing:1", ", and 4 more: formation images"),
+        ("aaa/b:x", "aaa/b:6, aaa/b:7, and 2 more: formation images"),
+    ],
+)
+def test_an_unknown_image_is_answered_with_those_of_its_repository_or_the_nearest(store, asked, hint):
+    keep(store, tiny_image(), *(f"aaa/b:{number}" for number in range(12)), "acme/tree:1.0.0", "acme/tree:1.1.0")
+    with pytest.raises(FormationError) as caught:
+        find_image(store, parse_reference(asked))
+    assert caught.value.hint.endswith(hint)
+
+
 def test_a_removed_image_is_gone_and_removing_it_again_is_an_error(store):
     keep(store, tiny_image(), "a:1", "a:2")
     remove_image(store, parse_reference("a:1"))

@@ -72,8 +72,10 @@ def _development(subject: Subject) -> Iterator[Hit]:
 
 
 def _declared(subject: Subject) -> Iterator[Hit]:
-    if subject.declared is None or subject.declared.packages is None:
+    if subject.declared is None:
         raise CannotTell("needs --definition with its formation.lock")
+    if isinstance(subject.declared.packages, str):
+        raise CannotTell(subject.declared.packages)
     versions: dict[str, set[str]] = {}
     for name, version in subject.declared.packages:
         versions.setdefault(name, set()).add(version)

@@ -104,7 +104,9 @@ CHECKS: Final = (
         "low",
         "hadolint DL3049 to DL3056, OCI annotations.md",
         "Nobody can find the source of an image that misbehaves.",
-        "labels: in formation.yaml, or LABEL org.opencontainers.image.source=…; docker build --label for the revision",
+        "labels: in formation.yaml, or LABEL org.opencontainers.image.source=…. Source and revision of a service that "
+        "formation build makes are the remote origin of its Git checkout and the last commit of its directory, where "
+        "nothing there is edited; docker build takes them by --label",
         _labels,
     ),
     Check(
