@@ -43,11 +43,11 @@ test: setup-test ## everything: format, lint, types, unit and integration tests
 	.venv/bin/mypy --no-error-summary
 	HYPOTHESIS_PROFILE=full $(PYTEST) $(PARALLEL)
 
-check: .venv/.formation-dev .venv/.compiled ## format, lint, types and unit tests, in a minute
+check: .venv/.formation-dev .venv/.compiled ## format, lint, types and all but the slowest unit tests, in a minute
 	.venv/bin/ruff format --check --quiet
 	.venv/bin/ruff check --quiet
 	.venv/bin/mypy --no-error-summary
-	$(PYTEST) --quiet $(PARALLEL) tests/unit
+	$(PYTEST) --quiet -n 2 --dist worksteal -m "not slow" tests/unit
 
 unit: .venv/.formation-dev .venv/.compiled ## unit tests
 	$(PYTEST) --quiet $(PARALLEL) tests/unit

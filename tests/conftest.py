@@ -32,6 +32,8 @@ settings.register_profile("quick", deadline=None, max_examples=25, suppress_heal
 settings.register_profile("full", settings.get_profile("quick"), max_examples=100)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
+UNIT = Path(__file__).parent / "unit"
+
 _run_directory = pytest.StashKey[Path]()
 _run_lock = pytest.StashKey[IO[bytes]]()
 
@@ -100,12 +102,17 @@ def store_of(config: pytest.Config) -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sends the tests of one engine to one xdist worker, unless they name a group themselves."""
+    """Sends the tests of one engine to one xdist worker, unless they name a group themselves.
+
+    The unit tests of a module go together too: to hand out thousands one by one takes longer than many of them.
+    """
     for item in items:
         if item.get_closest_marker("xdist_group") is None:
-            engine = next((name for name in ("docker", "podman") if name in getattr(item, "fixturenames", ())), None)
-            if engine is not None:
-                item.add_marker(pytest.mark.xdist_group(engine))
+            group = next((name for name in ("docker", "podman") if name in getattr(item, "fixturenames", ())), None)
+            if group is None and UNIT in item.path.parents:
+                group = item.path.stem
+            if group is not None:
+                item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -63,6 +63,7 @@ def test_streams_in_a_row_and_zeros_behind_them_are_read_as_dpkg_reads_them(memb
         read(halves + bytes(40) + b"more", member)
 
 
+@pytest.mark.slow
 def test_a_bomb_stops_at_the_limit() -> None:
     with pytest.raises(MalformedError, match="grows beyond"):
         read(lzma.compress(bytes(50 << 20)), limit=1 << 20)

@@ -346,6 +346,7 @@ def test_a_suite_that_is_named_gives_the_provider_of_a_virtual_package():
     )
 
 
+@pytest.mark.slow
 def test_what_a_suite_needs_of_itself_may_be_long_and_may_be_wanted_in_many_ways():
     long = [stanza(f"p{n}", "1", Depends=f"p{n + 1} (= 1)") for n in range(2000)]
     wide = [stanza(f"{c}{n}", "1", Depends=f"l{n + 1} (= 1) | r{n + 1} (= 1)") for n in range(300) for c in "lr"]
@@ -387,6 +388,7 @@ def test_a_provided_version_that_does_not_fit_is_told():
     assert "x is provided by p as 1" in reason(archive, "a")
 
 
+@pytest.mark.slow
 def test_a_chain_longer_than_the_stack_is_followed():
     archive = universe(*(stanza(f"p{n}", Depends=f"p{n + 1}") for n in range(2500)), stanza("p2500"))
     assert len(chosen(archive, "p0")) == 2501

@@ -117,6 +117,7 @@ def test_versions_may_differ_as_text_and_be_the_same(a, b):
     assert compare(a, b) == 0
 
 
+@pytest.mark.slow
 def test_the_order_is_the_order_of_dpkg():
     versions = [*ORDERED, *REAL]
     pairs = [(a, b) for i, a in enumerate(versions) for b in versions[i + 1 :: 3]]

@@ -69,6 +69,7 @@ def test_segments_in_a_row_are_one_stream(tmp_path: Path) -> None:
         assert archive.extractfile("a").read() == b"1" * 3_000_000
 
 
+@pytest.mark.slow
 def test_zstd_segments_hold_the_same_tar(tmp_path: Path) -> None:
     deb = make_deb(tmp_path, files=[file("a", os.urandom(2_500_000)), file("b", b"x")])
     plain, packed = made(deb, tmp_path), made(deb, tmp_path, replace(SPEC, compression="zstd"))

@@ -106,6 +106,7 @@ def test_a_huge_dockerfile_is_one_finding():
     assert (found.rule, found.message) == ("FL001", "the file is larger than 4 MiB")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "line",
     ["RUN " + "a\\\n" * 40_000, "RUN <<" * 3000, "RUN " + "'" * 100_000, "ENV " + "a=b " * 30_000, "#\n" * 50_000,

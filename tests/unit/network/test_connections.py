@@ -291,6 +291,7 @@ def test_what_reading_a_body_raises_is_raised(connections):
         connections.request("PUT", f"{server.url}/x", {"Content-Length": "5"}, Broken())
 
 
+@pytest.mark.slow
 def test_a_server_that_says_nothing_is_not_waited_for(hasty):
     with ScriptedServer(says_and_waits()) as server, pytest.raises(FailedAttempt, match="did not answer in time"):
         get(hasty, server)

@@ -19,6 +19,7 @@ print(digest.hexdigest())
 """Pieces whose first bytes, which come again, have each hash that ISA-L's match table has a slot for."""
 
 
+@pytest.mark.slow
 def test_the_same_piece_gives_the_same_bytes_in_every_process() -> None:
     """The kernel gives each another stack. ISA-L by itself hashes an address there (ADR 0003)."""
     runs = [subprocess.run([sys.executable, "-c", EVERY_SLOT], capture_output=True, check=True) for _ in range(4)]

@@ -156,6 +156,7 @@ def test_a_helper_that_hangs_is_ended(tmp_path, monkeypatch):
     assert f"echo {REPOSITORY.host} | docker-credential-test get" in (caught.value.hint or "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("script", "expected"),
     [

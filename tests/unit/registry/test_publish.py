@@ -134,6 +134,7 @@ def test_tags_are_written_last_and_the_moving_ones_after_the_version(server, pub
     assert puts[-5:] == [f"/v2/team/base/manifests/{name}" for name in names]
 
 
+@pytest.mark.slow
 def test_what_is_cut_anywhere_leaves_nothing_wrong_and_is_finished_by_the_next_run(reference):
     complete = dict.fromkeys(["1.0.1", "1.0", "1", "latest"], "1.0.1") | {"1.0.0": "1.0.0"}
     for cut in itertools.count():

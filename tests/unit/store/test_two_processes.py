@@ -3,6 +3,8 @@ import subprocess
 import sys
 import threading
 
+import pytest
+
 from formation.oci.reference import parse_reference
 from formation.oci.validate import validate
 from formation.store.images import list_images, open_stored
@@ -48,6 +50,7 @@ def assert_whole(store):
         assert validate(open_stored(store, image.reference)) == ()
 
 
+@pytest.mark.slow
 def test_two_processes_write_one_store_at_once(tmp_path):
     store = Store(tmp_path / "store")
     writers = [writer(store, number, 12) for number in range(2)]
@@ -61,6 +64,7 @@ def test_two_processes_write_one_store_at_once(tmp_path):
     assert list(store.work.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_writer_killed_at_any_moment_leaves_the_store_whole(tmp_path):
     store = Store(tmp_path / "store")
     moments = random.Random(7)
