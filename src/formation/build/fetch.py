@@ -19,6 +19,8 @@ from formation.progress import Progress
 from formation.store.store import Store
 
 _PIECE: Final = 1 << 20
+_PATIENCE: Final = 2.0
+"""Seconds that a build which has failed waits for its downloads to end: a name server may hold one longer."""
 
 
 class Fetching:
@@ -54,10 +56,10 @@ class Fetching:
         self._thread = threading.Thread(target=self._run, args=(tuple(digests),), daemon=True)
         self._thread.start()
 
-    def join(self) -> None:
-        """Waits until nothing more comes."""
+    def join(self, timeout: float | None = None) -> None:
+        """Waits until nothing more comes, or for `timeout` seconds."""
         if self._thread is not None:
-            self._thread.join()
+            self._thread.join(timeout)
 
     def _run(self, digests: Sequence[str]) -> None:
         try:
@@ -123,6 +125,9 @@ def install_fetching(
     except FormationError:
         if fetching.error is not None:
             raise fetching.error from None
+        # Else it would still say what it has fetched, below the error.
+        downloader.cancel()
+        fetching.join(_PATIENCE)
         raise
     fetching.join()
     return variants

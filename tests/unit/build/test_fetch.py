@@ -1,12 +1,13 @@
-"""What the vendor directory gives a build."""
+"""What comes while a build goes on: from the vendor directory, and until the build fails."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
 
-from formation.build.fetch import Fetching
+from formation.build.fetch import Fetching, install_fetching
 from formation.digest import sha256
-from formation.errors import IntegrityError
+from formation.errors import FormationError, IntegrityError
 from formation.store.store import Store
 
 DEB = b"a package" * 1000
@@ -72,3 +73,39 @@ def test_what_another_build_has_verified_is_not_replaced_by_another_file(tmp_pat
     monkeypatch.setattr("formation.build.fetch.vendored_path", found)
     assert isinstance(fetched(tmp_path)[1], IntegrityError)
     assert stored.read_bytes() == DEB
+
+
+class SlowDownloader:
+    """Has the packages when it is cancelled, as one whose last byte is on its way."""
+
+    def __init__(self):
+        self.begun, self.cancelled, self.said = threading.Event(), threading.Event(), []
+
+    def fetch_all(self, jobs):
+        self.begun.set()
+        self.cancelled.wait()
+        yield from ()
+        self.said.append("download: 1 file")
+
+    def cancel(self):
+        self.cancelled.set()
+
+
+def test_nothing_is_said_of_downloads_when_a_build_has_failed(tmp_path, monkeypatch):
+    """Its error is the last that is said, with what to do."""
+    downloader = SlowDownloader()
+
+    def run(job, progress, wanted):
+        wanted([PACKAGE.sha256])
+        downloader.begun.wait()
+        raise FormationError("another package is damaged")
+
+    installer = SimpleNamespace(run=run, arrived=lambda digest, checked: None, stop=lambda: None)
+    monkeypatch.setattr("formation.build.fetch.Fetching._download", lambda fetching, package: package)
+    definition = SimpleNamespace(path=tmp_path / "formation.yaml")
+    with pytest.raises(FormationError, match="another package is damaged"):
+        install_fetching(
+            installer, None, definition, None, [PACKAGE],
+            store=Store(tmp_path / "store"), downloader=downloader, progress=None,
+        )  # fmt: skip
+    assert downloader.cancelled.is_set() and downloader.said == ["download: 1 file"]
