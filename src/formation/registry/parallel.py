@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Iterable
 from threading import Lock, Thread
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from formation.network.transfer import Run
 
 Job = TypeVar("Job")
+
+_LONGEST_SLEEP: Final = 0.5
+"""Seconds."""
 
 
 def in_parallel(jobs: Iterable[Job], work: Callable[[Job], object], run: Run, *, threads: int) -> None:
@@ -21,7 +24,9 @@ def in_parallel(jobs: Iterable[Job], work: Callable[[Job], object], run: Run, *,
             worker.start()
         # Not `join`: before Python 3.13, one that Ctrl-C interrupts takes its thread for ended. Nor an Event: Ctrl-C
         # may come when its `wait`, which is Python too, has just taken a lock, and then nobody could set it any more.
-        waiting.over.acquire()
+        # Nor for ever: Ctrl-C that comes just before the thread falls asleep does not wake it.
+        while not waiting.over.acquire(timeout=_LONGEST_SLEEP):
+            pass
     except BaseException as error:
         waiting.fail(error)
         waiting.over.acquire()
