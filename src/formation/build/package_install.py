@@ -7,12 +7,12 @@ from formation.build.opened_base import created
 from formation.build.package_layers import Tools
 from formation.build.service import ServicePlan
 from formation.build.service_image import COMPRESSION
-from formation.build.service_packages import service_archives
 from formation.definition.service_packages import package_definition
 from formation.install.additions import Additions
 from formation.install.installer import Installer
 from formation.install.job import Base, BuiltVariant, Job, PackageJob, VariantJob
 from formation.install.placement import SegmentSpec
+from formation.lock.service_check import service_archives
 from formation.store.store import Store
 from formation.store.unsynced import boot_id, sync_behind
 

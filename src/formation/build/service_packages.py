@@ -14,18 +14,13 @@ from formation.definition.service_packages import package_definition
 from formation.definition.service_values import ServiceDefinition
 from formation.errors import FormationError
 from formation.lock.model import Lock, LockedPackage
-from formation.lock.service_check import locked_archives
+from formation.lock.service_check import service_archives
 from formation.lock.suites import fetch_suites, universes
 from formation.network import Downloader
 from formation.progress import Progress
 from formation.store.store import Store
 
 _SONAME = re.compile(r"(.+?)(-[0-9.]+)?\.so(?:\.([A-Za-z0-9.]+))?")
-
-
-def service_archives(service: ServiceDefinition, lock: Lock) -> tuple[Archive, ...]:
-    """Where the packages of `lock` may be had: the service's archives, or those that the lock names."""
-    return locked_archives(lock) if service.archives is None else service.archives
 
 
 def fetch_packages(

@@ -158,15 +158,10 @@ def _dry_run(arguments: Namespace, context: Context) -> int:
     """Says what would be built; without a lock, it is resolved, and not written."""
     from formation.cli.build_output import say_plan
     from formation.definition.load import load_definition
-    from formation.network import Downloader, Proxies
 
     definition = load_definition(context.path(arguments.directory))
     _check(arguments, definition)
-    proxies = Proxies.of(context.environment)
-    with (
-        context.progress() as progress,
-        Downloader(progress=progress, proxies=proxies, access=context.access, offline=arguments.offline) as downloader,
-    ):
+    with context.progress() as progress, context.downloader(progress, offline=arguments.offline) as downloader:
         lock, _ = _lock(_Run(arguments, context, definition, downloader, progress))
     say_plan(arguments, context, definition, lock)
     return 0
@@ -176,7 +171,6 @@ def _make(arguments: Namespace, context: Context, progress: "Progress") -> "tupl
     """Builds the image. Gives it, and what was read besides definition and lock; None when the image is not of the lock
     that is there."""
     from formation.install.installer import Installer
-    from formation.network import Downloader, Proxies
 
     # It starts while the definition is read: both take a third of a second.
     with Installer() as installer:
@@ -186,10 +180,7 @@ def _make(arguments: Namespace, context: Context, progress: "Progress") -> "tupl
         definition = load_definition(context.path(arguments.directory))
         _check(arguments, definition)
         require_runnable(arguments.arch, os.uname().machine)
-        proxies = Proxies.of(context.environment)
-        with Downloader(
-            progress=progress, proxies=proxies, access=context.access, offline=arguments.offline
-        ) as downloader:
+        with context.downloader(progress, offline=arguments.offline) as downloader:
             run = _Run(arguments, context, definition, downloader, progress)
             return _build(run, *_lock(run), installer)
 

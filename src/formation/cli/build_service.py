@@ -165,12 +165,7 @@ def _opened(
 
         @cache
         def downloader() -> "Downloader":
-            from formation.network import Downloader, Proxies
-
-            proxies = Proxies.of(context.environment)
-            return opened.enter_context(
-                Downloader(progress=progress, proxies=proxies, access=context.access, offline=arguments.offline)
-            )
+            return opened.enter_context(context.downloader(progress, offline=arguments.offline))
 
         if arguments.offline:
             where = replace(where, pull=lambda name, platform: _kept(service, name, platform, arguments, context))

@@ -125,17 +125,12 @@ def with_news(difference: "Difference", arguments: Namespace, context: Context, 
     """The difference with what the changelogs say, unless nobody wants to know."""
     from dataclasses import replace
 
-    from formation.network import Downloader, Proxies
     from formation.release.gather import Gathering
     from formation.store.locking import in_use
 
     if arguments.no_changelogs:
         return difference
-    proxies = Proxies.of(context.environment)
-    with (
-        Downloader(progress=progress, proxies=proxies, access=context.access) as downloader,
-        in_use(context.store),
-    ):
+    with context.downloader(progress) as downloader, in_use(context.store):
         gathering = Gathering(difference, context.store, None if arguments.offline else downloader, progress)
         news = gathering.run()
     return replace(difference, news=news, notes=(*difference.notes, *gathering.notes))

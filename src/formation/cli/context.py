@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from formation.dataclass import dataclass, replace
 
 if TYPE_CHECKING:
+    from formation.network import Downloader
     from formation.network.access import Access
     from formation.progress import Progress
     from formation.store.store import Store
@@ -69,6 +70,12 @@ class Context:
             return Access(self.authorities, self.path(named))
         config = user_configuration(self.environment)
         return Access(self.authorities, config and config / "formation" / "auth.conf")
+
+    def downloader(self, progress: "Progress", *, offline: bool = False) -> "Downloader":
+        """What asks archives, through this machine's proxies. Raises as `access`."""
+        from formation.network import Downloader, Proxies
+
+        return Downloader(progress=progress, proxies=Proxies.of(self.environment), access=self.access, offline=offline)
 
     @property
     def debug(self) -> bool:

@@ -76,13 +76,15 @@ def run(arguments: Namespace, context: Context) -> int:
 
 
 def _check(arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", path: Path) -> int:
+    from formation.cli.services import lock_staleness
     from formation.errors import AnswerIsNo, quoted
     from formation.lock.lockfile import lock_digest, lock_text, read_lock
 
     if not path.exists():
         raise AnswerIsNo(f"there is no lock {path}", hint=f"formation lock {quoted(arguments.directory)}")
     lock = read_lock(path)
-    reason = _staleness(arguments, context, definition, lock)
+    with context.progress() as progress:
+        reason = lock_staleness(definition, lock, definition.architectures, arguments, context, progress)
     if arguments.json:
         context.write_json({"lock": str(path), "stale": reason is not None, "reason": reason})
     if reason is not None:
@@ -117,20 +119,6 @@ def _lock(arguments: Namespace, context: Context, definition: "Definition | Serv
     return 0
 
 
-def _staleness(
-    arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", lock: "Lock"
-) -> str | None:
-    from formation.definition.service_values import ServiceDefinition
-    from formation.lock.check import staleness
-
-    if not isinstance(definition, ServiceDefinition):
-        return staleness(definition, lock)
-    from formation.cli.services import staleness_on_base
-
-    with context.progress() as progress:
-        return staleness_on_base(definition, lock, definition.architectures, arguments, context, progress)
-
-
 def _made(
     arguments: Namespace,
     context: Context,
@@ -143,11 +131,10 @@ def _made(
     from formation.definition.service_values import ServiceDefinition
     from formation.lock.closure import check_closure
     from formation.lock.resolve import make_lock
-    from formation.network import Downloader, Proxies
     from formation.store.locking import in_use
 
     store, now = context.store, context.now
-    with Downloader(progress=progress, proxies=Proxies.of(context.environment), access=context.access) as downloader:
+    with context.downloader(progress) as downloader:
         if isinstance(definition, ServiceDefinition):
             with in_use(store):
                 return new_service_lock(definition, arguments, context, progress, downloader, previous)

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
 def add_registry_options(parser: Parser) -> None:
     """Adds them."""
     parser.add_argument("--plain-http", action="store_true", help="speak to registries without TLS")
+    add_authority_option(parser, " (also: FORMATION_CA_FILE, certs.d/HOST of Docker and Podman)")
+
+
+def add_authority_option(parser: Parser, also: str = "") -> None:
+    """Adds the one of a command that may speak to archives alone: `named_authorities` has what it names.
+
+    `also` is the rest of its help.
+    """
     parser.add_argument(
-        "--ca",
-        metavar="FILE",
-        action="append",
-        default=[],
-        help="trust this certificate authority too (also: FORMATION_CA_FILE, certs.d/HOST of Docker and Podman)",
+        "--ca", metavar="FILE", action="append", default=[], help=f"trust this certificate authority too{also}"
     )
 
 

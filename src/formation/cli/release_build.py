@@ -94,16 +94,11 @@ def _build(plan: "Plan", arguments: Namespace, context: Context, progress: "Prog
     from formation.build.base import build_base
     from formation.errors import FormationError
     from formation.install.installer import Installer
-    from formation.network import Downloader, Proxies
     from formation.oci.reference import parse_reference
     from formation.store.images import remove_image
 
     definition = replace(plan.definition, name=_NAME, tags=())
-    proxies = Proxies.of(context.environment)
-    with (
-        Downloader(progress=progress, proxies=proxies, access=context.access, offline=arguments.offline) as downloader,
-        Installer() as agent,
-    ):
+    with context.downloader(progress, offline=arguments.offline) as downloader, Installer() as agent:
         built = build_base(
             replace(plan, definition=definition),
             context.store,

@@ -154,19 +154,16 @@ def _refuse_stale(
 ) -> None:
     """Raises UsageError when the lock is not of the definition any more: what would be judged is not what is built."""
     from formation.cli.release_build import looked_at
-    from formation.cli.services import staleness_on_base
+    from formation.cli.services import lock_staleness
     from formation.definition.service_values import ServiceDefinition
     from formation.errors import UsageError, quoted
-    from formation.lock.check import staleness
     from formation.lock.lockfile import lock_path, read_lock
 
     path = lock_path(definition.path)
-    lock = read_lock(path)
-    if isinstance(definition, ServiceDefinition):
-        architectures = (looked_at(definition, arguments.platform),)
-        reason = staleness_on_base(definition, lock, architectures, arguments, context, progress)
-    else:
-        reason = staleness(definition, lock)
+    # The base of a service has to be at hand for these; of a base only its lock is looked at.
+    is_service = isinstance(definition, ServiceDefinition)
+    architectures = (looked_at(definition, arguments.platform),) if is_service else definition.architectures
+    reason = lock_staleness(definition, read_lock(path), architectures, arguments, context, progress)
     if reason is not None:
         raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(definition.path.parent)}")
 
@@ -244,9 +241,8 @@ def _of_store(name: str, reference: "Reference", context: Context) -> str:
     from formation.errors import UsageError
     from formation.store.images import list_images
 
-    host, slash, _ = reference.repository.partition("/")
-    is_host = slash and (host == "localhost" or "." in host or ":" in host)
-    if is_host and all(image.reference.repository != reference.repository for image in list_images(context.store)):
+    there = any(image.reference.repository == reference.repository for image in list_images(context.store))
+    if reference.host is not None and not there:
         raise UsageError(f"the store has no image {name}", hint=f"in a registry it is docker://{name}")
     return name
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from formation.build.base_files import BaseFiles
     from formation.build.opened_base import Places
     from formation.definition.service_values import ServiceDefinition
+    from formation.definition.values import Definition
     from formation.lock.base_facts import BaseFacts
     from formation.lock.model import Lock
     from formation.network import Downloader
@@ -87,21 +88,29 @@ def new_service_lock(
     )
 
 
-def staleness_on_base(
-    service: "ServiceDefinition",
+def lock_staleness(
+    definition: "Definition | ServiceDefinition",
     lock: "Lock",
     architectures: tuple[str, ...],
     arguments: Namespace,
     context: Context,
     progress: "Progress",
 ) -> str | None:
-    """As `lock.service_check.service_staleness`, on the service's base as it is now for these `architectures`."""
+    """Why `lock` is not of `definition` any more, as the end of a sentence; None when it is.
+
+    That of a service is held to its base as it is now for these `architectures`.
+    """
+    from formation.definition.service_values import ServiceDefinition
+    from formation.lock.check import staleness
+
+    if not isinstance(definition, ServiceDefinition):
+        return staleness(definition, lock)
     from formation.build.opened_base import open_base
     from formation.lock.service_check import service_staleness
     from formation.store.locking import in_use
 
     with in_use(context.store):
         with places(arguments, context, progress) as where:
-            digests = {each: open_base(service, each, where).digest for each in architectures}
-        bases = cache(lambda: base_facts(service, architectures, arguments, context, progress))
-        return service_staleness(service, lock, digests, lambda architecture: bases()[architecture].installed or ())
+            digests = {each: open_base(definition, each, where).digest for each in architectures}
+        bases = cache(lambda: base_facts(definition, architectures, arguments, context, progress))
+        return service_staleness(definition, lock, digests, lambda architecture: bases()[architecture].installed or ())

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
+from formation.cli.registry_options import add_authority_option
 from formation.cli.text import counted, size_text
 
 if TYPE_CHECKING:
@@ -42,9 +43,7 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--output", metavar="DIR", help="where to keep them (default: vendor beside formation.yaml)")
     parser.add_argument("--offline", action="store_true", help="take packages from the store only")
-    parser.add_argument(
-        "--ca", metavar="FILE", action="append", default=[], help="trust this certificate authority too"
-    )
+    add_authority_option(parser)
     parser.add_argument("--dry-run", action="store_true", help="write nothing; say what would change")
     parser.add_argument("--json", action="store_true", help="print what was done as JSON")
 
@@ -55,7 +54,6 @@ def run(arguments: Namespace, context: Context) -> int:
     from formation.errors import UsageError, quoted
     from formation.lock.lockfile import lock_path, read_lock
     from formation.lock.vendor import vendor, vendor_directory
-    from formation.network import Downloader, Proxies
 
     loaded = load_any(context.path(arguments.directory))
     path = lock_path(loaded.path)
@@ -64,15 +62,7 @@ def run(arguments: Namespace, context: Context) -> int:
     if reason is not None:
         raise UsageError(f"{path} is stale: {reason}", hint=f"formation lock {quoted(arguments.directory)}")
     directory = context.path(arguments.output) if arguments.output else vendor_directory(definition)
-    with (
-        context.progress() as progress,
-        Downloader(
-            progress=progress,
-            proxies=Proxies.of(context.environment),
-            access=context.access,
-            offline=arguments.offline,
-        ) as downloader,
-    ):
+    with context.progress() as progress, context.downloader(progress, offline=arguments.offline) as downloader:
         result = vendor(
             definition, lock, directory, downloader=downloader, store=context.store, dry_run=arguments.dry_run
         )
@@ -104,9 +94,9 @@ def _packages_of(loaded: "Definition | ServiceDefinition", lock: "Lock") -> "tup
     from formation.definition.service_packages import package_definition
     from formation.definition.service_values import ServiceDefinition
     from formation.lock.check import staleness
-    from formation.lock.service_check import locked_archives, service_staleness
+    from formation.lock.service_check import service_archives, service_staleness
 
     if not isinstance(loaded, ServiceDefinition):
         return loaded, staleness(loaded, lock)
-    archives = locked_archives(lock) if loaded.archives is None else loaded.archives
-    return package_definition(loaded, archives), service_staleness(loaded, lock, {}, lambda architecture: ())
+    definition = package_definition(loaded, service_archives(loaded, lock))
+    return definition, service_staleness(loaded, lock, {}, lambda architecture: ())

@@ -38,7 +38,7 @@ def service_staleness(
     these, in what `installed` gives. That is called only where the lock does not have all that the service asks for.
     Nothing is asked of the archives.
     """
-    wanted = package_definition(service, locked_archives(lock) if service.archives is None else service.archives)
+    wanted = package_definition(service, service_archives(service, lock))
     own = lock.definition == service.digest
     reasons = list(misfits(wanted, lock))
     if not lock.base:
@@ -79,6 +79,11 @@ def _lacking(
                 yield architecture, f"it has no package for {request}, nor has the base{older(lock)}"
             if has is not None and request.version not in (None, has.version):
                 yield architecture, f"it has no package for {request}, and the base has {has.version}"
+
+
+def service_archives(service: ServiceDefinition, lock: Lock) -> tuple[Archive, ...]:
+    """Where the packages of `lock` may be had: the service's archives, or those that the lock names."""
+    return locked_archives(lock) if service.archives is None else service.archives
 
 
 def locked_archives(lock: Lock) -> tuple[Archive, ...]:

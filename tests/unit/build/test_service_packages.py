@@ -8,16 +8,12 @@ import pytest
 
 from archives import served
 from formation.build.programs import Having
-from formation.build.service_packages import (
-    ArchivePackages,
-    fetch_packages,
-    library_package_names,
-    service_archives,
-)
+from formation.build.service_packages import ArchivePackages, fetch_packages, library_package_names
 from formation.digest import sha256_file
 from formation.errors import UnreachableError
 from formation.lock.base_facts import BaseFacts
 from formation.lock.service import make_service_lock
+from formation.lock.service_check import service_archives
 from formation.network import Downloader
 from formation.progress import Silent
 from services import service_in
