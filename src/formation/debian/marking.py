@@ -5,9 +5,10 @@ search: a choice that turned out wrong is undone only for the package it was mad
 the end. The order of everything here is therefore part of the result.
 """
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from formation.dataclass import dataclass
+from formation.debian.deep import Steps, run_deep
 from formation.debian.package import Alternatives, BinaryPackage, Relation
 from formation.debian.universe import Choices
 
@@ -24,8 +25,8 @@ class _Mark:
     """Whether its dependencies are marked as well."""
 
 
-_Marking = Generator[_Mark, bool, bool]
-"""One call of `_mark`. It yields the marks it needs and is told whether they worked; so depth costs no Python stack."""
+_Marking = Steps[_Mark]
+"""One call of `_mark`, which yields the marks it needs."""
 
 
 class Marker:
@@ -80,18 +81,10 @@ class Marker:
         return [match for match in matches if match.name != package.name and self.selected.get(match.name) is match]
 
     def _run(self, marking: _Marking) -> bool:
-        stack = [marking]
-        answer: bool | None = None
-        while stack:
-            try:
-                wanted = stack[-1].send(answer)  # type: ignore[arg-type]
-            except StopIteration as done:
-                stack.pop()
-                answer = bool(done.value)
-                continue
-            stack.append(self._mark(wanted.package, depth=len(stack), follow=wanted.follow, requested=False))
-            answer = None
-        return bool(answer)
+        return run_deep(
+            marking,
+            lambda wanted, depth: self._mark(wanted.package, depth=depth, follow=wanted.follow, requested=False),
+        )
 
     def _mark(self, package: BinaryPackage, *, depth: int, follow: bool, requested: bool) -> _Marking:
         name = package.name

@@ -1,7 +1,8 @@
 """`name/suite` takes from that suite what the package needs as well, where apt's candidate of it would not do."""
 
-from collections.abc import Collection, Generator, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
+from formation.debian.deep import Steps, run_deep
 from formation.debian.package import BinaryPackage, Relation
 from formation.debian.universe import Universe
 from formation.debian.version import satisfies
@@ -28,9 +29,8 @@ def follow_suites(
     return following.chosen
 
 
-_Steps = Generator[BinaryPackage, bool, bool]
-"""One call of `_follow`. It yields the packages that must be followed before it can go on, and is told whether they
-could be; so depth, which an archive decides, costs no Python stack."""
+_Steps = Steps[BinaryPackage]
+"""One call of `_follow`, which yields the packages that must be followed before it can go on."""
 
 
 class _Following:
@@ -57,17 +57,7 @@ class _Following:
         """Makes `package` the candidate, and what it needs of `suite`. Nothing is changed when that lacks something."""
         self._failed.clear()
         self._undo.clear()
-        stack = [self._follow(package, suite)]
-        answer: bool | None = None
-        while stack:
-            try:
-                needed = stack[-1].send(answer)  # type: ignore[arg-type]
-            except StopIteration as done:
-                stack.pop()
-                answer = bool(done.value)
-            else:
-                stack.append(self._follow(needed, suite))
-                answer = None
+        run_deep(self._follow(package, suite), lambda needed, depth: self._follow(needed, suite))
 
     def _follow(self, package: BinaryPackage, suite: str) -> _Steps:
         """As `follow`; False when the suite lacks something."""

@@ -9,7 +9,7 @@ from formation.debian.index import PackageIndex
 from formation.debian.package import BinaryPackage, Relation
 from formation.debian.relation import provisions_of
 from formation.debian.request import PackageRequest
-from formation.debian.version import satisfies, sort_key
+from formation.debian.version import provided_satisfies, satisfies, sort_key
 from formation.errors import UnresolvableError
 
 
@@ -210,6 +210,6 @@ class Choices:
             chosen = self.candidate(package.name)
             if chosen is None or chosen is not package:
                 continue
-            if operator is None or (version is not None and satisfies(version, operator, wanted)):
+            if provided_satisfies(version, operator, wanted):
                 found[package.name] = package
         return tuple(found.values())

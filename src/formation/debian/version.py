@@ -55,6 +55,11 @@ def satisfies(version: str, operator: str | None, wanted: str | None) -> bool:
     raise MalformedError(f"{operator[:10]!r} is not an operator of a version relation")
 
 
+def provided_satisfies(version: str | None, operator: str | None, wanted: str | None) -> bool:
+    """As `satisfies`, for a name that is provided: without a version (None) it meets no relation that has one."""
+    return operator is None or (version is not None and satisfies(version, operator, wanted))
+
+
 @lru_cache(maxsize=1 << 17)
 def sort_key(version: str) -> SortKey:
     """A key whose order is dpkg's order of the versions."""

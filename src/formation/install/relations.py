@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from formation.debian.package import Relation
 from formation.debian.relation import alternatives_text, parse_provides, parse_relations, provisions_of
-from formation.debian.version import satisfies
+from formation.debian.version import provided_satisfies
 from formation.errors import UsageError
 from formation.install.stages import StagePackage, control_fields
 
@@ -59,10 +59,7 @@ def _target(name: str, qualifier: str | None) -> str:
 
 def _matches(relation: Relation, offers: _Offers) -> Iterator[StagePackage]:
     for package, version in offers.get(_target(relation.name, relation.qualifier), ()):
-        # Without a version, what is provided meets no relation that has one.
-        if relation.operator is None or (
-            version is not None and satisfies(version, relation.operator, relation.version)
-        ):
+        if provided_satisfies(version, relation.operator, relation.version):
             yield package
 
 

@@ -13,7 +13,7 @@ from formation.debian.administration import INFO
 from formation.debian.deb822 import parse_stanza
 from formation.debian.package import Alternatives, Relation
 from formation.debian.relation import parse_provides, parse_relations, provisions_of
-from formation.debian.version import satisfies
+from formation.debian.version import provided_satisfies
 from formation.entry import decode_lines
 from formation.errors import FormationError
 from formation.install.arrivals import Arrivals
@@ -39,12 +39,11 @@ class Dependent:
     recommends: tuple[Alternatives, ...]
 
     def satisfies(self, relation: Relation) -> bool:
-        """Whether it is what `relation` asks for. A name without a version satisfies no relation with one."""
+        """Whether it is what `relation` asks for."""
         return any(
-            name == relation.name and (relation.operator is None or version is not None)
-            and satisfies(version or "", relation.operator, relation.version)
+            name == relation.name and provided_satisfies(version, relation.operator, relation.version)
             for name, version in self.provided
-        )  # fmt: skip
+        )
 
 
 def dependent(control: bytes) -> Dependent:
