@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
 
 from formation.dataclass import dataclass
+from formation.debian.request import PackageRequest
 from formation.definition import grammar, owned
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
 from formation.definition.data_path import DataPath
@@ -152,17 +153,20 @@ def check_directories(part: Part, problems: list[Problem]) -> None:
 
 def check_packages(part: Part, model: Identity, suites: tuple[str, ...], problems: list[Problem]) -> None:
     """No package is requested twice in a lineage, or both requested and left out; suites and architectures exist."""
-    lines = [line for each in part.lineage for line in each.section.packages]
+    lines: dict[str, list[str]] = {}
+    for line in (line for each in part.lineage for line in each.section.packages):
+        lines.setdefault(_meant(line).name, []).append(line)
     for index, line in enumerate(part.section.packages):
         path: DataPath = (*part.path, "packages", index)
-        if line in lines:
+        request = _meant(line)
+        others = lines.setdefault(request.name, [])
+        if line in others:
             problems.append(Problem(path, f"the package {line.lstrip('-')!r} is there already"))
-        elif earlier := next((each for each in lines if _contradict(each, line)), None):
+        elif earlier := next((each for each in others if _contradict(each, line)), None):
             problems.append(Problem(path, f"{line!r} contradicts {earlier!r}", "keep one of them"))
-        lines.append(line)
+        others.append(line)
         if line.startswith("-"):
             continue
-        request = grammar.package_request(line)
         if request.suite is not None and suites and request.suite not in suites:
             hint = nearest(request.suite, suites) or f"suites are {', '.join(suites)}"
             problems.append(Problem(path, f"no archive here has the suite {request.suite!r}", hint))
@@ -193,10 +197,15 @@ def _kind(entry: DirectoryEntry | FileEntry) -> str:
     return "a directory" if isinstance(entry, DirectoryEntry) or is_directory(entry.source) else "a file"
 
 
+def _meant(line: str) -> PackageRequest:
+    """What a line asks for, or leaves out."""
+    return grammar.package_request(line.removeprefix("-"))
+
+
 def _contradict(one: str, other: str) -> bool:
-    """Whether two lines about a package mean different versions of it, or none, on the same architecture."""
-    first, second = (grammar.package_request(line.removeprefix("-")) for line in (one, other))
-    if first.name != second.name or len({first.architecture, second.architecture} - {None}) > 1:
+    """Whether two lines about one package mean different versions of it, or none, on the same architecture."""
+    first, second = _meant(one), _meant(other)
+    if len({first.architecture, second.architecture} - {None}) > 1:
         return False
     meant = [(each.version, each.suite) for each in (first, second)]
     return meant[0] != meant[1] or one.startswith("-") != other.startswith("-")

@@ -134,23 +134,25 @@ def _walked(top: Path, file: ServiceFile, limits: Limits, wrong: list[Invalid]) 
         for name in names:
             inside = f"{below}{name}"
             stays_out = inside in ignored
-            is_directory = stat.S_ISDIR((top / inside).lstat().st_mode)
+            mode = (top / inside).lstat().st_mode
             if not stays_out:
                 try:
-                    yield _inside(inside, top, file, limits)
+                    yield _inside(inside, mode, top, file, limits)
                 except Invalid as error:
                     wrong.append(error)
                     continue
             # An exception among the patterns may bring back something inside.
-            if is_directory and (not stays_out or ignored.has_exceptions):
+            if stat.S_ISDIR(mode) and (not stays_out or ignored.has_exceptions):
                 waiting.append(f"{inside}/")
 
 
-def _inside(inside: str, top: Path, file: ServiceFile, limits: Limits) -> CollectedFile:
-    """The entry for what is at `inside` below the directory `top`. Raises Invalid for what no image should have."""
+def _inside(inside: str, mode: int, top: Path, file: ServiceFile, limits: Limits) -> CollectedFile:
+    """The entry for what is at `inside` below the directory `top`, with its `mode` as lstat(2) gives it.
+
+    Raises Invalid for what no image should have.
+    """
     path, shown, local = f"{file.path}/{inside}", f"{file.source}{inside}", top / inside
     _check_name(inside, path, shown)
-    mode = local.lstat().st_mode
     if stat.S_ISDIR(mode):
         return _directory(path, file)
     if stat.S_ISLNK(mode):
