@@ -41,8 +41,9 @@ class TlsFailure(UnreachableError):
         """Nobody vouches for the server's certificate; otherwise it does not speak TLS as it should."""
         self.flaw = _FLAWS.get(error.verify_code) if isinstance(error, ssl.SSLCertVerificationError) else None
         """What is wrong with the certificate, where no authority that is trusted besides would help."""
-        why = "cannot be trusted" if self.untrusted else "does not speak TLS as it should"
-        super().__init__(f"the server {why}: {self.reason}", hint=_HINTS[self.flaw] if self.untrusted else None)
+        self.verdict = f"{'cannot be trusted' if self.untrusted else 'does not speak TLS as it should'}: {self.reason}"
+        """The end of a sentence about the server."""
+        super().__init__(f"the server {self.verdict}", hint=_HINTS[self.flaw] if self.untrusted else None)
 
 
 def failure_of(error: OSError) -> FailedAttempt | TlsFailure:

@@ -150,10 +150,11 @@ def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Crede
 
     if not name or "/" in name:
         raise FormationError(f"the login file names {name[:100]!r}, which is no credential helper")
-    program = shutil.which(f"docker-credential-{name}", path=environment.get("PATH"))
+    helper = f"docker-credential-{name}"
+    program = shutil.which(helper, path=environment.get("PATH"))
     if program is None:
         raise FormationError(
-            f"the credential helper docker-credential-{name} for {server} is not installed",
+            f"the credential helper {helper} for {server} is not installed",
             hint=f"install it, or log in without it: podman login {server}",
         )
     code, said = _run_helper(program, server, environment)
@@ -162,8 +163,7 @@ def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Crede
         if b"credentials not found" in said.lower():
             return None
         raise FormationError(
-            f"docker-credential-{name} gave no login for {server}: exit code {code}",
-            hint=_see_for_yourself(name, server),
+            f"{helper} gave no login for {server}: exit code {code}", hint=_see_for_yourself(helper, server)
         )
     try:
         answer = json.loads(said[:MAXIMUM_SIZE])
@@ -174,14 +174,13 @@ def _ask_helper(name: str, server: str, environment: Mapping[str, str]) -> Crede
         user = secret = None
     if not isinstance(user, str) or not isinstance(secret, str):
         raise FormationError(
-            f"docker-credential-{name} did not answer as a credential helper does", hint=_see_for_yourself(name, server)
+            f"{helper} did not answer as a credential helper does", hint=_see_for_yourself(helper, server)
         )
-    origin = f"docker-credential-{name}"
-    return Credential("", "", secret, origin) if user == _IDENTITY_TOKEN else Credential(user, secret, None, origin)
+    return Credential("", "", secret, helper) if user == _IDENTITY_TOKEN else Credential(user, secret, None, helper)
 
 
-def _see_for_yourself(name: str, server: str, what: str = "says") -> str:
-    look = f"see what it {what}: echo {server} | docker-credential-{name} get"
+def _see_for_yourself(helper: str, server: str, what: str = "says") -> str:
+    look = f"see what it {what}: echo {server} | {helper} get"
     return f"{look} (or log in without it: podman login {server})"
 
 
@@ -209,7 +208,7 @@ def _run_helper(program: str, server: str, environment: Mapping[str, str]) -> tu
         if helper.poll() is None:
             raise FormationError(
                 f"{name} gave no login for {server} in {_HELPER_SECONDS} s, and was ended",
-                hint=_see_for_yourself(name.removeprefix("docker-credential-"), server, "waits for"),
+                hint=_see_for_yourself(name, server, "waits for"),
             ) from None
         said = late.output or b""
     finally:

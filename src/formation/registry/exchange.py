@@ -122,9 +122,9 @@ class Exchange:
 
 def _explained(failure: TlsFailure, host: str) -> UnreachableError:
     """What to do about a server that nobody trusts, or that has no TLS."""
+    hint: str | None = "allow it: --plain-http"
     if failure.untrusted:
         # For a registry there is a place that Docker and Podman look at, too.
         by_host = f"put the certificate of its authority into ~/.config/containers/certs.d/{host}/ca.crt"
         hint = failure.hint if failure.flaw else f"{by_host}, or name it: --ca FILE"
-        return UnreachableError(f"{host} cannot be trusted: {failure.reason}", hint=hint)
-    return UnreachableError(f"{host} does not speak TLS as it should: {failure.reason}", hint="allow it: --plain-http")
+    return UnreachableError(f"{host} {failure.verdict}", hint=hint)
