@@ -35,6 +35,11 @@ class Entry:
     names: tuple[str, str] = field(default=("", ""), compare=False)
     """User and group by name, as a tar header has them; empty where nobody told. The numbers count, but for dpkg."""
 
+    @property
+    def first_name(self) -> str:
+        """The path by which a file was written, where this is a further name of it; else its own."""
+        return self.target if self.type == "hardlink" else self.path
+
 
 def encode_path(text: str) -> bytes:
     """The bytes of a path or link target. Not `os.fsencode`, which depends on the locale."""

@@ -114,20 +114,27 @@ def check_files(
         from formation.build.package_tree import package_nodes
 
         wrong, unstartable = check(over(package_nodes(paths), base.tree))
-    having = _having([*(each.lacks for each in wrong), *(each.lacks for each in unstartable)], providers)
-    told: list[tuple[str, Wrong | Unstartable]] = [
+    findings.problems += _told(service, wrong, unstartable, providers)
+    return settled
+
+
+def _told(
+    service: ServiceDefinition, wrong: Iterable[Wrong], unstartable: Iterable[Unstartable], providers: Providers
+) -> Iterator[tuple[str, str | None]]:
+    """What is wrong, with file and line, and a hint each: the packages of `providers` that have what is lacking."""
+    messages: list[tuple[str, Wrong | Unstartable]] = [
         *(
             (f"{place_of_file(service, each.path)}: {_source(service, each.path)} {each.reason}", each)
             for each in wrong
         ),
         *((f"{service.place((each.key,))}: {each.message}", each) for each in unstartable),
     ]
-    for message, each in told:
-        findings.problems.append((message, _hint(each.hint, each.lacks, having)))
+    having = _having([each.lacks for _, each in messages], providers)
+    for message, each in messages:
+        yield message, _hint(each.hint, each.lacks, having)
         if each.lacks is not None and each.lacks not in having.packages:
             # Why no package is named is the same for all of them.
             having = replace(having, unknown=None)
-    return settled
 
 
 def _names(base: BaseFiles, files: Iterable[CollectedFile], search: Iterable[str]) -> list[str]:

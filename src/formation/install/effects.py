@@ -35,11 +35,7 @@ TRACES = re.compile(
 
 
 def capture(
-    candidates: Iterable[tuple[str, os.stat_result | None]],
-    source: Path,
-    lowers: Sequence[Path],
-    *,
-    epoch: int,
+    candidates: Iterable[tuple[str, os.stat_result | None]], source: Path, lowers: Sequence[Path], *, epoch: int
 ) -> tuple[list[Entry], list[str]]:
     """The changed entries and removed paths among `candidates`, both sorted.
 

@@ -55,6 +55,33 @@ def store_effects(
     When another run stored the same effects first, theirs stay; by their key both are the same.
     """
     tree = scratch / "tree"
+    _write_tree(tree, changed, removed, source)
+    document = {
+        "changed": [_to_json(entry) for entry in changed],
+        "removed": list(removed),
+        "content": _content_digest(tree, changed),
+        "trees": trees_digest((scratch / "files", tree)),
+        "made": _made(scratch),
+        "followed": dict(landings.followed),
+        "covered": sorted(landings.covered),
+        "waiting": sorted(landings.waiting),
+    }
+    write_bytes(scratch / "effects.json", json.dumps(document).encode())
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        scratch.rename(target)
+    except OSError:
+        try:
+            return load_effects(target)
+        except (FileNotFoundError, IntegrityError):
+            # What is there has rotted, or somebody has taken a part of it.
+            remove_tree(target)
+            scratch.rename(target)
+    return load_effects(target)
+
+
+def _write_tree(tree: Path, changed: Sequence[Entry], removed: Sequence[str], source: Path) -> None:
+    """Makes `tree` of what is at the `changed` paths of `source`, and whiteouts of what is `removed` there."""
     tree.mkdir()
     directory_times = []
     names: dict[int, Path] = {}
@@ -79,28 +106,6 @@ def store_effects(
         os.mknod(tree / path, stat.S_IFCHR, os.makedev(0, 0))
     for destination, entry in reversed(directory_times):
         os.utime(destination, (entry.mtime, entry.mtime))
-    document = {
-        "changed": [_to_json(entry) for entry in changed],
-        "removed": list(removed),
-        "content": _content_digest(tree, changed),
-        "trees": trees_digest((scratch / "files", tree)),
-        "made": _made(scratch),
-        "followed": dict(landings.followed),
-        "covered": sorted(landings.covered),
-        "waiting": sorted(landings.waiting),
-    }
-    write_bytes(scratch / "effects.json", json.dumps(document).encode())
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        scratch.rename(target)
-    except OSError:
-        try:
-            return load_effects(target)
-        except (FileNotFoundError, IntegrityError):
-            # What is there has rotted, or somebody has taken a part of it.
-            remove_tree(target)
-            scratch.rename(target)
-    return load_effects(target)
 
 
 def load_effects(directory: Path) -> Effects:

@@ -101,7 +101,7 @@ class _Merge:
     def file(self, entry: Entry) -> None:
         """Adds a file, or a further name of one."""
         # A copy of the store may have made further names of a file files of their own.
-        source = file_name(entry.target if entry.type == "hardlink" else entry.path)
+        source = file_name(entry.first_name)
         place = self._new_place(entry.path)
         if self._anew:
             self._copy(entry, source, place)

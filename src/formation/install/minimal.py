@@ -82,7 +82,7 @@ def _named(store: Store, segment: Segment, spec: SegmentSpec, view: View) -> Ite
     placement = Placement(spec)
     for path in (line[1:] for line in decode_lines(read_listed(store.segments, segment))):
         entry = entries.get(placement.place(path))
-        if entry is not None and (entry.target if entry.type == "hardlink" else entry.path) in named:
+        if entry is not None and entry.first_name in named:
             there = view.find(entry.path)
             if there is not None:
                 yield path, entry.mode, there.uid, there.gid

@@ -52,8 +52,8 @@ class Waiting:
         here = [entry for entry in found if entry.path in places]
         if not any(entry.type == "symlink" for entry in found):
             here = [entry for entry in here if self._is_taken(entry, places[entry.path], package.kept)]
-        waiting = {_first_name(entry) for entry in here}
-        names = [entry.path for entry in arriving.entries if _first_name(entry) in waiting] if waiting else []
+        waiting = {entry.first_name for entry in here}
+        names = [entry.path for entry in arriving.entries if entry.first_name in waiting] if waiting else []
         if strange := [name for name in names if name not in places]:
             raise FormationError(
                 f"{arriving.name} has /{strange[0]}, which is no configuration file, as a hard link with one that dpkg "
@@ -91,10 +91,6 @@ class Waiting:
     def _read_link(self, path: str) -> str | None:
         there = self._view.find(path)
         return there.target if there is not None and there.type == "symlink" else None
-
-
-def _first_name(entry: Entry) -> str:
-    return entry.target if entry.type == "hardlink" else entry.path
 
 
 def _owned(trees: Sequence[Path]) -> frozenset[str]:

@@ -1,6 +1,7 @@
 """The tasks of an installation. Each runs in a worker process of its own, and takes and gives plain values."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from formation.dataclass import replace
@@ -174,51 +175,64 @@ def configure(
             (files / name).mkdir()
             (files / name).chmod(mode)
 
-    def unpack_stage(diversions: Sequence[Diversion], trees: Sequence[Path]) -> Unpacked:
-        ground = Ground(trees)
-        # What one has found out, nobody asks the file system again.
-        below = ground if tuple(trees) == tuple(before) else Ground(before)
-        arriving = []
-        for package, segment in zip(stage.packages, segments, strict=True):
-            moves = diverted(package.name.name, package.listed, diversions)
-            away = {merged_path(path): merged_path(target) for path, target in moves}
-            entries = read_entries(store.segments, segment)
-            if contested := yielded.get(segment.deb):
-                taken = {path for path, names in contested.items() if not is_diverted(path, names, diversions)}
-                entries = tuple(entry for entry in entries if entry.path not in taken)
-            arriving.append(Arriving(package.name.name, entries, away))
-        landings = find_landings(arriving, ground)
-        waiting = Waiting(trees)
-        waits = [waiting.of(package, its, landings) for package, its in zip(stage.packages, arriving, strict=True)]
-        places = frozenset(place for wait in waits for place in wait.values())
-        new = waiting.new(places)
-        unpacked, aside = [], []
-        for package, segment, its, wait in zip(stage.packages, segments, arriving, waits, strict=True):
-            its = replace(its, diverted={**its.diverted, **{path: new[place] for path, place in wait.items()}})
-            entries, moved = landed(its, landings, below)
-            link_tree(package.kept, files, [entry for entry in entries if entry.path not in wait], moved)
-            if wait:
-                aside.append((package.kept, [entry for entry in entries if entry.path in wait], moved))
-            unpacked.append((its, read_owners(store.segments, segment)))
-
-        def bring(root: Path) -> None:
-            for kept, entries, moved in aside:
-                link_tree(kept, root, entries, moved, anew=True)
-
-        return Unpacked(
-            replace(landings, waiting=places), claims(unpacked, landings, ground), bring if places else None
-        )
-
+    unpacking = partial(_unpack_stage, store, stage, segments, yielded, tuple(before), files)
     builder = RootBuilder(place, isolation)
     failed = store.work / f"failed-{stage.key[:16]}"
     # What an earlier run of this stage left to look at.
     remove_tree(failed)
     try:
-        captured = StageRun(stage, files, unpack_stage, tuple(before), builder, place / "log", failed).run()
+        captured = StageRun(stage, files, unpacking, tuple(before), builder, place / "log", failed).run()
         kept = store.effects / stage.key
         return store_effects(captured.changed, captured.removed, captured.source, kept, result, captured.landings)
     finally:
         builder.close()
+
+
+def _unpack_stage(
+    store: Store,
+    stage: Stage,
+    segments: Sequence[Segment],
+    yielded: Mapping[str, Mapping[str, frozenset[str]]],
+    before: tuple[Path, ...],
+    files: Path,
+    diversions: Sequence[Diversion],
+    trees: Sequence[Path],
+) -> Unpacked:
+    """Unpacks the packages of `stage` into `files`, as `diversions` say, for what `trees` (top first) have now.
+
+    The rest is as for `configure`.
+    """
+    ground = Ground(trees)
+    # What one has found out, nobody asks the file system again.
+    below = ground if tuple(trees) == before else Ground(before)
+    arriving = []
+    for package, segment in zip(stage.packages, segments, strict=True):
+        moves = diverted(package.name.name, package.listed, diversions)
+        away = {merged_path(path): merged_path(target) for path, target in moves}
+        entries = read_entries(store.segments, segment)
+        if contested := yielded.get(segment.deb):
+            taken = {path for path, names in contested.items() if not is_diverted(path, names, diversions)}
+            entries = tuple(entry for entry in entries if entry.path not in taken)
+        arriving.append(Arriving(package.name.name, entries, away))
+    landings = find_landings(arriving, ground)
+    waiting = Waiting(trees)
+    waits = [waiting.of(package, its, landings) for package, its in zip(stage.packages, arriving, strict=True)]
+    places = frozenset(place for wait in waits for place in wait.values())
+    new = waiting.new(places)
+    unpacked, aside = [], []
+    for package, segment, its, wait in zip(stage.packages, segments, arriving, waits, strict=True):
+        its = replace(its, diverted={**its.diverted, **{path: new[place] for path, place in wait.items()}})
+        entries, moved = landed(its, landings, below)
+        link_tree(package.kept, files, [entry for entry in entries if entry.path not in wait], moved)
+        if wait:
+            aside.append((package.kept, [entry for entry in entries if entry.path in wait], moved))
+        unpacked.append((its, read_owners(store.segments, segment)))
+
+    def bring(root: Path) -> None:
+        for kept, entries, moved in aside:
+            link_tree(kept, root, entries, moved, anew=True)
+
+    return Unpacked(replace(landings, waiting=places), claims(unpacked, landings, ground), bring if places else None)
 
 
 def known_effects(store: Store, stage: Stage) -> Effects | None:
