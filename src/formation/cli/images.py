@@ -84,7 +84,12 @@ def _describe(store: "Store", stored: "StoredImage") -> dict[str, Any]:
     from formation.oci.media_types import INDEXES
     from formation.store.blobs import StoreBlobs
 
-    row: dict[str, Any] = {"reference": str(stored.reference), "digest": stored.descriptor.digest}
+    # An index of what came of another one is this store's alone: by the digest of that one registries know it.
+    in_part = stored.index is not None and stored.descriptor.media_type in INDEXES
+    row: dict[str, Any] = {
+        "reference": str(stored.reference),
+        "digest": stored.index if in_part else stored.descriptor.digest,
+    }
     source = StoreBlobs(store)
     entries: tuple[Descriptor, ...] = (stored.descriptor,)
     try:
@@ -98,7 +103,9 @@ def _describe(store: "Store", stored: "StoredImage") -> dict[str, Any]:
     layers = {layer.digest: layer.size for image in images for layer in image.manifest.layers}
     rest = sum(image.size - sum(layer.size for layer in image.manifest.layers) for image in images)
     return row | {
-        "platform": " ".join(str(image.config.platform) for image in images),
+        "platform": " ".join(
+            str(entry.platform or image.config.platform) for entry, image in zip(entries, images, strict=True)
+        ),
         "size": sum(layers.values()) + rest,
         "layers": len(layers),
         "created": max((image.config.created or "" for image in images), default="") or None,

@@ -145,7 +145,8 @@ def choose_manifest(manifests: tuple[Descriptor, ...], platform: Platform | None
     names = ", ".join(sorted({str(entry.platform or "any") for entry in images}))
     if not fitting:
         raise FormationError(f"the index has no image for {platform or 'any platform'}; it has: {names or 'nothing'}")
-    raise FormationError(f"the index has several images, and no platform was asked for; it has: {names}")
+    asked = "and no platform was asked for" if platform is None else f"of which more than one fits {platform}"
+    raise FormationError(f"the index has several images, {asked}; it has: {names}")
 
 
 def open_verified(source: BlobSource, descriptor: Descriptor, what: str) -> BinaryIO:

@@ -57,8 +57,14 @@ def pull_image(
             if platform is not None:
                 require_platform(image, platform, str(name))
         if tag:
-            keep_pulled(store, reference, image.descriptor, named if named != image.digest else None)
+            keep_pulled(store, reference, _listed(image), named if named != image.digest else None)
         return image
+
+
+def _listed(image: Image) -> Descriptor:
+    """The descriptor of `image`, with the platform that its index has for it: an ARM's variant may be there alone."""
+    platform = next((entry.platform for entry in image.listed if entry.digest == image.digest), None)
+    return image.descriptor if platform is None else replace(image.descriptor, platform=platform)
 
 
 def _fetch_one(

@@ -5,6 +5,7 @@ the reference, the descriptor, and the index that it came of in part. Moving a r
 the old image or the new one.
 """
 
+from collections.abc import Container
 from pathlib import Path
 
 from formation.dataclass import dataclass
@@ -13,12 +14,13 @@ from formation.errors import FormationError, MalformedError, UsageError
 from formation.files import json_bytes, write_bytes
 from formation.oci.descriptor import Descriptor, Platform, descriptor_json, parse_descriptor
 from formation.oci.image import Image, read_image, read_verified
-from formation.oci.manifest import Index, index_bytes, parse_index
-from formation.oci.media_types import INDEXES, OCI_INDEX
+from formation.oci.manifest import Index, index_bytes, media_type_of, parse_index
+from formation.oci.media_types import INDEXES
 from formation.oci.name import mistyped
 from formation.oci.reference import Reference, parse_reference
 from formation.oci.regular_file import read_regular
 from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
+from formation.oci.verified import verified
 from formation.store.blobs import StoreBlobs, add_bytes
 from formation.store.store import Store
 
@@ -56,21 +58,23 @@ def tag_image(store: Store, reference: Reference, descriptor: Descriptor) -> Non
 def keep_pulled(store: Store, reference: Reference, descriptor: Descriptor, index: str | None = None) -> None:
     """Has the store know the manifest of `descriptor` by the `reference` it was pulled by, and keep it. Idempotent.
 
-    With tag and digest that is the tag. `index` is the digest of the index of which one image came; what is there of
-    the same index stays beside it. The caller uses the store (`in_use`), which has the blobs of both.
+    With tag and digest that is the tag. `index` is the digest of the index of which one image came, with the platform
+    that it has there; what is there of the same index stays beside it, and when all is there, it is the index itself.
+    The caller uses the store (`in_use`), which has the blobs of both.
     """
     kept = reference if reference.tag is None else Reference(reference.repository, reference.tag, None)
     path = record_path(store, kept)
     before = None if index is None else _read_if_whole(path)
     if before is not None and before.descriptor.digest == index:
         return
-    if before is not None and before.index == index:
-        descriptor = _beside(store, before.descriptor, descriptor)
-    _write(store, kept, descriptor, index)
+    if before is not None and index is not None and before.index == index:
+        descriptor = _beside(store, before.descriptor, descriptor, index)
+    _write(store, kept, descriptor, index if index != descriptor.digest else None)
 
 
-def _beside(store: Store, before: Descriptor, image: Descriptor) -> Descriptor:
-    """An index of `image` and what came before of the same index; `image` alone where that cannot be read any more."""
+def _beside(store: Store, before: Descriptor, image: Descriptor, index: str) -> Descriptor:
+    """An index of `image` and what came before of the same `index`, or that itself when it lists nothing else; `image`
+    alone where what came before cannot be read any more."""
     entries: tuple[Descriptor, ...] = (before,)
     try:
         if before.media_type in INDEXES:
@@ -80,8 +84,20 @@ def _beside(store: Store, before: Descriptor, image: Descriptor) -> Descriptor:
     every = {entry.digest: entry for entry in (*entries, image)}
     if len(every) == 1:
         return image
-    data = index_bytes(Index(tuple(sorted(every.values(), key=lambda entry: str(entry.platform)))))
-    return Descriptor(OCI_INDEX, add_bytes(store, data), len(data))
+    data = _whole(store, index, every) or index_bytes(
+        Index(tuple(sorted(every.values(), key=lambda entry: str(entry.platform))))
+    )
+    return Descriptor(media_type_of(data), add_bytes(store, data), len(data))
+
+
+def _whole(store: Store, index: str, here: Container[str]) -> bytes | None:
+    """The bytes of `index` where everything that it lists is `here`; None also where they cannot be read."""
+    try:
+        with verified(StoreBlobs(store).open_blob(index), index, None, f"image index {index}") as file:
+            data = file.read(MAXIMUM_SIZE)
+        return data if all(entry.digest in here for entry in parse_index(data).manifests) else None
+    except FormationError:
+        return None
 
 
 def find_image(store: Store, reference: Reference) -> StoredImage:

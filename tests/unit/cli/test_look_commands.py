@@ -1,18 +1,20 @@
 import json
 import os
+from dataclasses import replace
 
 from formation.digest import sha256
 from formation.lock.lockfile import lock_text
 from formation.lock.model import Lock
 from formation.oci.annotations import LOCK_DIGEST
-from formation.oci.descriptor import Descriptor
+from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.layout import write_layout
 from formation.oci.manifest import Index, index_bytes
 from formation.oci.media_types import OCI_INDEX
 from formation.oci.reference import parse_reference
 from formation.store import prune
 from formation.store.blobs import StoreBlobs, add_bytes, add_image
-from formation.store.images import list_images, open_stored, tag_image
+from formation.store.images import keep_pulled, list_images, open_stored, tag_image
+from formation.store.locking import in_use
 from tiny_images import tiny_image
 
 
@@ -48,6 +50,17 @@ def test_an_index_of_platforms_is_one_row_in_which_shared_layers_count_once(form
     assert (row["platform"], row["layers"]) == ("linux/amd64 linux/arm64", 3)
     assert row["size"] == images[0].size + images[1].size - images[0].manifest.layers[0].size
     assert "linux/amd64 linux/arm64" in formation("images").stdout
+
+
+def test_what_came_of_an_index_in_part_is_shown_by_a_digest_that_its_registry_knows(formation):
+    index = sha256(b"the whole index")
+    for name in ("v6", "v7"):
+        add_image(formation.store, image := tiny_image([{"v": name.encode()}], architecture="arm"))
+        came = replace(image.descriptor, platform=Platform("linux", "arm", name))
+        with in_use(formation.store):
+            keep_pulled(formation.store, parse_reference("registry.example.com/a:1"), came, index)
+    (row,) = json.loads(formation("images", "--json").stdout)["images"]
+    assert (row["digest"], row["platform"]) == (index, "linux/arm/v6 linux/arm/v7")
 
 
 def test_a_damaged_image_is_listed_with_what_is_wrong(with_image):

@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -194,6 +195,31 @@ def test_images_that_come_one_by_one_of_an_index_stand_beside_each_other(client,
     for architecture in ("arm64", "amd64"):
         image = open_stored(store, reference(by_digest), Platform("linux", architecture))
         assert (image.config.platform.architecture, validate(image)) == (architecture, ())
+
+
+def test_when_all_of_an_index_has_come_one_by_one_it_is_that_index(client, store, name, reference, by_digest):
+    def pull_one(architecture):
+        pull_image(name("a/b:1"), store, client, platform=Platform("linux", architecture))
+        return find_image(store, reference("a/b:1")).descriptor.digest == by_digest.partition("@")[2]
+
+    assert [pull_one(each) for each in ("arm64", "amd64", "arm64", "s390x", "arm64")] == [*[False] * 3, True, True]
+    prune(store, before=None, remove=remove_tree)
+    assert kept(store) == {"a/b:1": ["linux/amd64", "linux/arm64", "linux/s390x"]}
+
+
+def test_images_whose_variant_only_the_index_knows_are_told_apart(server, client, store, name, reference):
+    images = {each: tiny_image([{"v": each.encode()}], architecture="arm") for each in ("v5", "v6", "v7")}
+    for image in images.values():
+        server.add_image("a/b", image, "")
+    entries = (replace(image.descriptor, platform=Platform("linux", "arm", each)) for each, image in images.items())
+    server.add_manifest("a/b", OCI_INDEX, index_bytes(Index(tuple(entries))), "1")
+    for variant in ("v6", "v7"):
+        pull_image(name("a/b:1"), store, client, platform=Platform("linux", "arm", variant))
+    for variant in ("v6", "v7"):
+        found = open_stored(store, reference("a/b:1"), Platform("linux", "arm", variant))
+        assert found.digest == images[variant].digest
+    with pytest.raises(FormationError, match="more than one fits linux/arm; it has: linux/arm/v6, linux/arm/v7"):
+        open_stored(store, reference("a/b:1"), Platform("linux", "arm"))
 
 
 def test_the_digest_of_an_index_needs_no_network_after_a_prune(server, client, store, name, by_digest):
