@@ -127,6 +127,7 @@ def _text(repository: str, published: "Published", dry_run: bool) -> str:
     rows = [(step.tag, _word(step, dry_run), (step.after or "")[7:19]) for step in published.steps]
     lines = table(("TAG", "", "DIGEST"), rows)
     lines += "".join(f"{line}\n" for line in _overwritten(repository, published.steps))
+    lines += "".join(f"{step.problem}\n" for step in published.steps if step.problem)
     if published.unchanged:
         lines += f"nothing to publish: {repository} has all of it\n"
     elif published.lacking:
@@ -151,6 +152,8 @@ def _overwritten(repository: str, steps: "Sequence[Step]") -> tuple[str, ...]:
 
 def _word(step: "Step", dry_run: bool) -> str:
     if step.action == "stays":
+        if step.problem is not None:
+            return f"stays: it is for {step.newer}, and cannot be read"
         if step.after is None:
             return f"not there: for {step.newer} to write"
         return (
@@ -171,8 +174,9 @@ def _as_data(repository: str, published: "Published", dry_run: bool) -> dict[str
                 "before": step.before,
                 "digest": step.after,
                 "newer": step.newer,
-                "held": step.held if step.action == "stays" else None,
+                "held": step.held if step.action == "stays" and step.problem is None else None,
                 "newer_says": step.newer_says,
+                "problem": step.problem,
             }
             for step in published.steps
         ],

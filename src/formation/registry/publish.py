@@ -63,6 +63,8 @@ class Step:
     """Whether the tag stands for that version. If not, it is wrong until that one is published again."""
     newer_says: str | None = None
     """The other version that the image under the tag of the newer one says it is; None: none is known."""
+    problem: str | None = None
+    """Why `before` and `after` cannot be told; it stays for the newer version in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +163,14 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
         tag = publication.tag
         mine = moves(tag, everything)
         for name in tag.moving:
-            before = reader.moving(name, holder(name, published))
             best = tag if name in mine else holder(name, everything) or tag
-            moving.append(_moving_step(name, tag, best, before, digests, reader))
+            try:
+                before = reader.moving(name, holder(name, published))
+                moving.append(_moving_step(name, tag, best, before, digests, reader))
+            except (UnreachableError, RegistryError) as error:
+                if name in mine:
+                    raise
+                moving.append(Step(name, "stays", None, None, best.text, problem=error.message))
     # Where two versions of one run share a line, only the greater one speaks of its tags.
     chosen = {step.tag: step for step in moving}
     chosen |= {step.tag: step for step in moving if step.action != "stays"}

@@ -99,6 +99,13 @@ def test_json_tells_a_tag_that_stays_rightly_from_one_that_is_wrong(formation, s
     tags = server.repository("team/base").tags
     tags["latest"] = tags["1.0.0"]
     assert held()["latest"] == ("1.1.0", False)
+    other = server.add_image("team/base", tiny_image(), "latest")
+    server.fail("GET", Fault(status=400), where=f"/manifests/{other}")
+    assert held()["latest"] == ("1.1.0", None)
+    server.fail("GET", Fault(status=400), where=f"/manifests/{other}")
+    told = formation("publish", "formation/base:1.0.0", repository, "--plain-http").stdout
+    assert "latest  stays: it is for 1.1.0, and cannot be read\n" in told
+    assert " answers 400 Bad Request\n" in told
 
 
 def test_publish_sends_again_what_the_registry_has_lost_and_tags_is_content(formation, server):

@@ -171,6 +171,33 @@ def test_a_late_patch_is_published_beside_a_greatest_version_that_is_broken(serv
     assert steps == {"1.0.1": "write", "1.0": "move", "1": "stays", "latest": "stays"}
 
 
+@pytest.mark.parametrize("broken", ["the tag", "what it stands for", "the config of that"])
+def test_a_broken_tag_that_is_for_a_newer_version_stops_no_late_patch(server, published, tags, broken):
+    published("1.0.0", "1.1.0")
+    other = labelled("3.0.0")
+    server.add_image("team/base", other, "latest")
+    method, wanted = {
+        "the tag": ("HEAD", "/manifests/latest"),
+        "what it stands for": ("GET", f"/manifests/{other.digest}"),
+        "the config of that": ("GET", f"/blobs/{other.manifest.config.digest}"),
+    }[broken]
+
+    def fail(seen):
+        if seen.method == method and seen.path.endswith(wanted):
+            server.fail(method, Fault(status=500), where=seen.path)
+
+    server.before = fail
+    steps = {step.tag: step for step in published("1.0.1").steps}
+    assert {tag: step.action for tag, step in steps.items()} == {
+        "1.0.1": "write", "1.0": "move", "1": "stays", "latest": "stays",
+    }  # fmt: skip
+    assert (steps["1"].problem, " answers 500 " in (steps["latest"].problem or "")) == (None, True)
+    assert (tags()["1.0.1"], tags()["latest"]) == (image_of("1.0.1").digest, other.digest)
+    # A newer version would take it, and has to know.
+    with pytest.raises(UnreachableError):
+        published("1.1.1")
+
+
 @pytest.mark.parametrize("part", ["config", "layer", "image of an index"])
 def test_what_the_registry_has_lost_of_a_version_is_sent_again_by_publishing_it(
     server, client, reference, publishing, tags, part
