@@ -33,7 +33,7 @@ def register(subparsers: Subparsers) -> None:
 
         `cache prune` removes what was not used for 30 days, what killed runs left, and the blobs of no image. Images
         stay, unless --images is given, and one whose manifest is gone is told. It does not run beside another formation
-        in the same store.
+        in the same store: it is refused, or waits for that to end (--wait).
 
         A store is carried by root's `tar -p --numeric-owner --xattrs-include='*'`. Other copies, such as `cp -r`, lose
         owners, modes or times: the next build makes anew what has lost some.
@@ -53,6 +53,7 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument("--images", action="store_true", help="prune: forget all images as well")
     parser.add_argument("--dry-run", action="store_true", help="prune: only say what would be removed")
+    parser.add_argument("--wait", action="store_true", help="prune: wait while another formation uses the store")
     parser.add_argument("--json", action="store_true", help="print the sizes as JSON")
 
 
@@ -63,7 +64,7 @@ def run(arguments: Namespace, context: Context) -> int:
 
     if arguments.action == "prune":
         return _prune(arguments, context)
-    if arguments.all or arguments.older_than is not None or arguments.images or arguments.dry_run:
+    if arguments.all or arguments.older_than is not None or arguments.images or arguments.dry_run or arguments.wait:
         raise UsageError("these options need the word prune", hint="formation cache prune --help")
     closed = unreadable(context.store)
     if context.store.root in closed:
@@ -91,6 +92,7 @@ def _prune(arguments: Namespace, context: Context) -> int:
             remove=removal.remove,
             keep_images=not arguments.images,
             dry_run=arguments.dry_run,
+            wait=arguments.wait,
             note=progress.note,
         )
     removal.finish(context)

@@ -39,14 +39,17 @@ def in_use(store: Store) -> Iterator[None]:
 
 
 @contextmanager
-def alone(store: Store, *, wait: bool = False) -> Iterator[None]:
-    """While the block runs nobody else uses the store. When somebody does, waits, or raises FormationError."""
+def alone(store: Store, *, wait: bool = False, note: Callable[[str], None] = lambda message: None) -> Iterator[None]:
+    """While the block runs nobody else uses the store. When somebody does, waits, telling `note`, or raises
+    FormationError."""
     descriptor = _open_lock(store.lock)
     try:
-        if wait:
+        if not _try_exclusive(descriptor):
+            busy = f"the store {store.root} is in use"
+            if not wait:
+                raise FormationError(busy, hint="wait until the other formation has ended: --wait does")
+            note(f"{busy}: waiting until the other formation has ended")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
-        elif not _try_exclusive(descriptor):
-            raise FormationError(f"the store {store.root} is in use", hint="wait until the other formation has ended")
         yield
     finally:
         os.close(descriptor)

@@ -87,16 +87,17 @@ def prune(
     remove: RemoveTree,
     keep_images: bool = True,
     dry_run: bool = False,
+    wait: bool = False,
     note: Callable[[str], None] = lambda message: None,
 ) -> tuple[Usage, ...]:
     """Removes what was last used before `before`, in seconds since 1970 (None: whenever), and gives what went, by kind.
 
     Always removed: blobs of no image, and what killed runs left. Never, while `keep_images`: images and the blobs that
     they need, however old. A killed prune leaves every entry whole or gone. `remove` is called for every path, and
-    `note` told of each image that lacks a manifest. Raises FormationError when another process uses the store, and when
-    something could not be removed, after the rest was.
+    `note` told of each image that lacks a manifest. While another process uses the store it waits, or raises
+    FormationError; it raises that when something could not be removed, too, after the rest was.
     """
-    with alone(store):
+    with alone(store, wait=wait, note=note):
         needed = _needed_blobs(store, note) if keep_images else frozenset()
         going = [entry for entry in _entries(store) if _goes(entry, needed, before, keep_images)]
         if not dry_run:

@@ -1,5 +1,7 @@
+import fcntl
 import json
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 
 from formation.digest import sha256
@@ -79,6 +81,23 @@ def test_an_image_is_forgotten(with_image):
         {"removed": [name], "dry_run": False}, indent=2
     ) + "\n"  # fmt: skip
     assert with_image("images").stdout.startswith("no images")
+
+
+def test_prune_waits_where_it_is_told_to_and_is_refused_elsewhere(with_image, monkeypatch):
+    lock = fcntl.flock
+    with ExitStack() as another:
+        another.enter_context(in_use(with_image.store))
+        refused = with_image("cache", "prune")
+        assert (refused.code, "hint: wait until the other formation has ended: --wait" in refused.stderr) == (3, True)
+
+        def end_first(descriptor, how):
+            if how == fcntl.LOCK_EX:
+                another.close()
+            lock(descriptor, how)
+
+        monkeypatch.setattr(fcntl, "flock", end_first)
+        waited = with_image("cache", "prune", "--wait")
+    assert (waited.code, ": waiting until " in waited.stderr, waited.stdout) == (0, True, "freed 0 B\n")
 
 
 def test_prune_tells_of_an_image_whose_manifest_is_gone_and_ends(with_image):

@@ -55,6 +55,20 @@ def test_nobody_is_alone_while_another_process_uses_the_store(store):
             pass
 
 
+def test_who_wants_to_be_alone_may_wait_for_the_others_and_says_so(store):
+    notes = []
+    with holder(store, "in_use") as process:
+
+        def end_it(message):
+            notes.append(message)
+            process.stdin.close()
+
+        with alone(store, wait=True, note=end_it):
+            assert notes == [f"the store {store.root} is in use: waiting until the other formation has ended"]
+    with alone(store, wait=True, note=notes.append):
+        assert len(notes) == 1
+
+
 def test_a_killed_user_does_not_hold_the_store(store):
     with holder(store, "in_use") as process:
         process.send_signal(signal.SIGKILL)
