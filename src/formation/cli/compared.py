@@ -47,7 +47,10 @@ def snapshots(
         for number, path in enumerate(locks):
             if path is not None:
                 lock, definition = _read(path)
-                variant = arguments.variant or _variant_of(found[1 - number], definition)
+                other = found[1 - number]
+                variant = arguments.variant or _variant_of(other, definition)
+                if other is not None and other.facts is not None:
+                    _refuse_part(variant, definition, names[number])
                 found[number] = snapshot_of_lock(lock, names[number], definition, variant)
         old, new = found
         assert old is not None and new is not None
@@ -153,6 +156,20 @@ def _read(path: Path) -> "tuple[Lock, Definition | ServiceDefinition | None]":
 
     beside = path.with_suffix(".yaml")
     return read_lock(path), load_any(beside) if beside.is_file() else None
+
+
+def _refuse_part(variant: str | None, definition: "Definition | ServiceDefinition | None", name: str) -> None:
+    """Raises UsageError where an image of `variant` has a part of its packages, and its lock does not tell which."""
+    from formation.definition.values import Definition
+    from formation.errors import UsageError
+
+    variants = definition.variants if isinstance(definition, Definition) else ()
+    if any(each.name == variant and each.only is not None for each in variants):
+        raise UsageError(
+            f"the lock of {name} cannot be compared with an image of {variant}: which packages a variant with `only` "
+            "has, the image tells and no lock",
+            hint="compare two images, or two locks",
+        )
 
 
 def _variant_of(other: "Snapshot | None", definition: "Definition | ServiceDefinition | None") -> str | None:

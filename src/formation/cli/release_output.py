@@ -43,11 +43,14 @@ def _conclusion(found: "Review") -> str:
     verdict = found.verdict
     if verdict is None:
         return f"the change is {found.level}; nothing says which version came before"
-    if not verdict.level:
+    told = all(side.facts is not None for each in found.differences for side in (each.old, each.new))
+    if verdict.level:
+        said = f"a {verdict.level} change since {verdict.previous}: it deserves {verdict.deserved}"
+    elif told:
         said = f"nothing changed since {verdict.previous}"
     else:
-        said = f"a {verdict.level} change since {verdict.previous}: it deserves {verdict.deserved}"
-    if verdict.version is None:
+        said = f"nothing that was compared changed since {verdict.previous}; what else did, only two images tell"
+    if verdict.version is None or (found.enough and not verdict.level and not told):
         return said
     return f"{said}; {verdict.version} is {'enough' if found.enough else 'too small'}{_in_the_way(found.taken)}"
 
