@@ -15,7 +15,7 @@ from formation.registry.lease import Lease
 from formation.registry.refusal import NotThere, RegistryError
 from formation.registry.registry import manifest, small_blob, tag_digest, tags
 from formation.registry.session import Session
-from formation.registry.tag_plan import VersionTag
+from formation.registry.tag_plan import VersionTag, parse_version_tag
 from formation.registry.tree import DEEPEST, Found
 
 
@@ -85,10 +85,22 @@ class TagReader:
 def held_by(session: Session, name: str, digest: str, variant: str) -> VersionTag | None:
     """The version that the content of `digest` says it is, where it is one of the line of the moving tag `name`."""
     try:
-        said = _stated(session, manifest(session, digest), variant)
+        found = manifest(session, digest)
+        said = _stated(session, found, variant) or _by_option(session, found, variant)
     except (IntegrityError, NotThere):
         return None
     return said if said is not None and name in said.moving else None
+
+
+def _by_option(session: Session, found: Found, variant: str) -> VersionTag | None:
+    """The version of an image that is of `variant` because `publish --variant` said so: its own lacks the suffix.
+
+    None where the runtime variant has it under that version: then it was put here by mistake.
+    """
+    plain = _stated(session, found, "") if variant else None
+    if plain is None or tag_digest(session, plain.text) == found.descriptor.digest:
+        return None
+    return parse_version_tag(f"{plain.text}-{variant}", variant)
 
 
 def other_version(session: Session, tag: VersionTag, digest: str) -> VersionTag | None:

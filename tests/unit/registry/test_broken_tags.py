@@ -71,6 +71,23 @@ def test_latest_stays_at_content_that_says_in_its_label_alone_that_it_is_newer(s
     assert tags()["latest"] == standing.digest
 
 
+@pytest.mark.parametrize("runtime", ["other content", "the same content", "nothing"])
+def test_an_image_that_is_of_a_variant_by_option_alone_holds_its_tags_without_its_own(
+    server, client, reference, publishing, tags, runtime
+):
+    image = labelled("2.0.0")  # --variant dev
+    publish(publications([(version_tag("2.0.0-dev", "dev"), image)]), reference("team/base"), client)
+    for tag in ("2.0.0-dev", "2.0-dev", "2-dev"):
+        del tags()[tag]
+    if runtime != "nothing":
+        server.add_image("team/base", image if "same" in runtime else image_of("2.0.0"), "2.0.0")
+    publishing({"1.5.0-dev": image_of("1.5.0-dev")})
+    # The runtime's own image under the variant's tag would be somebody's mistake.
+    assert tags()["latest-dev"] == (image_of("1.5.0-dev") if "same" in runtime else image).digest
+    publishing({"2.0.1-dev": image_of("2.0.1-dev")})
+    assert tags()["latest-dev"] == image_of("2.0.1-dev").digest
+
+
 @pytest.mark.parametrize("labels", [True, False])
 def test_a_newer_version_that_somebody_writes_meanwhile_latest_first_keeps_latest(server, published, tags, labels):
     published("1.0.0")
