@@ -61,7 +61,7 @@ class Logins:
         As with apt, the first that fits counts.
         """
         if self._known is None:
-            self._known = () if self._path is None or not self._path.exists() else tuple(_read(self._path))
+            self._known = () if self._path is None or not _is_there(self._path) else tuple(_read(self._path))
         if not self._known:
             return None
         target = target_of(url)
@@ -78,6 +78,14 @@ class Logins:
         if not _is_safe(target):
             return "a login is sent over https alone: name the archive with https"
         return f"put a login into {path}: machine {target.authority} login NAME password PASSWORD"
+
+
+def _is_there(path: Path) -> bool:
+    """Whether there is such a file for this user: HOME may be another's, as under `docker run --user`."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def _is_safe(target: Target) -> bool:

@@ -1,6 +1,8 @@
 """Logins for archives: from a file in the form of apt's auth.conf, and sent to nobody else."""
 
 import base64
+import errno
+from pathlib import Path
 
 import pytest
 
@@ -55,6 +57,14 @@ def sent(name, password="s3cret"):
 )
 def test_a_login_goes_to_its_machine_and_not_in_clear(logins, machine, url, fits):
     assert logins(f"machine {machine} login me password s3cret").header(url) == (sent("me") if fits else None)
+
+
+def test_a_home_that_is_another_users_has_no_logins(tmp_path, monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    assert Logins(tmp_path / "auth.conf").header("https://a.example/x") is None
 
 
 def test_the_first_that_fits_counts_as_with_apt_and_a_default_never(logins):
