@@ -202,7 +202,7 @@ def _write(
         _refuse_taken(arguments, taken)
     elif verdict.level is Level.NONE and arguments.version in (None, verdict.previous):
         _print(arguments, context, found)
-        if arguments.version is not None:
+        if arguments.version is not None or not verdict.enough:
             # It is released, with its entry; the definition may still have the version before.
             _write_version(arguments, context, definition, verdict.previous)
         return 0

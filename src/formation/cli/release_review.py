@@ -83,7 +83,9 @@ def review_definition(
         return found
     later = review_definition(definition, arguments, context, progress, passed)
     note = f"since {releases.previous} it deserves {passed}, which is there already: so it is compared with that"
-    return replace(later, notes=(note, *later.notes))
+    # What is judged is still the version that the definition has.
+    verdict = None if later.verdict is None else replace(later.verdict, version=version)
+    return replace(later, verdict=verdict, notes=(note, *later.notes))
 
 
 def _is_released(passed: str, releases: "Releases") -> bool:

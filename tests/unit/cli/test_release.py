@@ -378,13 +378,28 @@ def test_a_release_follows_the_version_that_it_deserves_where_that_is_published_
         words = ("release", "--since", repository, "--plain-http", *NO_NEWS)
         lock(release, libc6="2.41-12", tool="1.0-4", bash="5.2")
         checked = release("release", "check", *words[1:]).stdout.splitlines()
-        assert checked[-1] == "a minor change since 1.1.0: it deserves 1.2.0; 1.1.0 is too small"
+        assert checked[-1] == "a minor change since 1.1.0: it deserves 1.2.0; 1.0.0 is too small"
         assert "note: since 1.0.0 it deserves 1.1.0, which is there already: so it is compared with that" in checked
         pinned = release("release", "check", "--since", f"{repository}:1.0.0", *words[3:])
         assert pinned.stdout.endswith("a minor change since 1.0.0: it deserves 1.1.0; 1.0.0 is too small\n")
         assert release(*words).code == 0
     assert "version: 1.2.0  # the tag" in (release.directory / "formation.yaml").read_text()
     assert (release.directory / "CHANGELOG.md").read_text().count("\n## ") == 1
+
+
+def test_a_definition_that_lags_behind_what_is_published_of_it_is_told_and_catches_up(release):
+    keep(release, "formation/base:1.0.1", other_image("1.0-2", "1.0.1"))
+    lock(release, libc6="2.41-12", tool="1.0-2")
+    with FakeRegistry() as server:
+        repository = f"docker://{server.host}/team/base"
+        for version in ("1.0.0", "1.0.1"):
+            assert release("publish", f"formation/base:{version}", repository, "--plain-http").code == 0
+        words = ("--since", repository, "--plain-http", *NO_NEWS)
+        checked = release("release", "check", *words)
+        assert (checked.code, checked.stdout.endswith("; 1.0.0 is too small\n")) == (1, True)
+        assert release("release", *words).stdout.endswith("formation.yaml: version is now 1.0.1\n")
+        assert release("release", "check", *words).code == 0
+    assert not (release.directory / "CHANGELOG.md").exists()
 
 
 def test_a_repository_that_is_not_there_is_an_error_and_one_without_versions_is_not(release):
