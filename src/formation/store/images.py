@@ -22,6 +22,7 @@ from formation.oci.regular_file import read_regular
 from formation.oci.strict_json import MAXIMUM_SIZE, parse_object
 from formation.oci.verified import verified
 from formation.store.blobs import StoreBlobs, add_bytes
+from formation.store.locking import changing_images
 from formation.store.store import Store
 
 _MOST_SHOWN = 10
@@ -63,13 +64,13 @@ def keep_pulled(store: Store, reference: Reference, descriptor: Descriptor, inde
     The caller uses the store (`in_use`), which has the blobs of both.
     """
     kept = reference if reference.tag is None else Reference(reference.repository, reference.tag, None)
-    path = record_path(store, kept)
-    before = None if index is None else _read_if_whole(path)
-    if before is not None and before.descriptor.digest == index:
-        return
-    if before is not None and index is not None and before.index == index:
-        descriptor = _beside(store, before.descriptor, descriptor, index)
-    _write(store, kept, descriptor, index if index != descriptor.digest else None)
+    with changing_images(store):
+        before = None if index is None else _read_if_whole(record_path(store, kept))
+        if before is not None and before.descriptor.digest == index:
+            return
+        if before is not None and index is not None and before.index == index:
+            descriptor = _beside(store, before.descriptor, descriptor, index)
+        _write(store, kept, descriptor, index if index != descriptor.digest else None)
 
 
 def _beside(store: Store, before: Descriptor, image: Descriptor, index: str) -> Descriptor:

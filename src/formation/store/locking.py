@@ -56,6 +56,17 @@ def alone(store: Store, *, wait: bool = False, note: Callable[[str], None] = lam
 
 
 @contextmanager
+def changing_images(store: Store) -> Iterator[None]:
+    """While the block runs nobody else is in one of these: what it has read of an image's record is still so."""
+    descriptor = _open_lock(store.images_lock)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
 def work_directory(store: Store, remove: RemoveTree | None = None) -> Iterator[Path]:
     """A new empty directory, mode 0700, on the store's file system, removed when the block ends.
 

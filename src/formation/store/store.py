@@ -16,6 +16,7 @@ Layout, below `$XDG_CACHE_HOME/formation` (or `FORMATION_STORE`):
     work/NAME/, work/NAME.lock  of a running build, removed when its owner is gone (see locking.py)
     unsynced.json               since when, and in which boot, downloads, segments, trees and effects are not synced
     lock                        held shared by those who use the store, exclusively by those who prune it
+    images.lock                 held by who adds to what an image's record says
 
 A name appears only when its content is complete, so a killed run leaves nothing that a later run could mistake: what
 it leaves begins with a dot or is below work/. Prune removes it.
@@ -117,6 +118,10 @@ class Store:
     @property
     def lock(self) -> Path:
         return self.root / "lock"
+
+    @property
+    def images_lock(self) -> Path:
+        return self.root / "images.lock"
 
     def download(self, digest: str) -> Path:
         """Where the .deb with this sha256 digest is, or would be."""

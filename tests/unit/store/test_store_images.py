@@ -1,6 +1,8 @@
+import fcntl
 import json
 import os
 import resource
+from threading import Thread
 
 import pytest
 
@@ -12,6 +14,7 @@ from formation.oci.layout import write_layout
 from formation.oci.name import parse_name
 from formation.oci.reference import parse_reference
 from formation.oci.validate import validate
+from formation.store import images
 from formation.store.blobs import StoreBlobs, add_bytes, add_image, has_blob
 from formation.store.images import (
     find_image,
@@ -89,6 +92,28 @@ def test_a_damaged_record_is_written_anew_by_a_pull(store):
     record_path(store, reference).write_text("{")
     keep_pulled(store, reference, tiny_image().descriptor, sha256(b"index"))
     assert find_image(store, reference).descriptor.digest == tiny_image().digest
+
+
+def test_of_two_pulls_of_one_index_at_once_neither_overlooks_the_other(store, monkeypatch):
+    read, index, other = images._read_if_whole, sha256(b"index"), []
+
+    def read_as_another_begins(path):
+        found = read(path)
+        if not other:
+            other.append(Thread(target=pull, args=("arm64",)))
+            other[0].start()
+            with pytest.raises(BlockingIOError), store.images_lock.open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return found
+
+    def pull(architecture):
+        keep_pulled(store, BASE, add_image(store, tiny_image(architecture=architecture)), index)
+
+    monkeypatch.setattr(images, "_read_if_whole", read_as_another_begins)
+    pull("amd64")
+    other[0].join()
+    for architecture in ("amd64", "arm64"):
+        assert open_stored(store, BASE, Platform("linux", architecture)).config.platform.architecture == architecture
 
 
 def test_a_missing_image_is_answered_with_what_is_there(store):
