@@ -1,9 +1,11 @@
 """What a repository holds: every tag, what it stands for, when that was made, and since when it stands for that."""
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from formation.dataclass import dataclass
 from formation.errors import FormationError, IntegrityError, UnreachableError
+from formation.oci.descriptor import Platform
 from formation.oci.manifest import parse_index, parse_manifest
 from formation.oci.media_types import CONFIGS
 from formation.oci.platform_index import VERSION
@@ -17,6 +19,9 @@ from formation.registry.registry import Registry, manifest, small_blob, tags
 from formation.registry.session import Session
 from formation.registry.tag_plan import parse_version_tag
 from formation.registry.tree import Found
+
+_MOST_IMAGES: Final = 50
+"""Of one index, that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +166,16 @@ def _content(session: Session, found: Found) -> Content:
     if not found.is_index:
         return _of_image(session, found)
     index = parse_index(found.data)
-    shown = [entry for entry in index.manifests if not entry.is_attestation]
-    images = [_of_image(session, manifest(session, entry.digest, size=entry.size)) for entry in shown[:50]]
+    shown = [entry for entry in index.manifests if not entry.is_attestation][:_MOST_IMAGES]
+    images = [_of_image(session, manifest(session, entry.digest, size=entry.size)) for entry in shown]
+    # A config may leave out what its index says: the variant of an ARM.
+    named = [
+        (str(entry.platform),) if entry.platform else image.platforms
+        for entry, image in zip(shown, images, strict=True)
+    ]
     return Content(
         found.descriptor.digest,
-        tuple(platform for image in images for platform in image.platforms),
+        tuple(platform for platforms in named for platform in platforms),
         images[0].created if images else None,
         found.descriptor.size + sum(image.size for image in images),
         (*_annotated(index.annotations), *(images[0].said if images else ())),
@@ -186,7 +196,9 @@ def _of_image(session: Session, found: Found) -> Content:
     if parsed.config.media_type not in CONFIGS:
         return Content(found.descriptor.digest, (), None, size, said)
     json = parse_object(small_blob(session, parsed.config), "image config")
-    platforms = (f"{json.text('os')}/{json.text('architecture')}",)
+    # Signatures have a config of this type too, with nothing in it.
+    system, machine, variant = (json.optional_text(name) or None for name in ("os", "architecture", "variant"))
+    platforms = (str(Platform(system, machine, variant)),) if system and machine else ()
     settings = json.optional_object("config")
     labelled = () if settings is None else _annotated(settings.text_map("Labels"))
     return Content(found.descriptor.digest, platforms, json.optional_text("created"), size, (*said, *labelled))

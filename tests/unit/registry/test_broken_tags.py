@@ -1,6 +1,7 @@
 """Publishing into a repository in which something is broken, gone, or says its version elsewhere than we do."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,7 +9,7 @@ from fake_registry import Fault
 from formation.digest import sha256
 from formation.errors import FormationError, UnreachableError
 from formation.oci.config import Execution
-from formation.oci.descriptor import Descriptor
+from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.manifest import Index, index_bytes
 from formation.oci.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from formation.progress import Silent
@@ -347,6 +348,23 @@ def test_an_index_under_a_versions_tag_is_what_its_annotation_or_first_image_say
         server.add_manifest("team/base", OCI_INDEX, data, tag)
     listed = versions_listed(client, reference)
     assert [listed[tag][1] for tag in ("1.0.0", "1.1.0", "1.2.0")] == [None, "1.0.0", None]
+
+
+def test_platforms_are_listed_as_the_index_says_them_and_a_signature_has_none(server, client, reference):
+    images = {each: tiny_image([{"v": each.encode()}], architecture="arm") for each in ("v6", "v7")}
+    for image in images.values():
+        server.add_image("team/base", image, "")
+    entries = [replace(image.descriptor, platform=Platform("linux", "arm", each)) for each, image in images.items()]
+    server.add_manifest("team/base", OCI_INDEX, index_bytes(Index(tuple(entries))), "1.0.0")
+    signature = json.loads(tiny_image().manifest_bytes)
+    for tag, config in (("sha256-1.sig", b'{"os": "", "architecture": ""}'), ("sbom", b"{}")):
+        server.repository("team/base").blobs[sha256(config)] = config
+        signature["config"] |= {"digest": sha256(config), "size": len(config)}
+        server.add_manifest("team/base", OCI_MANIFEST, json.dumps(signature).encode(), tag)
+    contents = {entry.tag: entry.content for entry in list_tags(reference("team/base"), client)}
+    assert {tag: (each.platforms, each.problem) for tag, each in contents.items()} == {
+        "1.0.0": (("linux/arm/v6", "linux/arm/v7"), None), "sha256-1.sig": ((), None), "sbom": ((), None),
+    }  # fmt: skip
 
 
 def test_a_version_that_was_removed_and_comes_with_other_content_is_noted(server, published, publishing, tags, client):
