@@ -237,11 +237,11 @@ def delete_manifest(session: Session, digest: str) -> None:
     session.call("DELETE", target, what, session.scope("pull", "push", "delete"))
 
 
-def has_blob(session: Session, descriptor: Descriptor, *rights: str) -> bool:
-    """Whether the repository has the blob. `rights` are those that are needed afterwards: pull alone, or push too."""
+def has_blob(session: Session, descriptor: Descriptor, right: str, *more: str) -> bool:
+    """Whether the repository has the blob. The rights are those that are needed afterwards: pull alone, or push too."""
     target = f"{session.repository.path}/blobs/{descriptor.digest}"
     try:
-        found = session.call("HEAD", target, f"blob {descriptor.digest}", session.scope(*rights))
+        found = session.call("HEAD", target, f"blob {descriptor.digest}", session.scope(right, *more))
     except NotThere:
         return False
     length = found.headers.get("Content-Length")

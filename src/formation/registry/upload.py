@@ -104,7 +104,7 @@ class _Upload:
             if location is not None:
                 location = self._resume(location)
             if location is None:
-                if has_blob(self._session, self._descriptor):
+                if has_blob(self._session, self._descriptor, "pull", "push"):
                     # The answer to the last request was lost, not the request.
                     return self._tell(self._descriptor.size)
                 self._offset = 0

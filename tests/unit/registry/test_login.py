@@ -1,7 +1,7 @@
 import base64
 import json
 import stat
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import quote, quote_plus, unquote, urlencode
 
 import pytest
 from hypothesis import given
@@ -257,6 +257,26 @@ def test_a_token_that_ends_in_the_middle_of_an_upload_is_renewed(server, referen
         push_image(pushed, reference("a/b:1"), client)
     digest = pushed.manifest.layers[0].digest
     assert server.repository("a/b").blobs[digest] == pushed.source.content[digest]
+
+
+def test_whether_an_upload_came_whose_answer_was_lost_is_asked_with_the_rights_of_a_push(server, reference, logged_in):
+    server.require_bearer("me", "secret")
+    pushed = image()
+    digest = pushed.manifest.layers[0].digest
+
+    def drop(seen):
+        if seen.method == "PUT" and digest.removeprefix("sha256:") in seen.target and not dropped:
+            dropped.append(seen)
+            server.repository("a/b").blobs[digest] = pushed.source.content[digest]
+            server.uploads.clear()
+            server.fail("PUT", Fault(cut_request=10), where=digest.removeprefix("sha256:"))
+
+    dropped = []
+    server.before = drop
+    with logged_in("me", "secret") as client:
+        push_image(pushed, reference("a/b:1"), client)
+    scopes = {unquote(seen.target.partition("scope=")[2]) for seen in server.asked("GET", "/token")}
+    assert (len(dropped), scopes) == (1, {"repository:a/b:pull,push"})
 
 
 def test_a_token_is_renewed_before_it_ends(server, store, name, logged_in):
