@@ -7,7 +7,7 @@ import pytest
 
 from fake_registry import Fault
 from formation.digest import sha256
-from formation.errors import FormationError, UnreachableError
+from formation.errors import FormationError, IntegrityError, UnreachableError
 from formation.oci.config import Execution
 from formation.oci.descriptor import Descriptor, Platform
 from formation.oci.manifest import Index, index_bytes
@@ -235,6 +235,28 @@ def test_what_the_registry_has_lost_of_a_version_is_sent_again_by_publishing_it(
     assert publish(wanted, reference("team/base"), client).lacking == ("1.0.0",)
     assert (found.blobs, found.manifests, tags()) == before
     assert publish(wanted, reference("team/base"), client).unchanged
+
+
+def test_what_the_registry_does_not_take_anew_is_not_said_to_be_sent_again(server, published):
+    published("1.0.0")
+    blobs, digest = server.repository("team/base").blobs, image_of("1.0.0").manifest.layers[0].digest
+    blobs[digest] = blobs[digest][:10]
+
+    def keep(seen):
+        # As docker-registry does: what it has of that name stays.
+        blobs[digest] = blobs[digest][:10]
+
+    server.before = keep
+    with pytest.raises(IntegrityError, match=r"took what was sent of sha256:.*, and still has something else"):
+        published("1.0.0")
+
+
+def test_a_length_that_only_the_answer_to_head_has_is_no_lost_blob(server, published):
+    published("1.0.0")
+    digest = image_of("1.0.0").manifest.layers[0].digest
+    server.fail("HEAD", Fault(status=200), where=f"/blobs/{digest}")
+    assert published("1.0.0").unchanged
+    assert len(server.asked("GET", f"/blobs/{digest}")) == 1
 
 
 def test_a_listed_tag_that_is_gone_or_refused_is_listed_as_broken_and_one_that_vanishes_is_not(
