@@ -3,7 +3,7 @@
 What is broken or gone is nobody's, for nobody can pull it: the list of versions alone then says whose the tag is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 
 from formation.errors import IntegrityError, UnreachableError
@@ -15,16 +15,17 @@ from formation.registry.lease import Lease
 from formation.registry.refusal import NotThere, RegistryError
 from formation.registry.registry import manifest, small_blob, tag_digest, tags
 from formation.registry.session import Session
-from formation.registry.tag_plan import VersionTag, parse_version_tag
+from formation.registry.tag_plan import VersionTag, holder, parse_version_tag
 from formation.registry.tree import DEEPEST, Found
 
 
 class TagReader:
     """What tags stand for, for one plan: what takes five tries to fail is asked for once."""
 
-    def __init__(self, session: Session, lease: Lease | None) -> None:
-        """`lease` is the publisher's own; None before it has one."""
+    def __init__(self, session: Session, published: Collection[str], lease: Lease | None) -> None:
+        """`published` is the list of tags; `lease` is the publisher's own; None before it has one."""
         self.session = session
+        self._published = published
         self._lease = lease
         self._versions: dict[str, str | UnreachableError | None] = {}
         self._others: dict[str, VersionTag | None] = {}
@@ -41,14 +42,15 @@ class TagReader:
             self._others[tag.text] = None if digest is None else other_version(self.session, tag, digest)
         return self._others[tag.text]
 
-    def moving(self, name: str, best: VersionTag | None) -> str | None:
+    def moving(self, name: str) -> str | None:
         """What the moving tag `name` stands for; None: there is no such tag, or its manifest is broken.
 
-        `best` is the greatest version of its line that the list has. docker-registry answers 500 for a manifest that
-        is cut on its disk, and many do so for what passes. The tag is therefore taken for broken only where other
-        things can be read, and the tag of `best`, which it should stand for, fails as well: else it may stand for
-        something newer. Raises UnreachableError then.
+        docker-registry answers 500 for a manifest that is cut on its disk, and many do so for what passes. The tag is
+        therefore taken for broken only where other things can be read, and the tag of the greatest version of its line
+        that is listed, for which it should stand, fails as well: else it may stand for something newer. Raises
+        UnreachableError then.
         """
+        best = holder(name, self._published)
         try:
             return tag_digest(self.session, name)
         except IntegrityError:
@@ -58,6 +60,19 @@ class TagReader:
             if best is not None and isinstance(self._version(best), UnreachableError):
                 return None
             raise UnreachableError(error.message, hint=self._remedy(name, best)) from error
+
+    def held_by(self, name: str, digest: str, variant: str) -> VersionTag | None:
+        """As the function `held_by`. What is given to nobody is the listed version whose tag stands for it too.
+
+        Harbor does so with images that have known vulnerabilities, and only the next version mends them.
+        """
+        try:
+            return held_by(self.session, name, digest, variant)
+        except RegistryError:
+            best = holder(name, self._published)
+            if best is not None and self.version(best) == digest:
+                return best
+            raise
 
     def _version(self, tag: VersionTag) -> str | UnreachableError | None:
         if tag.text not in self._versions:

@@ -153,7 +153,7 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
     """
     published = set(tags(session) if held is None else held.tags())
     steps, digests = [], {publication.tag.text: publication.tree.root.descriptor.digest for publication in wanted}
-    moving, reader = [], TagReader(session, held)
+    moving, reader = [], TagReader(session, published, held)
     for publication in wanted:
         tag, digest = publication.tag, digests[publication.tag.text]
         before = version_digest(session, tag.text, lambda: published)
@@ -167,7 +167,7 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
         for name in tag.moving:
             best = tag if name in mine else holder(name, everything) or tag
             try:
-                before = reader.moving(name, holder(name, published))
+                before = reader.moving(name)
                 moving.append(_moving_step(name, tag, best, before, digests, reader))
             except (UnreachableError, RegistryError) as error:
                 if name in mine:
@@ -213,13 +213,13 @@ def _moving_step(
             its, other = reader.version(best), reader.other(best)
         if before == its and other is None:
             return Step(name, "stays", before, before, best.text, True)
-        said = held_by(reader.session, name, before, tag.variant)
+        said = reader.held_by(name, before, tag.variant)
         right = said is not None and (said.release, other is not None) > (best.release, False)
         newer = said.text if said and right else best.text
         return Step(name, "stays", before, before, newer, right, other.text if other and newer == best.text else None)
     if before == digest:
         return Step(name, "there", before, digest)
-    said = None if before is None else held_by(reader.session, name, before, tag.variant)
+    said = None if before is None else reader.held_by(name, before, tag.variant)
     if said is not None and said.release > tag.release:
         # Its own tag may have been removed, and it is still newer.
         return Step(name, "stays", before, before, said.text, True)

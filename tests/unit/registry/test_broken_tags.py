@@ -216,6 +216,24 @@ def test_a_broken_tag_that_is_for_a_newer_version_stops_no_late_patch(server, pu
         published("1.1.1")
 
 
+def test_what_a_policy_gives_to_nobody_is_known_by_its_versions_tag(server, published, tags):
+    """As Harbor answers where images with known vulnerabilities are not to be pulled: the next version mends them."""
+    published("1.0.0")
+    digest = image_of("1.0.0").digest
+
+    def refuse(seen):
+        if seen.method == "GET" and seen.path.endswith(f"/manifests/{digest}"):
+            server.fail("GET", Fault(status=412), where=seen.path)
+
+    server.before = refuse
+    published("1.0.1")
+    assert tags()["latest"] == image_of("1.0.1").digest
+    # Nothing says that this is no newer one.
+    tags()["latest"] = digest
+    with pytest.raises(RegistryError, match="412"):
+        published("1.0.2")
+
+
 @pytest.mark.parametrize("part", ["config", "layer", "image of an index"])
 def test_what_the_registry_has_lost_of_a_version_is_sent_again_by_publishing_it(
     server, client, reference, publishing, tags, part
