@@ -5,10 +5,9 @@ the reference, the descriptor, and the index that it came of in part. Moving a r
 the old image or the new one.
 """
 
-from collections.abc import Container
 from pathlib import Path
 
-from formation.dataclass import dataclass
+from formation.dataclass import dataclass, replace
 from formation.digest import check_digest, hexadecimal, sha256
 from formation.errors import FormationError, MalformedError, UsageError
 from formation.files import json_bytes, write_bytes
@@ -85,20 +84,26 @@ def _beside(store: Store, before: Descriptor, image: Descriptor, index: str) -> 
     every = {entry.digest: entry for entry in (*entries, image)}
     if len(every) == 1:
         return image
-    data = _whole(store, index, every) or index_bytes(
-        Index(tuple(sorted(every.values(), key=lambda entry: str(entry.platform))))
-    )
+    listed = {entry.digest for entry in _entries(store, index)}
+    if listed and listed <= every.keys():
+        data = _read_index(store, index)
+    else:
+        data = index_bytes(Index(tuple(sorted(every.values(), key=lambda entry: str(entry.platform)))))
     return Descriptor(media_type_of(data), add_bytes(store, data), len(data))
 
 
-def _whole(store: Store, index: str, here: Container[str]) -> bytes | None:
-    """The bytes of `index` where everything that it lists is `here`; None also where they cannot be read."""
+def _entries(store: Store, index: str) -> tuple[Descriptor, ...]:
+    """What the index with this digest lists; nothing where it cannot be read."""
     try:
-        with verified(StoreBlobs(store).open_blob(index), index, None, f"image index {index}") as file:
-            data = file.read(MAXIMUM_SIZE)
-        return data if all(entry.digest in here for entry in parse_index(data).manifests) else None
+        return parse_index(_read_index(store, index)).manifests
     except FormationError:
-        return None
+        return ()
+
+
+def _read_index(store: Store, digest: str) -> bytes:
+    """The whole index, which nothing but its digest is known of. Raises FormationError."""
+    with verified(StoreBlobs(store).open_blob(digest), digest, None, f"image index {digest}") as file:
+        return file.read(MAXIMUM_SIZE)
 
 
 def find_image(store: Store, reference: Reference) -> StoredImage:
@@ -129,7 +134,13 @@ def _other_images(store: Store, reference: Reference) -> str:
 
 def open_stored(store: Store, reference: Reference, platform: Platform | None = None) -> Image:
     """The image that `reference` names, its manifest and config verified. Raises as `find_image` and `read_image`."""
-    return read_image(StoreBlobs(store), find_image(store, reference).descriptor, platform)
+    stored = find_image(store, reference)
+    image = read_image(StoreBlobs(store), stored.descriptor, platform)
+    if stored.index is None:
+        return image
+    # What came of an index in part is not all that the reference stands for.
+    images = tuple(entry for entry in _entries(store, stored.index) if not entry.is_attestation)
+    return replace(image, listed=images if image.digest in {entry.digest for entry in images} else ())
 
 
 def list_images(store: Store) -> tuple[StoredImage, ...]:

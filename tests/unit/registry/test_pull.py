@@ -207,6 +207,14 @@ def test_when_all_of_an_index_has_come_one_by_one_it_is_that_index(client, store
     assert kept(store) == {"a/b:1": ["linux/amd64", "linux/arm64", "linux/s390x"]}
 
 
+def test_an_image_that_came_of_an_index_knows_all_that_this_lists(client, store, name, reference, by_digest):
+    for architecture in ("amd64", "arm64", "s390x"):
+        platform = Platform("linux", architecture)
+        pull_image(name("a/b:1"), store, client, platform=platform)
+        listed = open_stored(store, reference("a/b:1"), platform).listed
+        assert [str(each.platform) for each in listed] == ["linux/amd64", "linux/arm64", "linux/s390x"]
+
+
 def test_images_whose_variant_only_the_index_knows_are_told_apart(server, client, store, name, reference):
     images = {each: tiny_image([{"v": each.encode()}], architecture="arm") for each in ("v5", "v6", "v7")}
     for image in images.values():
