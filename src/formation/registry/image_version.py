@@ -45,11 +45,6 @@ def image_version(image: Image, name: str, tag: str | None, variant: str | None)
     )
 
 
-def image_states(image: Image, variant: str | None = None) -> VersionTag | None:
-    """The version that `image` states, whatever it is called; None when it states none of `variant`."""
-    return stated_version(image.manifest.annotations, lambda: image.config.execution.labels, variant)
-
-
 def stated_version(
     annotations: Mapping[str, str], labels: Callable[[], Mapping[str, str]], variant: str | None = None
 ) -> VersionTag | None:

@@ -15,7 +15,7 @@ from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
 from formation.progress import Silent
 from formation.registry.artifact import artifact
 from formation.registry.history import HISTORY_TAG, Move, note_moves, read_history
-from formation.registry.image_version import image_states, image_version
+from formation.registry.image_version import image_version, stated_version
 from formation.registry.lease import SECONDS, is_lease, lease
 from formation.registry.listing import list_tags
 from formation.registry.publish import Step, publications, publish
@@ -452,7 +452,8 @@ def labelled(label, annotation=None):
     ],
 )
 def test_an_image_states_a_version_in_its_annotation_or_else_in_its_label(label, annotation, variant, expected):
-    assert image_states(labelled(label, annotation), variant) == expected
+    image = labelled(label, annotation)
+    assert stated_version(image.manifest.annotations, lambda: image.config.execution.labels, variant) == expected
 
 
 @pytest.mark.parametrize(
