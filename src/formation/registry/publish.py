@@ -14,7 +14,7 @@ from formation.oci.reference import Reference
 from formation.registry.history import Move, note_moves
 from formation.registry.lease import Lease, lease
 from formation.registry.moving_tags import TagReader, held_by, other_version
-from formation.registry.push import Pushed, lacks, push_blobs, push_manifests, refuse_lacking, remember
+from formation.registry.push import Pushed, lacks, push_blobs, push_manifests, remember
 from formation.registry.refusal import RegistryError
 from formation.registry.registry import Registry, manifest, put_manifest, tag_digest, tags, version_digest
 from formation.registry.session import Session
@@ -128,8 +128,6 @@ def publish(
         tree = publication.tree
         pushed.append(push_blobs(tree, _Sources(publication.images), session, registry, store=store))
         push_manifests(tree, session)
-        if settled:
-            refuse_lacking(tree, session, registry)
     if not settled:
         with lease(session, registry.progress.note) as held:
             # Planned anew: somebody may have published since.

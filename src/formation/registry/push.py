@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from formation.dataclass import dataclass
-from formation.errors import FormationError, IntegrityError
+from formation.errors import FormationError
 from formation.oci.annotations import BASE_NAME
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, Image
@@ -101,15 +101,6 @@ def lacks(tree: Tree, session: Session, registry: Registry) -> bool:
     every = (*tree.blobs, *(each.descriptor for each in tree.manifests))
     in_parallel(every, look, registry.run, threads=registry.settings.connections)
     return bool(missing)
-
-
-def refuse_lacking(tree: Tree, session: Session, registry: Registry) -> None:
-    """Raises IntegrityError where what was sent is still not there: docker-registry takes nothing anew that it has."""
-    if lacks(tree, session, registry):
-        raise IntegrityError(
-            f"{session.repository} took what was sent of {tree.root.descriptor.digest}, and still has something else",
-            hint="mend the registry's storage: as a rule it takes nothing anew that it believes to have",
-        )
 
 
 def push_blobs(

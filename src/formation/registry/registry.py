@@ -240,18 +240,23 @@ def delete_manifest(session: Session, digest: str) -> None:
 
 def has_blob(session: Session, descriptor: Descriptor, right: str, *more: str) -> bool:
     """Whether the repository has the blob. The rights are those that are needed afterwards: pull alone, or push too."""
+    return blob_size(session, descriptor, right, *more) == descriptor.size
+
+
+def blob_size(session: Session, descriptor: Descriptor, right: str, *more: str) -> int | None:
+    """How many bytes the repository has of the blob, all where it does not say; None: it has none. See `has_blob`."""
     target, what = f"{session.repository.path}/blobs/{descriptor.digest}", f"blob {descriptor.digest}"
     scope = session.scope(right, *more)
     try:
         length = session.call("HEAD", target, what, scope).headers.get("Content-Length")
         if length is None or length == str(descriptor.size):
-            return True
+            return descriptor.size
         # A gateway may give the length of its own empty body. What comes with the bytes is theirs.
         answer = session.open(target, what, scope, start=0)
         answer.close()
-        return answer.length in (None, descriptor.size)
+        return descriptor.size if answer.length is None else answer.length
     except (NotThere, FailedAttempt):
-        return False
+        return None
 
 
 def small_blob(session: Session, descriptor: Descriptor) -> bytes:

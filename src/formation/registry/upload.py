@@ -17,7 +17,7 @@ from formation.network.transfer import FailedTransfer
 from formation.oci.descriptor import Descriptor
 from formation.oci.image import BlobSource, remedy_of
 from formation.registry.refusal import LoginNeeded, RegistryError
-from formation.registry.registry import has_blob
+from formation.registry.registry import blob_size, has_blob
 from formation.registry.session import Session
 
 Outcome = Literal["there", "mounted", "sent"]
@@ -40,10 +40,29 @@ def upload_blob(
 
     `mounts` are repositories of the same registry that may have it. `advance` hears of every byte sent; what has to
     be sent again is taken back with a negative number. Raises RegistryError, LoginNeeded, UnreachableError, and
-    IntegrityError when the blob's bytes are not those of its digest.
+    IntegrityError when the blob's bytes are not those of its digest, or the registry keeps others.
     """
-    if has_blob(session, descriptor, "pull", "push"):
+    size = blob_size(session, descriptor, "pull", "push")
+    if size == descriptor.size:
         return "there"
+    outcome = _mount_or_send(session, descriptor, source, advance, mounts if size is None else ())
+    if size is not None and not has_blob(session, descriptor, "pull", "push"):
+        # As docker-registry, which looks at names alone.
+        raise IntegrityError(
+            f"{session.repository} has {size} bytes of blob {descriptor.digest}, not {descriptor.size}, and takes it "
+            "not anew",
+            hint="mend the registry's storage: what it believes to have it takes from nobody",
+        )
+    return outcome
+
+
+def _mount_or_send(
+    session: Session,
+    descriptor: Descriptor,
+    source: BlobSource,
+    advance: Callable[[int], object],
+    mounts: Sequence[str],
+) -> Outcome:
     location = None
     for name in mounts:
         location = location or _mount(session, descriptor, name)
