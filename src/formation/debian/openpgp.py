@@ -124,7 +124,7 @@ def _verify(data: bytes, signature: Sig | None, keys: Keyring, source: str, now:
     """What Sequoia says of a message, or of `data` with a detached signature. Raises IntegrityError."""
     issuers: list[str] = []
     # Sequoia asks whether a key was valid when it signed. A stolen key that expired since could sign with an old date.
-    usable = [certificate for certificate in keys.certificates if not _expired(certificate, now)]
+    usable = [each for each in keys.certificates if _unaccepted(each) is None and not _expired(each, now)]
 
     def certificates(identifiers: list[str]) -> list[Any]:
         issuers.extend(identifier.upper() for identifier in identifiers)
@@ -141,7 +141,17 @@ def _verify(data: bytes, signature: Sig | None, keys: Keyring, source: str, now:
     raise _refused(keys, source, issuers, now, "no valid signature by an accepted key")
 
 
+def _unaccepted(certificate: Any) -> str | None:
+    """Why Sequoia takes this for no certificate that holds now; None when it does."""
+    try:
+        _ = certificate.expiration
+    except Exception as error:
+        return _cause(error)
+    return None
+
+
 def _expired(certificate: Any, now: int) -> bool:
+    """Whether a certificate that holds has expired before `now`."""
     return certificate.expiration is not None and certificate.expiration.timestamp() <= now
 
 
@@ -155,15 +165,25 @@ def _refused(keys: Keyring, source: str, issuers: list[str], now: int, reason: s
         return IntegrityError(
             f"{source} is signed by {_listed(issuers)}, but accepted are only {_listed(keys.fingerprints)}", hint=hint
         )
-    expired = {key.fingerprint.upper() for key in keys.certificates if _expired(key, now)}
+    unaccepted = {key.fingerprint.upper(): why for key in keys.certificates if (why := _unaccepted(key)) is not None}
+    if known <= unaccepted.keys():
+        return IntegrityError(
+            f"{source} is signed by {_listed(known)}, which does not count: {unaccepted[min(known)]}",
+            hint="check the clock of this machine; where it is right, get the key anew from whoever runs the archive, "
+            "with signatures of its own that are of SHA-256 or better",
+        )
+    known -= unaccepted.keys()
+    expired = {key for key in known if _expired(keys.certificates[keys.fingerprints.index(key)], now)}
     if known <= expired:
         hint = (
-            "get the key anew from whoever runs the archive, who has extended or replaced it, and name it under `keys:`"
+            "get the key anew from whoever runs the archive, who has extended or replaced it, and name it under "
+            "`keys:`; or set the clock of this machine"
         )
         return IntegrityError(f"{source} is signed by {_listed(known)}, which has expired", hint=hint)
     return IntegrityError(
         f"{source} has a bad signature by {_listed(known - expired)}: the text is not what was signed, or the key was "
-        "not valid then"
+        "not valid then",
+        hint="try again later or with another mirror; a clock that is behind refuses signatures of its future",
     )
 
 
@@ -174,6 +194,12 @@ def _listed(fingerprints: Iterable[str]) -> str:
 def _signature_packet(body: bytes) -> bytes:
     """A signature packet (tag 2) with a five-octet length (RFC 9580, section 4.2.1.3)."""
     return bytes([0xC0 | 2, 0xFF]) + len(body).to_bytes(4, "big") + body
+
+
+def _cause(error: Exception) -> str:
+    """The innermost of the reasons that a pysequoia message gives."""
+    reasons = str(error).partition("\n\nStack backtrace:")[0].splitlines()
+    return re.sub(r"^\s*(?:\d+: )?", "", reasons[-1]) if reasons else type(error).__name__
 
 
 def _reason(error: Exception) -> str:

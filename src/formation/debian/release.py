@@ -109,7 +109,8 @@ def check_release(
     if check_valid_until and release.valid_until is not None and release.valid_until < now:
         raise IntegrityError(
             f"{source} expired on {_shown(release.valid_until)}",
-            hint="use a mirror that is up to date, or accept an old archive with `check_valid_until: false`",
+            hint="use a mirror that is up to date, or accept an old archive with `check_valid_until: false`; or set "
+            "the clock of this machine",
         )
     if not_before is not None and release.date < not_before:
         raise IntegrityError(

@@ -23,6 +23,24 @@ KEY = new_key()
 OTHER = new_key("other")
 SIGNED = clear_signed(KEY, TEXT)
 
+SELF_SIGNED_BY_SHA1 = (
+    "mDMEaw4L4hYJKwYBBAHaRw8BAQdAhpQt1jLZg5yFn12kUM+m4n29V4M71dQ4P7zjEByOvwK0A29sZIiQBBMWAgA4FiEEIH97L4zmeHMtOKajd2tv"
+    "he2O6Q0FAmsOC+ICGwMFCwkIBwIGFQoJCAsCBBYCAwECHgECF4AACgkQd2tvhe2O6Q36zgD+LCcJn7QwIVTWdTagIRpe+Qi+oou2eIMJp2goTAZw"
+    "p30A/0pT8qnXloI7kgnOlQOzVB41rC8XHk12pxj5MioNTH4O",
+    "iHUEARYIAB0WIQQgf3svjOZ4cy04pqN3a2+F7Y7pDQUCaw4L4gAKCRB3a2+F7Y7pDTBvAP44b/KqsZXsdTF54xJa3ai1D86RmOK7UgDijsI9Nou"
+    "lvwD+MPlKQY681f/JKmfTV+ewfvghFMEV322+ICNRAR2bmgU=",
+)
+"""What gpg --cert-digest-algo SHA1 made: a key, and its signature of FOREIGN_TEXT by SHA-256, in base64."""
+OF_2099 = (
+    "mDME8qUjgBYJKwYBBAHaRw8BAQdAdtMo7lXRWMbDpAUfj1x4pbgKv3jtJRlZMlXWDVw7qQW0A25ld4iQBBMWCAA4FiEEL6b3DqXoV3UBmPuWyD/3"
+    "UVZcH8cFAvKlI4ACGwMFCwkIBwIGFQoJCAsCBBYCAwECHgECF4AACgkQyD/3UVZcH8cHpwD9EpPrAAszXPXt5HmmHLt2Fskuq1H9CiVqLvWst4Dy"
+    "KeEA/j9sy84litOQLtp8qDhwjp86gwnwELuh85uo+ERn1OMN",
+    "iHUEARYIAB0WIQQvpvcOpehXdQGY+5bIP/dRVlwfxwUC8qUjgAAKCRDIP/dRVlwfx4t9AP9R0iEJVIv3GYFzdOGe25mA0nhrzHXKDMQiLVws6CPu"
+    "NgD/djxkNdOAktXgcdTY/26FXm9Vtci9XFtOno9pjnzISgo=",
+)
+"""The same of gpg --faked-system-time 20990101T000000."""
+FOREIGN_TEXT = b"Suite: stable"
+
 
 def fingerprint(key: object) -> str:
     return ring(key).fingerprints[0]
@@ -56,6 +74,20 @@ def test_a_key_that_has_expired_is_refused_though_it_signed_in_time():
     with pytest.raises(IntegrityError, match=f"signed by {fingerprint(key)}, which has expired") as caught:
         verify_cleartext(signed, ring(key), "InRelease", now=NOW + 7200)
     assert (caught.value.hint or "").startswith("get the key anew from whoever runs the archive")
+
+
+@pytest.mark.parametrize(
+    ("made", "reason"), [(SELF_SIGNED_BY_SHA1, "SHA1 is not considered secure"), (OF_2099, "No binding signature at")]
+)
+def test_a_key_that_does_not_hold_now_is_told_and_keeps_no_other_from_signing(made: tuple[str, str], reason: str):
+    key, signature = map(base64.b64decode, made)
+    keys = parse_keys(key, "key.gpg")
+    with pytest.raises(IntegrityError, match=f"signed by {keys.fingerprints[0]}, which does not count: {reason}"):
+        verify_detached(FOREIGN_TEXT, signature, keys, "Release", now=NOW)
+    assert verify_cleartext(SIGNED, keys + ring(KEY), "InRelease", now=NOW).signed_by == fingerprint(KEY)
+    changed = SIGNED.replace(b"stable", b"unsafe")
+    with pytest.raises(IntegrityError, match=f"has a bad signature by {fingerprint(KEY)}"):
+        verify_cleartext(changed, keys + ring(KEY), "InRelease", now=NOW)
 
 
 @pytest.mark.parametrize(
