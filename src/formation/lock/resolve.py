@@ -99,6 +99,7 @@ def _resolve(
     definition: Definition, variant: Variant, universe: Universe, above: list[BinaryPackage]
 ) -> Sequence[Selected]:
     """The packages of `variant`, those of what it extends among them, unchanged."""
+    _check_kept(definition, variant, above)
     without = frozenset(name for each in definition.lineage(variant.name) for name in each.without)
     try:
         resolution = resolve(
@@ -129,20 +130,35 @@ def place_of_error(
     return definition.shown_path if name is None else definition.place_of_package(name)
 
 
+def _check_kept(definition: Definition, variant: Variant, above: list[BinaryPackage]) -> None:
+    """Raises DefinitionError that tells every package of what `variant` extends, whose layers it shares, that it leaves
+    out."""
+    there = {package.name: package for package in above}
+    problems: list[tuple[str, str | None]] = [
+        (
+            f"{definition.place_of_package(name)}: {variant.extends} has {name} {there[name].version}, and "
+            f"{variant.name}, which extends it, would go without it",
+            f"leave it out of {variant.extends}, or make {variant.name} a definition of its own",
+        )
+        for name in variant.without
+        if name in there
+    ]
+    if problems:
+        raise joined_error(problems)
+
+
 def _check_shared(
     definition: Definition, variant: Variant, above: list[BinaryPackage], chosen: dict[str, BinaryPackage]
 ) -> None:
     """Raises DefinitionError when `variant` would change a package of what it extends, whose layers it shares."""
     for package in above:
-        now = chosen.get(package.name) if package.name not in variant.without else None
-        if now == package:
-            continue
-        change = "go without it" if now is None else f"have {now.version}"
-        raise DefinitionError(
-            f"{definition.place_of_package(package.name)}: {variant.extends} has {package.name} {package.version}, and "
-            f"{variant.name}, which extends it, would {change}",
-            hint=f"ask for it in {variant.extends}, so that both have the same",
-        )
+        now = chosen[package.name]
+        if now != package:
+            raise DefinitionError(
+                f"{definition.place_of_package(package.name)}: {variant.extends} has {package.name} {package.version}, "
+                f"and {variant.name}, which extends it, would have {now.version}",
+                hint=f"ask for it in {variant.extends}, so that both have the same",
+            )
 
 
 def check_requests(definition: Definition, universe: Universe) -> None:
@@ -160,7 +176,7 @@ def check_requests(definition: Definition, universe: Universe) -> None:
 
 def check_exclusions(definition: Definition, universes: Iterable[Universe]) -> None:
     """Raises DefinitionError that tells every `-name` that cannot be, with file and line: one that is a package of no
-    architecture, or an essential one of a definition that has those."""
+    architecture, a virtual one, or an essential one of a definition that has those."""
     offers = tuple(universes)
     names = dict.fromkeys(name for variant in definition.variants for name in variant.without)
     essential = {package.name for each in offers for package in each.essential()} if definition.essential else set()
@@ -171,7 +187,11 @@ def check_exclusions(definition: Definition, universes: Iterable[Universe]) -> N
             hint = "keep it, or write `essential: false` and ask for all that the image is to have"
             problems.append((f"{definition.place_of_package(name)}: {reason}", hint))
             continue
-        if any(each.versions(name) or each.providers(name) for each in offers):
+        if any(each.versions(name) for each in offers):
+            continue
+        if providers := sorted({package.name for each in offers for package, _ in each.providers(name)}):
+            reason = f"{name} is a virtual package, and nothing is left out by it; {', '.join(providers)} provide it"
+            problems.append((f"{definition.place_of_package(name)}: {reason}", "leave them out by their own names"))
             continue
         nearest = " or ".join(f"-{other}" for other in offers[0].nearest(name))
         message = f"{definition.place_of_package(name)}: no archive of the definition has a package {name} to leave out"

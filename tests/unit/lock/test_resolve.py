@@ -127,7 +127,15 @@ def test_a_variant_may_not_change_a_package_of_what_it_extends(workshop):
 def test_a_variant_may_not_leave_out_a_package_of_what_it_extends(workshop):
     workshop.publish({"aa": {"Recommends": "bb"}, "bb": {}, "cc": {}})
     more = "essential: false\nrecommends: true\nvariants:\n  dev:\n    packages: [cc, -bb]\n"
-    with pytest.raises(DefinitionError, match=r"has bb 1\.0, and dev, which extends it, would go without it"):
+    with pytest.raises(DefinitionError, match=r"has bb 1\.0, and dev, which extends it, would go without it") as caught:
+        workshop.lock(workshop.define("aa", more))
+    assert (caught.value.hint or "").startswith("leave it out of runtime")
+
+
+def test_a_variant_that_leaves_out_what_a_package_of_the_other_needs_is_told_so(workshop):
+    workshop.publish({"aa": {"Depends": "bb"}, "bb": {}})
+    more = "essential: false\nvariants:\n  dev:\n    packages: [-bb]\n"
+    with pytest.raises(DefinitionError, match=r"yaml:11: runtime has bb 1\.0, and dev, .*, would go without it"):
         workshop.lock(workshop.define("aa", more))
 
 
@@ -179,9 +187,17 @@ def test_an_exclusion_may_be_of_what_one_architecture_has(workshop):
 
 def test_an_exclusion_that_breaks_what_nobody_asked_for_is_told_with_its_line(workshop):
     workshop.publish({"dpkg": {"Essential": "yes", "Depends": "tar"}, "tar": {}, "jq": {}})
-    definition = workshop.define("jq", "variants:\n  dev:\n    packages:\n      - -tar\n")
-    with pytest.raises(UnresolvableError, match=r"formation\.yaml:11: for dev on amd64, dpkg cannot be installed"):
-        workshop.lock(definition)
+    with pytest.raises(UnresolvableError, match=r"formation\.yaml:8: for runtime on amd64, dpkg cannot be installed"):
+        workshop.lock(workshop.define("jq -tar"))
+
+
+def test_a_virtual_package_cannot_be_left_out(workshop):
+    workshop.publish({"aa": {"Depends": "mta"}, "bb": {"Provides": "mta"}, "cc": {"Provides": "mta"}})
+    with pytest.raises(DefinitionError) as caught:
+        workshop.lock(workshop.define("aa -mta", "essential: false\n"))
+    message = "formation.yaml:8: mta is a virtual package, and nothing is left out by it; bb, cc provide it"
+    assert caught.value.message.endswith(message)
+    assert caught.value.hint == "leave them out by their own names"
 
 
 @pytest.mark.parametrize(
