@@ -260,6 +260,7 @@ FAILING = {
             b"deb [signed-by=/k.gpg] http://evil.example/debian sid main\n",
             b"deb http://deb.debian.org/debian sid main\n",
             b"deb [signed-by=/k.gpg] http://deb.debian.org/debian trixie main\n",
+            b"deb [signed-by=/k.gpg] http://deb.debian.org/debian/ stable main\n",
             b"deb [signed-by=/k.gpg] http://me:pw@deb.debian.org/debian sid main\n",
             b"deb [signed-by=/k.gpg] http://[::1 sid main\n",
             b"what\n",
@@ -359,6 +360,12 @@ PASSING = [
     lambda: findings("apt-source", [file("etc/apt/apt.conf", b'// AllowUnauthenticated "true";\n')]),
     lambda: findings("apt-source", [file("etc/apt/sources.list.d/x.sources", b"Enabled: no\nTrusted: yes\n")]),
     lambda: findings("apt-source", [file("etc/apt/sources.list.d/x.save", b"deb http://x y z\n")]),
+    # A private archive, which the definition has, calls its one suite so.
+    lambda: findings(
+        "apt-source",
+        [file("etc/apt/sources.list", b"deb [signed-by=/k.gpg] http://apt.acme.test/packages stable main\n")],
+        options={"declared": replace(DECLARED, hosts=frozenset({"apt.acme.test"}))},
+    ),
     lambda: findings("builder-identity", [file("etc/machine-id"), file("etc/hosts", b"::1 localhost # me\n\n")]),
     lambda: findings("time-zone", [symlink("etc/localtime", "/usr/share/zoneinfo/Etc/UTC")]),
     lambda: findings("development-leftover", [directory("app/.cache"), file("app/.gitignore", b"x")]),

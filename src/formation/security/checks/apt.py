@@ -45,6 +45,8 @@ _UNSAFE_OPTIONS = {
     "check-valid-until": ("no", "false", "0"),
     "check-date": ("no", "false", "0"),
 }
+_ALIASES: Final = ("stable", "oldstable")
+"""Names of suites that many an archive has which is not Debian, and that no security suite belongs to there."""
 _NOT_TRUSTED = "usr/share/keyrings/debian-archive-removed-keys."
 _DOWNLOADED = re.compile(r"var/lib/apt/lists/[^/]+|var/cache/apt/(?:[^/]+\.bin|archives/[^/]+\.deb)")
 
@@ -86,12 +88,18 @@ def _uri(uri: str, where: str, source: AptSource, hosts: frozenset[str], layer: 
 
 
 def _security(subject: Subject, sources: tuple[AptSource, ...]) -> Iterator[Hit]:
-    suites = {suite for source in sources if "deb" in source.types for suite in source.suites}
+    used = [source for source in sources if "deb" in source.types]
+    suites = {suite for source in used for suite in source.suites if suite not in _ALIASES or _is_debian(source)}
     secured = {suite.removesuffix("-security").removesuffix("/updates") for suite in suites if "secur" in suite}
     secured |= {suite.removesuffix("/updates") for suite in suites if suite.endswith("/updates")}
-    for codename in ("bullseye", "bookworm", "trixie", "stable", "oldstable", "jammy", "noble"):
+    for codename in ("bullseye", "bookworm", "trixie", *_ALIASES, "jammy", "noble"):
         if codename in suites and codename not in secured:
             yield Hit(f"no source has {codename}-security: security updates never arrive")
+
+
+def _is_debian(source: AptSource) -> bool:
+    """Whether a source is Debian, or a mirror: those have it in a directory of that name."""
+    return any(uri.rstrip("/").endswith("/debian") for uri in source.uris)
 
 
 def _settings(subject: Subject) -> Iterator[Hit]:
