@@ -90,7 +90,7 @@ def _check(arguments: Namespace, context: Context, definition: "Definition | Ser
     if reason is not None:
         raise AnswerIsNo(f"{path} is stale: {reason}", hint=f"formation lock {quoted(arguments.directory)}")
     if not arguments.json:
-        count = sum(map(len, lock.packages.values()))
+        count = len({package for each in lock.packages.values() for package in each})
         context.write(f"{path} is up to date: {counted(count, 'package')}, {lock_digest(lock_text(lock))}\n")
     return 0
 

@@ -19,6 +19,8 @@ def register(subparsers: Subparsers) -> None:
         target/release/NAME, in whatever language.
 
         Nothing that exists is overwritten without --force.
+
+        A base needs no more than its formation.yaml: README.md shows one.
         """,
         """
         formation new service form-api --port 8080

@@ -50,13 +50,17 @@ def run(arguments: Namespace, context: Context) -> int:
 
     definition = load_any(context.path(arguments.directory))
     lock = read_lock(lock_path(definition.path))
+    base = None
     if isinstance(definition, ServiceDefinition):
-        definition = package_definition(definition, ())
+        base, definition = definition.base, package_definition(definition, ())
     try:
         reasons = why(lock, definition, arguments.package)
-    except AnswerIsNo:
+    except AnswerIsNo as error:
         if arguments.json:
             context.write_json({"package": arguments.package, "reasons": []})
+        if base is not None and error.hint is None:
+            hint = f"it has what the service adds; for the rest ask in the directory of the definition of {base}"
+            raise AnswerIsNo(error.message, hint=hint) from None
         raise
     if arguments.json:
         context.write_json({"package": arguments.package, "reasons": [_as_data(reason) for reason in reasons]})

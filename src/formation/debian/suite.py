@@ -217,7 +217,8 @@ def _indexes(
 def _check_known(kind: str, name: str, known: tuple[str, ...], source: str) -> None:
     """Raises UsageError when the suite does not have what the definition asks for."""
     if name not in known:
-        nearest = difflib.get_close_matches(name, known, 1)
+        # Names of architectures are alike, and mean nothing like each other.
+        nearest = difflib.get_close_matches(name, known, 1) if kind == "component" else []
         raise UsageError(
             f"{source} has no {kind} {name}; it has {', '.join(known) or 'none'}",
             hint=f"did you mean {nearest[0]}?" if nearest else None,

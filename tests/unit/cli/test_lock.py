@@ -150,6 +150,14 @@ def test_a_second_lock_changes_no_byte(workshop, lock):
     assert (path.stat().st_mtime_ns, path.stat().st_ino, path.read_bytes()) == before
 
 
+def test_a_package_of_several_architectures_counts_once(workshop, lock):
+    packages = {name: {"Architecture": "all"} for name in ("aa", "dpkg", "base-passwd")}
+    workshop.publish(packages, architectures=("amd64", "arm64"))
+    workshop.define("aa dpkg base-passwd", "architectures: [amd64, arm64]\nessential: false\n")
+    assert "formation.lock: 3 packages" in lock("base").stdout
+    assert "is up to date: 3 packages, " in lock("base", "--check").stdout
+
+
 def test_newer_dates_alone_are_written_only_by_refresh(workshop, lock):
     lock("base")
     path = workshop.base / "formation.lock"

@@ -132,7 +132,9 @@ def test_why_follows_the_way_to_the_service_s_request(service, lock, formation):
         "libnghttp2-14 1.0 in runtime:\n"
         f"  libnghttp2-14 ← libcurl4 Depends ← curl Depends ← requested in {service}/formation.yaml:5\n"
     )
-    assert formation("why", "libc6", "service").code == 1
+    result = formation("why", "libc6", "service")
+    assert result.code == 1
+    assert "hint: it has what the service adds; for the rest ask in the directory" in result.stderr
 
 
 def test_a_base_of_another_name_is_told_to_replace_the_one_before(service, lock, formation):
