@@ -181,8 +181,8 @@ def _refused(keys: Keyring, source: str, issuers: list[str], now: int, reason: s
         )
         return IntegrityError(f"{source} is signed by {_listed(known)}, which has expired", hint=hint)
     return IntegrityError(
-        f"{source} has a bad signature by {_listed(known - expired)}: the text is not what was signed, or the key was "
-        "not valid then",
+        f"{source} has a bad signature by {_listed(known - expired)}: the text is not what was signed, the signature "
+        "is of SHA-1, or the key was not valid then",
         hint="try again later or with another mirror; a clock that is behind refuses signatures of its future",
     )
 

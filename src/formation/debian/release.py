@@ -129,7 +129,13 @@ def _check_suite(release: Release, suite: str, source: str) -> None:
     pocket = release.suite is not None and release.suite.startswith(f"{release.codename}-")
     if suite == release.suite or (suite == release.codename and not pocket):
         return
-    raise IntegrityError(f"{source} is not of the suite {suite}: it says {named or 'neither Suite nor Codename'}")
+    name = release.suite or release.codename
+    raise IntegrityError(
+        f"{source} is not of the suite {suite}: it says {named or 'neither Suite nor Codename'}",
+        hint=f"write {name} under `suites:`, if the archive has it there too"
+        if name
+        else f"whoever runs the archive has to write `Suite: {suite}` into its Release file",
+    )
 
 
 def _stanza(text: bytes, source: str) -> Stanza:

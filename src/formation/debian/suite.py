@@ -168,14 +168,21 @@ def signed_release(archive: Archive, suite: str, downloader: Downloader, keys: K
 def _detached_release(
     archive: Archive, source: str, downloader: Downloader, keys: Keyring, now: int, without_inrelease: GoneError
 ) -> tuple[bytes, Signed]:
-    """The bytes of Release, and what its signature covers. Raises GoneError when the suite has no Release either."""
+    """The bytes of Release, and what its signature covers. Raises GoneError when the suite has no Release either, and
+    IntegrityError when that is not signed."""
     try:
         data = downloader.get(source, max_size=_LARGEST_RELEASE)
-        signature = downloader.get(f"{source}.gpg", max_size=_LARGEST_SIGNATURE)
     except GoneError:
         raise GoneError(
             without_inrelease.message, hint=f"check the uri and the suites of the archive {archive.name}"
         ) from without_inrelease
+    try:
+        signature = downloader.get(f"{source}.gpg", max_size=_LARGEST_SIGNATURE)
+    except GoneError as error:
+        raise IntegrityError(
+            f"{source} is not signed: there is neither an InRelease nor a Release.gpg",
+            hint="whoever runs the archive has to sign it: gpg --clearsign -o InRelease Release",
+        ) from error
     return data, verify_detached(data, signature, keys, source, now=now)
 
 
@@ -198,7 +205,9 @@ def _indexes(
             if compression is None:
                 _check_known("component", component.rpartition("/")[2], components, source)
                 _check_known("architecture", architecture, release.architectures, source)
-                raise MalformedError(f"{source} lists no {path}")
+                others = sorted(file for file in release.files if file.startswith(f"{path}."))
+                instead = f" that can be read, only {', '.join(others)}" if others else ""
+                raise MalformedError(f"{source} lists no {path}{instead}")
             compressed = release.files[path + compression]
             uncompressed = release.files.get(path)
             for file in (compressed, uncompressed):

@@ -195,6 +195,9 @@ def one_line(text: str) -> str:
 
 def archive_word(text: str) -> str:
     """The name of a suite or component."""
+    if text.endswith("/"):
+        reason = f"{text!r} ends in a slash, as the suite of a flat archive does, and those cannot be used"
+        raise Invalid(reason, "take an archive with a directory `dists`")
     if not re.fullmatch(ARCHIVE_WORD, text) or ".." in text:
         hint = "write each as an item of its own" if " " in text else "such as trixie or main"
         raise Invalid(f"{text!r} is not the name of a suite or component", hint)

@@ -182,5 +182,9 @@ def test_the_release_of_another_suite_is_refused(asked, suite, codename, accepte
     if accepted:
         check(release, asked)
     else:
-        with pytest.raises(IntegrityError, match=f"not of the suite {asked}"):
+        with pytest.raises(IntegrityError, match=f"not of the suite {asked}") as caught:
             check(release, asked)
+        named = suite or codename
+        assert (caught.value.hint or "").startswith(
+            f"write {named} under" if named else "whoever runs the archive has to write `Suite: trixie`"
+        )

@@ -133,6 +133,14 @@ def test_release_with_its_detached_signature_stands_in_for_a_missing_inrelease(t
         fetch()
 
 
+def test_a_release_that_nobody_signed_is_told_as_that(toy, fetch, server):
+    server.serve("/dists/toy/InRelease", Answer(status=404))
+    server.serve("/dists/toy/Release", release_text(toy.files()))
+    with pytest.raises(IntegrityError, match="/dists/toy/Release is not signed: there is neither") as caught:
+        fetch()
+    assert "gpg --clearsign" in (caught.value.hint or "")
+
+
 def test_packages_for_all_are_fetched_where_the_archive_keeps_them_apart(toy, fetch):
     files = {f"main/binary-{name}/Packages": name.encode() for name in ("amd64", "arm64", "all")}
     toy.publish(files, **fresh(Architectures="all amd64 arm64"))
@@ -155,7 +163,7 @@ def test_an_index_is_missing_when_it_is_of_an_architecture_or_compressed_in_an_u
         fetch()
     files = {"main/binary-amd64/Packages": b"amd64", "main/binary-all/Packages.lz4": b"all"}
     toy.publish(files, **fresh(Architectures="amd64 all"))
-    with pytest.raises(MalformedError, match=r"lists no main/binary-all/Packages"):
+    with pytest.raises(MalformedError, match=r"no main/binary-all/Packages that can be read, only .*all/Packages\.lz4"):
         fetch()
 
 
