@@ -31,10 +31,7 @@ def service_from(file: Path, source: Source) -> ServiceDefinition:
     problems: list[Problem] = []
     archives = archives_from(model, file.parent, problems)
     _check(part, model, archives, problems)
-    files = tuple(
-        _file(entry, model.variables, validated.original(("files", index)), problems)
-        for index, entry in enumerate(model.files)
-    )
+    files = tuple(_file(entry, model.variables, ("files", i), problems) for i, entry in enumerate(model.files))
     if problems or validated.problems:
         located = [Problem(validated.original(each.path), each.reason, each.hint) for each in problems]
         told = [each for each in located if not _follows_from_another(each, source)]
