@@ -99,7 +99,8 @@ def parse_packages(data: bytes, *, archive: str, suite: str) -> PackageIndex:
             essential.append(position)
         if b"Provides" in fields or fields.get(b"Multi-Arch") == b"allowed":
             provided = parse_provides(fields.get(b"Provides", b"").decode(errors="replace"), architectures[-1])
-            offers = provisions_of(names[-1], versions[-1], fields.get(b"Multi-Arch", b"no").decode(), provided)
+            multi_arch = fields.get(b"Multi-Arch", b"no").decode(errors="replace")
+            offers = provisions_of(names[-1], versions[-1], multi_arch, provided)
             provisions.extend((position, *offer) for offer in offers)
         related = [name, *(fields[field] for field in _RELATION_FIELDS if field in fields)]
         mentions.update(dict.fromkeys(_MENTION.findall(b"," + b",".join(related))))

@@ -5,7 +5,9 @@ revoked keys, keys that had expired when they signed, and signatures that this m
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Any, Final
 
 from pysequoia import Cert, Sig, verify
@@ -58,10 +60,10 @@ def keyring(certificates: Iterable[Any]) -> Keyring:
     unique = {certificate.fingerprint.upper(): certificate for certificate in certificates}
     owners: dict[str, str] = {}
     for primary, certificate in unique.items():
-        for packet in PacketPile.from_bytes(bytes(certificate)):
-            if packet.tag in (Tag.PublicKey, Tag.PublicSubkey):
-                owners[packet.fingerprint.upper()] = primary
-                owners[packet.key_id.upper()] = primary
+        for packet in _packets(bytes(certificate), Tag.PublicKey, Tag.PublicSubkey):
+            # A subkey of a version that Sequoia does not know, such as GnuPG's 5, has neither, and signs nothing.
+            with suppress(RuntimeError):
+                owners.update({packet.fingerprint.upper(): primary, packet.key_id.upper(): primary})
     return Keyring(tuple(unique.values()), owners)
 
 
@@ -72,15 +74,16 @@ def parse_keys(data: bytes, source: str) -> Keyring:
     """
     try:
         certificates = Cert.split_bytes(data)
-        first_block = PacketPile.from_bytes(data) if certificates else ()
+        secret = next(_packets(data, Tag.SecretKey), None) if certificates else None
+        ring = keyring(certificates)
     except Exception as error:
         raise MalformedError(f"{source} is not an OpenPGP key file: {_reason(error)}") from error
     if not certificates:
         raise MalformedError(f"{source} holds no OpenPGP key")
-    if b"PRIVATE KEY BLOCK" in data or any(packet.tag == Tag.SecretKey for packet in first_block):
+    if b"PRIVATE KEY BLOCK" in data or secret is not None:
         # The file goes into the image as apt's Signed-By.
         raise MalformedError(f"{source} holds a secret key", hint="give the file that `gpg --export` writes")
-    return keyring(certificates)
+    return ring
 
 
 def verify_cleartext(data: bytes, keys: Keyring, source: str, *, now: int) -> Signed:
@@ -104,8 +107,8 @@ def verify_detached(data: bytes, signature: bytes, keys: Keyring, source: str, *
     `now` and errors are as for `verify_cleartext`.
     """
     try:
-        packets = [packet for packet in PacketPile.from_bytes(signature) if packet.tag == Tag.Signature]
-        signatures = [Sig.from_bytes(_signature_packet(packet.body)) for packet in packets[:_MOST_SIGNATURES]]
+        packets = islice(_packets(signature, Tag.Signature), _MOST_SIGNATURES)
+        signatures = [Sig.from_bytes(_signature_packet(packet.body)) for packet in packets]
     except Exception as error:
         raise MalformedError(f"the signature of {source} is not an OpenPGP signature: {_reason(error)}") from error
     failure = IntegrityError(f"the signature file of {source} holds no signature")
@@ -185,6 +188,14 @@ def _refused(keys: Keyring, source: str, issuers: list[str], now: int, reason: s
         "is of SHA-1, or the key was not valid then",
         hint="try again later or with another mirror; a clock that is behind refuses signatures of its future",
     )
+
+
+def _packets(data: bytes, *tags: Tag) -> Iterator[Any]:
+    """The packets with one of `tags`. Those of kinds that pysequoia does not know, which raise, are passed over."""
+    for packet in PacketPile.from_bytes(data):
+        with suppress(RuntimeError):
+            if packet.tag in tags:
+                yield packet
 
 
 def _listed(fingerprints: Iterable[str]) -> str:

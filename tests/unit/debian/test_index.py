@@ -105,6 +105,12 @@ def test_field_names_may_be_written_in_any_case():
     assert index_of(odd).mentions == index_of(PACKAGES).mentions
 
 
+def test_a_field_that_is_not_utf_8_harms_no_other_package():
+    text = b"Package: a\nVersion: 1\nArchitecture: all\nMulti-Arch: \xff\nProvides: b\n\n"
+    index = parse_packages(text + b"Package: c\nVersion: 1\nArchitecture: all\n", archive="x", suite="y")
+    assert index.names == ["a", "c"]
+
+
 def test_an_empty_index_has_no_packages():
     assert list(index_of("")) == []
 

@@ -194,6 +194,18 @@ def test_key_files_are_read_binary_armored_and_several_in_one():
     assert parse_keys(f"{one}\n{other}".encode(), "keys.asc").fingerprints == expected
 
 
+def test_a_packet_of_a_kind_that_nobody_knows_is_passed_over_in_a_key_file():
+    keys = parse_keys(bytes(KEY.extract_certificate()) + b"\xfc\x01x", "keys.gpg")
+    assert verify_cleartext(SIGNED, keys, "InRelease", now=NOW).signed_by == fingerprint(KEY)
+
+
+def test_a_key_that_cannot_be_written_out_again_is_named():
+    # The version of an issuer's fingerprint, in a subpacket of the key's own signature (RFC 9580, 5.2.3.35).
+    certificate = bytes(KEY.extract_certificate()).replace(b"\x16\x21\x04", b"\x16\x21\x63")
+    with pytest.raises(MalformedError, match=r"^mine\.gpg is not an OpenPGP key file: "):
+        parse_keys(certificate, "mine.gpg")
+
+
 @pytest.mark.parametrize("secret", [bytes(KEY), str(KEY).encode()], ids=["binary", "armored"])
 def test_a_secret_key_in_a_key_file_is_refused(secret: bytes):
     with pytest.raises(MalformedError, match=r"mine\.asc holds a secret key"):
