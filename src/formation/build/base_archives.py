@@ -92,7 +92,9 @@ def _combined(archives: Sequence[Archive]) -> tuple[Archive, ...]:
 
 def _read_sources(apt: AptFiles, store: Store, base: str) -> list[Archive]:
     archives: list[Archive] = []
-    for path in sorted(apt.sources, key=lambda path: ("/sources.list.d/" in path, path)):
+    # apt passes over what is kept beside: debian.sources.bak, own.list.save.
+    read = (path for path in apt.sources if path.endswith((".list", ".sources")))
+    for path in sorted(read, key=lambda path: ("/sources.list.d/" in path, path)):
         try:
             for stanza in _stanzas(path, apt.sources[path]):
                 archives += _archives(stanza, path, apt, store)
@@ -130,6 +132,8 @@ def _archives(stanza: Stanza, path: str, apt: AptFiles, store: Store) -> Iterato
     uri = uris[0].rstrip("/")
     if not _URI.fullmatch(uri) or not all(_SUITE.fullmatch(word) for word in (*suites, *components)):
         raise MalformedError(f"the source {uri[:200]!r} is not of a form that can be read here")
+    if "@" in uri.split("/")[2]:
+        raise MalformedError(f"the source of {suites[0]} has a login, and everyone can read a lock")
     valid = stanza.get("Check-Valid-Until", "yes").lower() not in ("no", "false", "0")
     for suite in suites:
         known = shipped_archive(uri, suite)

@@ -110,6 +110,12 @@ def test_sources_that_are_off_do_not_count(archives):
     assert archives({"etc/apt/sources.list.d/debian.sources": b"Enabled: no\n" + DEBIAN.partition(b"\n\n")[0]}) == ()
 
 
+def test_what_is_kept_beside_the_sources_is_none(archives):
+    line = b"deb http://old.example.org/debian stable main\n"
+    for name in ("own.list.save", "own.sources.bak", "own"):
+        assert archives({f"etc/apt/sources.list.d/{name}": line}) == ()
+
+
 def test_the_lock_of_the_base_says_which_suites_and_its_sources_which_keys(archives):
     own = dataclasses.replace(
         SUITE, archive="own", uri="https://a.example.org/debian", suite="stable", signed_by="A" * 40
@@ -141,6 +147,7 @@ def test_without_lock_and_sources_there_is_nothing(archives):
         b'Types: deb\nURIs: http://a.example.org/"x\nSuites: stable\nComponents: main\n',
         b"Types: deb\nURIs: http://a.example.org/\nSuites: ../x\nComponents: main\n",
         b"nonsense\n",
+        b"Types: deb\nURIs: https://me:pw@a.example.org/\nSuites: stable\nComponents: main\n",
     ],
 )
 def test_hostile_sources_are_malformed_and_the_base_is_named(archives, text):
