@@ -65,6 +65,12 @@ class Universe:
             if request.version in (None, package.version) and request.suite in (None, package.suite):
                 return package
         offered = ", ".join(f"{package.version} ({package.suite})" for package in versions)
+        suites = dict.fromkeys(index.suite for index in self._indexes)
+        if request.suite is not None and request.suite not in suites:
+            raise UnresolvableError(
+                f"{request}: no archive has the suite {request.suite}; there are {', '.join(suites)}",
+                hint="name an archive that has it under `archives:`",
+            )
         if request.suite is not None:
             raise UnresolvableError(
                 f"{request}: the suite {request.suite} does not have it; there is {offered}",

@@ -149,6 +149,7 @@ def _added(
     requests = [each for each in missing if universe.versions(each.name) or each.name not in there.provided]
     variant = replace(wanted.variants[0], packages=tuple(requests))
     check_requests(replace(wanted, variants=(variant,)), universe)
+    _check_age(wanted, requests, universe, there.packages)
     resolution = _resolved(wanted, requests, universe, installed)
     asked = asked_names(universe, requests)
     _check_changes(wanted, asked, there.packages, {each.package.name: each.package for each in resolution.packages})
@@ -184,9 +185,13 @@ def _way_out(
 ) -> str | None:
     """What may help where packages do not go with those of the base."""
     words = set(re.findall(r"[a-z0-9][a-z0-9+.-]+", reasons)) - {request.name for request in requests}
+    if "is left out by the definition" in reasons:
+        return None
     told = [package for package in installed if package.name in words]
-    offers = [candidate for package in told if (candidate := universe.candidate(package.name)) is not None]
-    newer = [f"{each.name}={each.version}" for each in offers if _would_do(each, reasons)]
+    offers = [(there, now) for there in told if (now := universe.candidate(there.name)) is not None]
+    if any(compare(now.version, there.version) < 0 for there, now in offers):
+        return "the archives are older than the base: take those that the base was made from"
+    newer = [f"{now.name}={now.version}" for _, now in offers if _would_do(now, reasons)]
     if newer:
         return f"ask for these too: {' '.join(newer)}; or build a base that has them"
     conflict = re.search(r" (Conflicts|Breaks): ", reasons)
@@ -213,13 +218,29 @@ def _is_new(package: BinaryPackage, there: Mapping[str, BinaryPackage]) -> bool:
     return package.name not in there or package.version != there[package.name].version
 
 
+def _check_age(
+    wanted: Definition,
+    requests: Iterable[PackageRequest],
+    universe: Universe,
+    there: Mapping[str, BinaryPackage],
+) -> None:
+    """Raises DefinitionError for a request of an older version than the base has."""
+    for request in requests:
+        package = universe.requested(request)
+        has = there.get(package.name)
+        # A request of a name alone is met by the newer one.
+        if (request.version, request.suite) != (None, None) and has and compare(package.version, has.version) < 0:
+            raise DefinitionError(
+                f"{wanted.place_of_package(request.name)}: {package.name} {package.version} is older than the "
+                f"{has.version} that the base has, and dpkg undoes no upgrade",
+                hint="build a base that has the older version",
+            )
+
+
 def _check_changes(
     wanted: Definition, asked: Container[str], before: Mapping[str, BinaryPackage], after: Mapping[str, BinaryPackage]
 ) -> None:
-    """Raises UnresolvableError when a package of the base goes, or changes that was not `asked` for.
-
-    Raises DefinitionError when one that was asked for gets older.
-    """
+    """Raises UnresolvableError when a package of the base goes, or changes that was not `asked` for."""
     changed = [each for name, each in before.items() if name not in after or _is_new(after[name], before)]
     unasked = [each for each in changed if each.name not in asked or each.name not in after]
     if unasked:
@@ -229,13 +250,6 @@ def _check_changes(
         if len(told) == len(unasked):
             hint += f", or ask for these too: {' '.join(told)}"
         raise UnresolvableError(f"{wanted.shown_path}: its packages would change what the base has: {names}", hint=hint)
-    for each in changed:
-        if compare(after[each.name].version, each.version) < 0:
-            raise DefinitionError(
-                f"{wanted.place_of_package(each.name)}: {each.name} {after[each.name].version} is older than the "
-                f"{each.version} that the base has, and dpkg undoes no upgrade",
-                hint="build a base that has the older version",
-            )
 
 
 def _reasons(added: Sequence[BinaryPackage], asked: Iterable[str]) -> dict[str, str]:

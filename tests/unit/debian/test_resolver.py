@@ -246,6 +246,14 @@ def test_a_version_that_no_archive_has_gets_those_there_are():
     )
 
 
+def test_a_suite_that_no_archive_has_is_told_with_those_there_are():
+    archive = universe(stanza("a", "1"), security=(stanza("b", "2"),))
+    assert reason(archive, "a/backports") == (
+        "a/backports: no archive has the suite backports; there are stable, security\n"
+        "hint: name an archive that has it under `archives:`"
+    )
+
+
 def test_a_suite_that_has_another_version_is_told_with_those_there_are():
     archive = universe(stanza("a", "1"), security=(stanza("b", "2"),))
     assert reason(archive, "a/security") == (

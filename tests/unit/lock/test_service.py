@@ -139,6 +139,26 @@ def test_an_older_version_than_the_base_s_is_refused_with_the_line(published, de
     )
 
 
+def test_an_older_version_is_told_so_also_where_it_needs_more_that_is_older(published, define):
+    published.publish({"mawk": {"Version": "0.9", "Depends": "libc6 (= 0.9)"}, "libc6": {"Version": "0.9"}})
+    with pytest.raises(DefinitionError, match=r":7: mawk 0\.9 is older than the 1\.0 that the base has"):
+        locked(published, define("mawk/stable"))
+
+
+def test_archives_that_are_older_than_the_base_are_told_as_that(published, define):
+    published.publish({"new": {"Depends": "libc6 (= 0.9)"}, "libc6": {"Version": "0.9"}})
+    with pytest.raises(UnresolvableError, match=r"libc6 1\.0 is installed and stays as it is") as error:
+        locked(published, define("new"))
+    assert error.value.hint == "the archives are older than the base: take those that the base was made from"
+
+
+def test_what_is_left_out_and_needed_is_no_matter_of_the_base(published, define):
+    published.publish({"aa": {"Depends": "bb"}, "bb": {}})
+    with pytest.raises(UnresolvableError, match="bb is left out by the definition") as error:
+        locked(published, define("aa -bb"))
+    assert error.value.hint is None
+
+
 def test_another_version_that_breaks_the_base_is_refused(published, define):
     published.publish({"libc6": {"Version": "2.0", "Breaks": "mawk"}})
     with pytest.raises(UnresolvableError, match="mawk"):
