@@ -58,6 +58,8 @@ def home(text: str) -> str:
 
 def shell(text: str) -> str:
     """A program as passwd(5) has it: nothing is made there, so it may lead through /bin, as /etc/shells says it too."""
+    if "/" not in text and text:
+        raise Invalid(f"{text!r} is not an absolute path", f"did you mean '/bin/{text}'?")
     return _normalised(_without_colon(text))
 
 

@@ -83,8 +83,11 @@ def vendor(
     What is there already stays; what an earlier SHA256SUMS lists and this lock does not have is removed. A run that is
     cut short leaves complete packages only, and the next one goes on from there. `dry_run` changes nothing.
 
-    Raises PackageGoneError, UnreachableError, IntegrityError, FormationError for two packages with one file name.
+    Raises UsageError when `directory` is a file; PackageGoneError, UnreachableError, IntegrityError; FormationError for
+    two packages with one file name.
     """
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"{directory} is not a directory")
     packages = _by_file_name(lock)
     with in_use(store):
         missing = {name: package for name, package in packages.items() if not _is_there(directory / name, package)}

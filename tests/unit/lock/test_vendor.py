@@ -85,6 +85,12 @@ def test_names_in_sums_that_lead_elsewhere_are_not_removed(published, locked):
     assert outside.exists()
 
 
+def test_a_file_in_the_place_of_the_directory_is_told(published, locked):
+    vendor_directory(locked[0]).write_text("x")
+    with pytest.raises(UsageError, match=r"vendor is not a directory$"):
+        bring(published, *locked)
+
+
 def test_a_dry_run_changes_nothing(published, locked):
     result = bring(published, *locked, dry_run=True)
     assert len(result.downloaded) == 6
