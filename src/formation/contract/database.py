@@ -216,8 +216,11 @@ _MADE_BY_SCRIPTS = re.compile(
 an administrator to put there."""
 
 
-def check_unowned(facts: Facts, promised: frozenset[str]) -> Iterator[Finding]:
-    """Files in the directories of packages that no package has, no alternative explains, and nobody promised."""
+def check_unowned(
+    facts: Facts, promised: frozenset[str] = frozenset(), trees: tuple[str, ...] = ()
+) -> Iterator[Finding]:
+    """Files in the directories of packages that no package has, no alternative explains, and nobody promised, by their
+    own names or as part of one of `trees`."""
     if not facts.packages:
         return
     owned: set[str] = set()
@@ -228,12 +231,13 @@ def check_unowned(facts: Facts, promised: frozenset[str]) -> Iterator[Finding]:
         owned.update(listing.paths or ())
     resolved = {facts.files.resolve(path, follow_last=False) for path in owned if path not in facts.files}
     diverted = {each.target for each in _diversions(facts.files)}
-    yield from _limited(_unowned(facts, owned | {path for path in resolved if path} | diverted, promised))
+    known = owned | {path for path in resolved if path} | diverted | {path.lstrip("/") for path in promised}
+    yield from _limited(_unowned(facts, known, tuple(f"{tree.lstrip('/')}/" for tree in trees)))
 
 
-def _unowned(facts: Facts, owned: set[str], promised: frozenset[str]) -> Iterator[Finding]:
+def _unowned(facts: Facts, known: set[str], trees: tuple[str, ...]) -> Iterator[Finding]:
     for path, node in facts.files:
-        if node.entry.type == "directory" or not path.startswith(_OWNED) or path in owned or f"/{path}" in promised:
+        if node.entry.type == "directory" or not path.startswith(_OWNED) or path in known or path.startswith(trees):
             continue
         if node.entry.type == "symlink" and "/etc/alternatives/" in node.entry.target:
             continue

@@ -99,7 +99,8 @@ def service_contract(service: ServiceDefinition, architecture: str | None, lock:
     )
     bases = () if lock is None else lock.base
     digest = next((each.digest for each in bases if each.architecture == architecture), None)
-    return replace(contract, base_digest=digest)
+    trees = tuple(file.path for file in service.files if file.is_directory)
+    return replace(contract, base_digest=digest, trees=trees)
 
 
 def checks_of(definition: Definition | ServiceDefinition, variant: str) -> Checks:

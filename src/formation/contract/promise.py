@@ -93,6 +93,8 @@ class Contract:
     groups: tuple[GroupPromise, ...] = ()
     directories: tuple[DirectoryPromise, ...] = ()
     files: tuple[FilePromise, ...] = ()
+    trees: tuple[str, ...] = ()
+    """Directories that are copied whole: nothing in them is promised, and all of it belongs to the definition."""
     environment: tuple[tuple[str, str], ...] = ()
     volumes: tuple[str, ...] = ()
     ports: tuple[str, ...] = ()

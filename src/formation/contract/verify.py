@@ -68,7 +68,7 @@ def verify(
         *(check_unnamed_base(facts.image, stands_on[1], stands_on[0]) if stands_on is not None else ()),
         *broken_promises(contract, facts, derived=derived),
         *check_database(facts),
-        *check_unowned(facts, promised),
+        *check_unowned(facts, promised, contract.trees),
         *check_linking(facts),
         *check_definition(checks, facts, runner),
     ]

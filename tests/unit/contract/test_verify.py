@@ -12,8 +12,10 @@ from elves import ARM64, elf_bytes
 from formation.contract.base_layers import BASE_DIGEST, BASE_NAME
 from formation.contract.checks import Ran
 from formation.contract.findings import TOPICS
+from formation.contract.from_definition import service_contract
 from formation.contract.promise import Contract
 from formation.definition.image_checks import Checks, CommandCheck, FileCheck
+from formation.definition.load import load_service
 from formation.entry import Entry
 from formation.errors import FormationError
 from formation.oci.image import Image, image_of
@@ -209,6 +211,17 @@ def test_too_few_diff_ids_hide_nothing_else():
     image = sound_image([changed("usr/bin/tool", b"x")])
     fewer = with_config(image, lambda config: config["rootfs"]["diff_ids"].pop())
     assert ids(verified(fewer).findings) == ["oci-metadata", "layer-diff-id", "package-file-changed"]
+
+
+def test_what_a_service_copies_as_a_whole_directory_belongs_to_it(tmp_path):
+    (tmp_path / "formation.yaml").write_text(
+        "kind: service\nname: a/b\nversion: 1.0.0\nbase: a/base:1.0.0\n"
+        "files:\n  - {path: /usr/share/app, source: app/}\n"
+    )
+    contract = service_contract(load_service(tmp_path), "amd64", None)
+    image = sound_image([file("usr/share/app/main.py", b"#!"), file("usr/share/application", b"")])
+    unowned = [each for each in verified(image, contract).findings if each.id == "file-unowned"]
+    assert [each.path for each in unowned] == ["/usr/share/application"]
 
 
 def test_the_layers_of_the_base_below_a_service_are_compared():

@@ -110,7 +110,7 @@ def _changed(subject: Subject) -> Iterator[Hit]:
 
 
 def _unowned(subject: Subject) -> Iterator[Hit]:
-    for finding in check_unowned(subject.facts, frozenset()):
+    for finding in check_unowned(subject.facts):
         yield Hit(finding.message, finding.path.lstrip("/"), finding.layer, severity="info")
 
 
