@@ -311,6 +311,21 @@ def test_a_suite_that_is_named_gives_what_the_package_needs_as_well_where_the_ca
     assert versions(archive, "a/stable", "b", "c") == {"a": "1", "b": "1", "c": "2", "d": "2", "e": "1"}
 
 
+def test_a_suite_that_is_named_and_lacks_what_a_recommended_package_needs_changes_nothing_for_others():
+    archive = universe(
+        stanza("a", "1", Recommends="b (<< 2)"), stanza("b", "1", Depends="d (= 1), e (= 1)"), stanza("c", Depends="b"),
+        stanza("d", "1"),
+        security=(stanza("a", "2"), stanza("b", "2"), stanza("d", "2"), stanza("e", "2")),
+    )  # fmt: skip
+    assert versions(archive, "a/stable", "c", recommends=True) == {"a": "1", "b": "2", "c": "1"}
+
+
+def test_the_order_of_the_requests_counts_whichever_names_a_version():
+    archive = universe(stanza("a", Depends="x | y"), stanza("b", Depends="y | x"), stanza("x"), stanza("y"))
+    assert chosen(archive, "a=1", "b") == ["a", "b", "x"]
+    assert chosen(archive, "b", "a=1") == ["a", "b", "y"]
+
+
 def test_an_essential_package_comes_from_a_suite_that_is_named_where_the_candidate_would_not_do():
     archive = universe(stanza("a", "1", Depends="e (<< 2)"), stanza("e", "1", Essential="yes"),
                        security=(stanza("e", "2", Essential="yes"),))  # fmt: skip
