@@ -8,18 +8,9 @@ from formation.errors import MalformedError
 SortKey = tuple[int, tuple["tuple[int, ...] | int", ...], tuple["tuple[int, ...] | int", ...]]
 """Epoch, upstream version and revision; compares as dpkg compares the versions."""
 
-_VALID = re.compile(
-    r"(?:[0-9]+:[0-9][A-Za-z0-9.+~:]*|[0-9][A-Za-z0-9.+~]*)"
-    r"|(?:[0-9]+:[0-9][A-Za-z0-9.+~:-]*|[0-9][A-Za-z0-9.+~-]*)-[A-Za-z0-9.+~]+"
-)
 _PART = re.compile(r"([^0-9]*)([0-9]*)")
 _LONGEST = 1000
 _END = 0
-
-
-def is_valid(version: str) -> bool:
-    """Whether `version` has the form `[epoch:]upstream[-revision]` that the policy asks for."""
-    return len(version) <= _LONGEST and _VALID.fullmatch(version) is not None
 
 
 def compare(a: str, b: str) -> int:

@@ -145,8 +145,10 @@ def _added(
 ) -> tuple[LockedPackage, ...]:
     """The packages to add to `installed` for the requests that are `missing`, sorted by name."""
     there = present(tuple(installed))
-    # A virtual package that the base provides is met, whatever else of the archives provides it.
-    requests = [each for each in missing if universe.versions(each.name) or each.name not in there.provided]
+    # A virtual package that the base provides is met, whatever else of the archives provides it. It has no version.
+    requests = [
+        each for each in missing if universe.versions(each.name) or each.version or each.name not in there.provided
+    ]
     variant = replace(wanted.variants[0], packages=tuple(requests))
     check_requests(replace(wanted, variants=(variant,)), universe)
     _check_age(wanted, requests, universe, there.packages)

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import re
 import shutil
 import subprocess
 
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formation.debian.version import compare, is_valid, satisfies
+from formation.debian.version import compare, satisfies
 from formation.errors import MalformedError
 
 # Each older than the next; pairs with = are the same version.
@@ -85,13 +86,18 @@ REAL = [
     "1.2.3-a.1",
 ]
 
+OF_POLICY = re.compile(
+    r"(?:[0-9]+:[0-9][A-Za-z0-9.+~:]*|[0-9][A-Za-z0-9.+~]*)"
+    r"|(?:[0-9]+:[0-9][A-Za-z0-9.+~:-]*|[0-9][A-Za-z0-9.+~-]*)-[A-Za-z0-9.+~]+"
+)
+"""`[epoch:]upstream[-revision]`, as the policy has it (5.6.12)."""
 WORDS = st.text(alphabet="0123456789abzAZ.+~", max_size=8)
 VERSIONS = st.builds(
     lambda epoch, upstream, revision: f"{epoch}0{upstream}{revision}",
     st.sampled_from(["", "0:", "1:", "12:"]),
     st.one_of(WORDS, st.builds("{}-{}".format, WORDS, WORDS)),
     st.one_of(st.just(""), st.builds("-0{}".format, WORDS)),
-).filter(is_valid)
+).filter(OF_POLICY.fullmatch)
 
 
 def dpkg_compares(pairs):
@@ -147,16 +153,6 @@ def test_an_operator_accepts_the_versions_that_dpkg_accepts(operator, accepted):
 def test_an_unknown_operator_is_malformed():
     with pytest.raises(MalformedError, match="not an operator"):
         satisfies("1", "!=", "1")
-
-
-@pytest.mark.parametrize("version", [*ORDERED, *REAL])
-def test_versions_of_the_archive_are_valid(version):
-    assert is_valid(version)
-
-
-@pytest.mark.parametrize("version", ["", "a1", "1_2", "1 2", "x:1", "1-", "1/2", "1:", "-1", "1\n", "1é", "1" * 1001])
-def test_what_the_policy_does_not_allow_is_not_valid(version):
-    assert not is_valid(version)
 
 
 def test_an_endless_version_is_refused():

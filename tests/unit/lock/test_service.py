@@ -100,6 +100,11 @@ def test_what_the_base_has_or_provides_needs_no_package(published, define):
     assert locked(published, define("awk")).packages == {"amd64": ()}
 
 
+def test_a_version_of_what_the_base_only_provides_is_refused(published, define):
+    with pytest.raises(DefinitionError, match=r":\d+: .*awk"):
+        locked(published, define("awk=5"))
+
+
 def test_a_package_of_the_base_stays_although_the_archive_has_a_newer_one(published, define):
     published.publish({"libc6": {"Version": "2.0"}, "new": {"Depends": "libc6"}})
     assert names(locked(published, define("new libc6"))) == {"new": "requested"}
