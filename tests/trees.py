@@ -14,10 +14,12 @@ import os
 import stat
 import tarfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from formation.oci.image import Image, Layer
+from formation.store.locking import remove_tree
 
 Tree = dict[str, "Record"]
 """Path without leading slash → what is there; the root itself is not in it."""
@@ -145,6 +147,28 @@ def _apply(layer: Layer, flat: dict[str, tuple[Record, int]]) -> None:
                 flat[path] = flat[member.linkname] if member.islnk() else (_record(archive, member), next(_numbers))
         while stream.read(1 << 20):
             pass
+
+
+DEEP = 1100
+"""More directories in each other than Python's recursion goes."""
+
+
+def make_deep(where: Path, depth: int = DEEP) -> Path:
+    """Makes the directories d/d/d/… below `where`; gives the last one."""
+    for _ in range(depth):
+        where /= "d"
+        where.mkdir(exist_ok=True)
+    return where
+
+
+@contextmanager
+def deep_below(directory: Path) -> Iterator[None]:
+    """Deep trees may be made in `directory`; they are gone afterwards, for pytest recurses."""
+    try:
+        yield
+    finally:
+        for path in directory.iterdir():
+            remove_tree(path)
 
 
 def _remove_below(flat: dict[str, tuple[Record, int]], path: str, keep: set[str]) -> None:

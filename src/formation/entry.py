@@ -7,6 +7,9 @@ from formation.dataclass import dataclass, field
 WHITEOUT = ".wh."
 """How the name of a layer entry that removes another begins: no file may be called so. Source: OCI's layer.md."""
 
+DEEPEST = 256
+"""Directories above a path. Of 4,096 bytes a path may have 2,048; nobody nests a tenth of that."""
+
 EntryType = Literal["file", "directory", "symlink", "hardlink", "character", "block", "fifo"]
 
 
@@ -39,6 +42,11 @@ class Entry:
     def first_name(self) -> str:
         """The path by which a file was written, where this is a further name of it; else its own."""
         return self.target if self.type == "hardlink" else self.path
+
+
+def is_too_deep(path: str) -> bool:
+    """Whether `path` lies below more directories than are looked at."""
+    return path.count("/") > DEEPEST + 1
 
 
 def encode_path(text: str) -> bytes:

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from formation.contents.layer import LayerContents, LayerEntry, Problem, ProblemKind
-from formation.contents.structure import DEEPEST, OPAQUE
-from formation.entry import WHITEOUT
+from formation.contents.structure import OPAQUE
+from formation.entry import DEEPEST, WHITEOUT, is_too_deep
 
 MOST_LINKS: Final = 40
 """Symlinks that one look-up follows, as Linux does (path_resolution(7))."""
@@ -83,7 +83,7 @@ class Merge:
         self._remove(path)
 
     def _add(self, number: int, entry: LayerEntry, directory: str, name: str) -> None:
-        if directory.count("/") > DEEPEST:
+        if is_too_deep(entry.path):
             self._problem("limit", entry.path[:200], f"lies below more than {DEEPEST} directories, and is left out")
             return
         place = directory

@@ -3,12 +3,10 @@
 from collections.abc import Iterator
 
 from formation.contents.layer import ProblemKind
-from formation.entry import WHITEOUT, Entry
+from formation.entry import DEEPEST, WHITEOUT, Entry
 
 OPAQUE = ".wh..wh..opq"
 """The whiteout that empties the directory that it lies in. Source: OCI's layer.md."""
-DEEPEST = 256
-"""Directories above a path. Of 4,096 bytes a path may have 2,048; nobody nests a tenth of that."""
 _RESERVED = ".wh..wh."
 """Names of AUFS's own files, which old layers carry, begin so."""
 

@@ -3,7 +3,6 @@
 import hashlib
 import os
 import re
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from formation.install.scripts import ScriptError, check_finished, failed_script
 from formation.install.stages import Stage, StagePackage, named
 from formation.install.view import TreesView
 from formation.install.waiting import NEW
+from formation.store.locking import remove_tree
 
 _FAILED = re.compile(r"dpkg: error processing package (\S+) \(--configure\):\n\s*(.+)")
 _STATUS = re.compile(r"returned error exit status (\d+)")
@@ -107,7 +107,7 @@ class StageRun:
         """Runs a preinst as dpkg does: from tmp.ci, with all control members beside it."""
         unpacked = _control_directory(root)
         with said_of(f"the preinst script of {package.name.name} cannot be run", root):
-            shutil.rmtree(unpacked, ignore_errors=True)
+            remove_tree(unpacked)
             unpacked.mkdir(parents=True)
             for member, data in package.control.items():
                 (unpacked / member).write_bytes(data)
@@ -127,7 +127,7 @@ class StageRun:
         unpacked = _control_directory(root)
         if unpacked.is_symlink() or not unpacked.is_dir():
             raise FormationError(f"{what}: /{ADMINISTRATION}/tmp.ci is no directory, or not there")
-        shutil.rmtree(unpacked)
+        remove_tree(unpacked)
         if there:
             read_status(root, what)
 

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from formation.entry import WHITEOUT, Entry, encode_path
+from formation.entry import DEEPEST, WHITEOUT, Entry, encode_path, is_too_deep
 from formation.errors import FormationError
 from formation.install.facts import capabilities
 from formation.install.stacked import is_opaque, is_whiteout, lower_path, merged_names, status_below, walk
@@ -152,10 +152,12 @@ def copy_candidates(root: Path, lowers: Sequence[Path]) -> Iterator[tuple[str, o
 def entry_of(file: Path, path: str, status: os.stat_result, epoch: int) -> Entry:
     """The entry for what lies at `file`, to be known as `path`.
 
-    Raises FormationError for what no image may hold: a device, or a name that stands for a removal.
+    Raises FormationError for what no image may hold: a device, a name that stands for a removal, or a path too deep.
     """
     if path.rpartition("/")[2].startswith(WHITEOUT):
         raise FormationError(f"a maintainer script made /{path}, which as part of a layer would remove a file")
+    if is_too_deep(path):
+        raise FormationError(f"a maintainer script made a path below more than {DEEPEST} directories: /{path[:100]}…")
     mode = stat.S_IMODE(status.st_mode)
     mtime = min(int(status.st_mtime), epoch)
     if stat.S_ISDIR(status.st_mode):

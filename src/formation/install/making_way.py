@@ -5,13 +5,13 @@ A file takes the place of whatever is there, and a directory joins the directory
 
 import contextlib
 import os
-import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
 
 from formation.dataclass import dataclass
 from formation.install.stacked import OPAQUE, is_opaque, merged_names
+from formation.store.locking import remove_tree
 
 
 def make_way(upper: Path, files: Path, before: Sequence[Path]) -> None:
@@ -20,7 +20,7 @@ def make_way(upper: Path, files: Path, before: Sequence[Path]) -> None:
     What `files` would replace is taken away. Where scripts have removed a directory that `files` has too, an opaque one
     or a whiteout would hide what is shipped: whiteouts of all that it held stand in for it.
     """
-    _Way(upper, files, before).clear("")
+    _Way(upper, files, before).clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,49 +29,58 @@ class _Way:
     files: Path
     before: Sequence[Path]
 
-    def clear(self, directory: str) -> None:
-        """Makes way in a directory of both `upper` and `files`."""
-        for name in os.listdir(self.upper / directory):
-            path = f"{directory}/{name}" if directory else name
-            shipped = _status(self.files / path)
-            if shipped is None:
-                continue
-            place = self.upper / path
-            is_directory = stat.S_ISDIR(place.lstat().st_mode)
-            if not stat.S_ISDIR(shipped.st_mode):
-                shutil.rmtree(place) if is_directory else place.unlink()
-                continue
-            if not is_directory:
-                place.unlink()
-                self._hide_removed(path, shipped)
-            elif is_opaque(place):
-                for attribute in OPAQUE:
-                    with contextlib.suppress(OSError):
-                        os.removexattr(place, attribute)
-                self._hide(path)
-            self.clear(path)
+    def clear(self) -> None:
+        """Makes way in every directory of both `upper` and `files`."""
+        pending = [""]
+        while pending:
+            directory = pending.pop()
+            for name in os.listdir(self.upper / directory):
+                path = f"{directory}/{name}" if directory else name
+                shipped = _status(self.files / path)
+                if shipped is not None and self._clear(path, shipped):
+                    pending.append(path)
 
-    def _hide_removed(self, path: str, shipped: os.stat_result) -> None:
-        """Hides what a directory held that is gone, and of which `files` has one with the status `shipped`."""
+    def _clear(self, path: str, shipped: os.stat_result) -> bool:
+        """Makes way for `path` of `files`, which has the status `shipped`. Whether both have a directory there now."""
+        place = self.upper / path
+        if not stat.S_ISDIR(shipped.st_mode):
+            remove_tree(place)
+            return False
+        if not stat.S_ISDIR(place.lstat().st_mode):
+            place.unlink()
+            self._make(path, shipped)
+            self._hide(path)
+        elif is_opaque(place):
+            for attribute in OPAQUE:
+                with contextlib.suppress(OSError):
+                    os.removexattr(place, attribute)
+            self._hide(path)
+        return True
+
+    def _make(self, path: str, shipped: os.stat_result) -> None:
+        """Makes a directory that is gone, and of which `files` has one with the status `shipped`."""
         place = self.upper / path
         place.mkdir()
         os.chown(place, shipped.st_uid, shipped.st_gid)
         place.chmod(stat.S_IMODE(shipped.st_mode))
-        self._hide(path)
 
     def _hide(self, directory: str) -> None:
         """Hides what `before` has in a directory of `upper`, but for what is above it."""
-        for name in merged_names(directory, self.before):
-            path = f"{directory}/{name}"
-            place = self.upper / path
-            made, shipped = _status(place), _status(self.files / path)
-            if made is not None:
-                if stat.S_ISDIR(made.st_mode) and not is_opaque(place):
-                    self._hide(path)
-            elif shipped is None:
-                os.mknod(place, stat.S_IFCHR, os.makedev(0, 0))
-            elif stat.S_ISDIR(shipped.st_mode):
-                self._hide_removed(path, shipped)
+        pending = [directory]
+        while pending:
+            directory = pending.pop()
+            for name in merged_names(directory, self.before):
+                path = f"{directory}/{name}"
+                place = self.upper / path
+                made, shipped = _status(place), _status(self.files / path)
+                if made is not None:
+                    if stat.S_ISDIR(made.st_mode) and not is_opaque(place):
+                        pending.append(path)
+                elif shipped is None:
+                    os.mknod(place, stat.S_IFCHR, os.makedev(0, 0))
+                elif stat.S_ISDIR(shipped.st_mode):
+                    self._make(path, shipped)
+                    pending.append(path)
 
 
 def _status(place: Path) -> os.stat_result | None:

@@ -13,7 +13,8 @@ from formation.install import namespaces
 from formation.install.effects import copy_candidates, upper_candidates
 from formation.install.inside import inside
 from formation.install.making_way import make_way
-from formation.install.stacked import lower_path
+from formation.install.stacked import lower_path, walk
+from formation.store.locking import remove_tree
 
 _OVERLAY_OPTIONS = "redirect_dir=off,metacopy=off,index=off"
 _POLICY = "#!/bin/sh\n# No daemon starts while an image is built.\nexit 101\n"
@@ -173,33 +174,33 @@ def copy_over(source: Path, target: Path, *, before: Sequence[Path] | None = Non
     Whiteouts remove; sockets and devices are left out. `before` are the trees that `target` was copied from:
     directories that are no longer as they were there keep their owner and mode.
     """
-    for item in sorted(os.scandir(source), key=lambda item: item.name):
-        _copy_entry(Path(item.path), target, item.name, before)
-
-
-def _copy_entry(source: Path, target_root: Path, path: str, before: Sequence[Path] | None) -> None:
-    target = target_root / path
-    status = source.lstat()
-    there = os.path.lexists(target)
-    if stat.S_ISDIR(status.st_mode):
-        # A symlink must not be followed: it may lead out of the tree.
-        if there and (target.is_symlink() or not target.is_dir()):
-            target.unlink()
-            there = False
-        if not there:
-            target.mkdir()
-        if not there or not _changed(target, path, before):
-            os.chown(target, status.st_uid, status.st_gid)
-            target.chmod(stat.S_IMODE(status.st_mode))
-        for item in sorted(os.scandir(source), key=lambda item: item.name):
-            _copy_entry(Path(item.path), target_root, f"{path}/{item.name}", before)
-        os.utime(target, ns=(status.st_mtime_ns, status.st_mtime_ns))
-        return
-    if there:
-        if target.is_dir() and not target.is_symlink():
-            shutil.rmtree(target)
+    directories = []
+    for path, status in walk(source):
+        if stat.S_ISDIR(status.st_mode):
+            _copy_directory(status, target, path, before)
+            directories.append((path, status))
         else:
-            target.unlink()
+            _copy_file(source / path, status, target / path)
+    for path, status in reversed(directories):
+        os.utime(target / path, ns=(status.st_mtime_ns, status.st_mtime_ns))
+
+
+def _copy_directory(status: os.stat_result, root: Path, path: str, before: Sequence[Path] | None) -> None:
+    target = root / path
+    there = os.path.lexists(target)
+    # A symlink must not be followed: it may lead out of the tree.
+    if there and (target.is_symlink() or not target.is_dir()):
+        target.unlink()
+        there = False
+    if not there:
+        target.mkdir()
+    if not there or not _changed(target, path, before):
+        os.chown(target, status.st_uid, status.st_gid)
+        target.chmod(stat.S_IMODE(status.st_mode))
+
+
+def _copy_file(source: Path, status: os.stat_result, target: Path) -> None:
+    remove_tree(target)
     if stat.S_ISFIFO(status.st_mode):
         os.mkfifo(target)
     elif stat.S_ISREG(status.st_mode) or stat.S_ISLNK(status.st_mode):

@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 import resource
-import shutil
 import signal
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from formation.dataclass import dataclass
 from formation.errors import FormationError
 from formation.install import namespaces
 from formation.install.inside import inside
+from formation.store.locking import remove_tree
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 # From capability.h: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID, SETPCAP, NET_BIND_SERVICE,
@@ -222,8 +222,7 @@ def remove_devices(root: Path) -> None:
     """Takes away what a chroot sandbox put into /dev."""
     for name in (*_DEVICES, *_LINKS):
         (inside(root, "dev") / name).unlink(missing_ok=True)
-    # rmtree takes no symlink for the directory.
-    shutil.rmtree(inside(root, "dev") / "shm", ignore_errors=True)
+    remove_tree(inside(root, "dev") / "shm")
 
 
 def _run_all(root: Path | None, programs: Sequence[Program], epoch: int, output: IO[bytes]) -> list[tuple[int, str]]:

@@ -10,7 +10,7 @@ from formation.debian.administration import INFO
 from formation.debian.database import PackageName, info_files
 from formation.debian.deb import Deb
 from formation.debian.deb822 import parse_stanza
-from formation.entry import WHITEOUT, Entry, encode_path
+from formation.entry import DEEPEST, WHITEOUT, Entry, encode_path, is_too_deep
 from formation.errors import FormationError, MalformedError
 from formation.install.checksums import Checksums, kept_sums
 from formation.install.named_owners import Names, owner_names
@@ -91,6 +91,10 @@ class Unpacking:
             raise MalformedError(f"{self._package.name} ships {path!r}, which belongs to dpkg")
         if path.rpartition("/")[2].startswith(WHITEOUT):
             raise MalformedError(f"{self._package.name} ships {path!r}, which as part of a layer would remove a file")
+        if is_too_deep(path):
+            raise FormationError(
+                f"{self._package.name} ships a path below more than {DEEPEST} directories: {path[:100]}…"
+            )
         omitted = entry.type != "directory" and self._placement.omits(path)
         covered = entry.type != "directory" and self._placement.covers(path)
         if not omitted:

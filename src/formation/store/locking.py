@@ -11,6 +11,8 @@ from pathlib import Path
 from formation.errors import FormationError
 from formation.store.store import Store
 
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
 RemoveTree = Callable[[Path], None]
 """Removes a directory tree, or a file, that may belong to subordinate user ids: the caller knows the namespace."""
 
@@ -103,7 +105,8 @@ def remove_abandoned(store: Store, remove: RemoveTree) -> None:
 def remove_tree(path: Path) -> None:
     """Removes the file or directory tree `path`, also where directories in it may not be written to.
 
-    Does nothing when it is not there. Raises OSError when it belongs to somebody else.
+    It may be deeper than Python recurses, and paths in it longer than the system takes. Does nothing when it is not
+    there. Raises OSError when it belongs to somebody else.
     """
     try:
         mode = path.lstat().st_mode
@@ -114,9 +117,41 @@ def remove_tree(path: Path) -> None:
         return
     # Packages have directories without the write permission; only root could remove what is in those.
     path.chmod(0o700)
-    for entry in list(os.scandir(path)):
-        remove_tree(Path(entry.path))
+    here = os.open(path, _DIRECTORY)
+    try:
+        # The directories from `path` to where we are, each with its name and the directories that are left in it.
+        way = [(path.name, _without_files(here))]
+        while len(way) > 1 or way[0][1]:
+            name, left = way[-1]
+            if left:
+                name = left.pop()
+                os.chmod(name, 0o700, dir_fd=here)
+                here = _change_directory(here, name)
+                way.append((name, _without_files(here)))
+            else:
+                way.pop()
+                here = _change_directory(here, "..")
+                os.rmdir(name, dir_fd=here)
+    finally:
+        os.close(here)
     path.rmdir()
+
+
+def _without_files(directory: int) -> list[str]:
+    """Removes what is no directory from the open `directory`; gives the names of the rest."""
+    with os.scandir(directory) as entries:
+        found = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
+    for name, is_directory in found:
+        if not is_directory:
+            os.unlink(name, dir_fd=directory)
+    return [name for name, is_directory in found if is_directory]
+
+
+def _change_directory(directory: int, name: str) -> int:
+    """Opens `name` below the open `directory`, which it closes."""
+    opened = os.open(name, _DIRECTORY, dir_fd=directory)
+    os.close(directory)
+    return opened
 
 
 def _claim(directory: Path) -> tuple[Path, int]:

@@ -198,12 +198,14 @@ def _used(state: os.stat_result) -> float:
 
 
 def _states(path: Path) -> Iterator[os.stat_result]:
-    state = _state(path)
-    if state is not None:
-        yield state
-        if stat.S_ISDIR(state.st_mode):
-            for child in _children_of(path):
-                yield from _states(child)
+    pending = [path]
+    while pending:
+        path = pending.pop()
+        state = _state(path)
+        if state is not None:
+            yield state
+            if stat.S_ISDIR(state.st_mode):
+                pending += _children_of(path)
 
 
 def _state(path: Path) -> os.stat_result | None:

@@ -17,6 +17,7 @@ from formation.install.effects_record import load_effects, store_effects
 from formation.install.landing import Landings
 from formation.install.stacked import lower_path
 from formation.store.locking import remove_tree
+from trees import make_deep
 
 EPOCH = 1_000_000
 
@@ -348,3 +349,13 @@ def test_in_a_copy_of_effects_all_files_count(tmp_path: Path, damage: str) -> No
             subprocess.run(["cp", "-a", tmp_path / "copy/files/d/b", tmp_path / "copy/files/d/c"], check=True)
     with pytest.raises(IntegrityError, match="damaged"):
         load_effects(tmp_path / "copy")
+
+
+def test_a_path_that_no_image_may_have_ends_the_capture(tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    make_deep(tree, 258)
+    assert len(changes(copy_candidates(tree, []), tree, [])[0]) == 258
+    make_deep(tree, 259)
+    with pytest.raises(FormationError, match="a maintainer script made a path below more than 256 directories: /d/d"):
+        changes(copy_candidates(tree, []), tree, [])

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from formation.install.roots import Isolation, RootBuilder, copy_over
+from trees import deep_below, make_deep
 
 COPY = Isolation(namespaces=False, overlay=False, user_namespace=False)
 
@@ -206,3 +207,14 @@ def test_a_directory_that_a_preinst_makes_anew_gets_what_the_package_ships(
     if "no overlayfs" in ran.stderr:
         pytest.skip("this machine cannot mount an overlay there")
     assert ran.stdout.splitlines() == [str(there), f"{changed} {removed}"], ran.stderr
+
+
+def test_a_deep_tree_is_copied_and_replaced(tmp_path: Path) -> None:
+    with deep_below(tmp_path):
+        source, target, file = (tree(tmp_path / name) for name in ("source", "target", "file"))
+        (make_deep(source) / "f").write_text("f")
+        (file / "d").write_text("file")
+        copy_over(source, target)
+        assert (make_deep(target) / "f").read_text() == "f"
+        copy_over(file, target)
+        assert contents(target) == {"d": "file"}

@@ -339,3 +339,15 @@ def test_names_of_owners_count_unless_an_override_says_who_it_is_and_the_last_na
     overrides = (("bin/a", 0o600, 0, 0), ("opt/k", 0o600, 0, 0), ("usr/opt/b", 0o600, 0, 0))
     segment = made(make_deb(tmp_path, files=files), tmp_path, replace(SPEC, overrides=overrides))
     assert read_owners(tmp_path, segment) == {"opt/b": ("app", ""), "opt/f": ("other", "staff")}
+
+
+def test_a_path_that_no_image_may_have_is_refused(tmp_path: Path) -> None:
+    """An image with it would be broken for `verify`."""
+    deb = make_deep_deb(tmp_path, 258)
+    with pytest.raises(FormationError, match=r"^hello_1\.0_all\.deb ships a path below more than 256 directories: d/"):
+        made(deb, tmp_path / "out")
+    assert made(make_deep_deb(tmp_path, 257), tmp_path / "out").size
+
+
+def make_deep_deb(where: Path, depth: int) -> Path:
+    return make_deb(where, files=[file("/".join([*["d"] * depth, "f"]))])

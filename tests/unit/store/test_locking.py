@@ -159,3 +159,17 @@ def test_a_store_that_cannot_be_made_is_told_with_the_reason(store, monkeypatch,
     with pytest.raises(OSError) as caught, in_use(store):
         pass
     assert caught.value.errno == number
+
+
+def test_a_tree_is_removed_however_deep_and_however_long_its_paths_are(tmp_path):
+    (tmp_path / "tree").mkdir()
+    here = os.open(tmp_path / "tree", os.O_RDONLY)
+    for _ in range(2500):
+        os.mkdir("d", dir_fd=here)
+        os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=here))
+        below = os.open("d", os.O_RDONLY, dir_fd=here)
+        os.close(here)
+        here = below
+    os.close(here)
+    remove_tree(tmp_path / "tree")
+    assert list(tmp_path.iterdir()) == []

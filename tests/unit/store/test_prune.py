@@ -14,6 +14,7 @@ from formation.store.locking import in_use, remove_tree, work_directory
 from formation.store.prune import KINDS, mark_used, prune, usage
 from formation.store.store import Store
 from tiny_images import tiny_image
+from trees import deep_below, make_deep
 
 LOCK = b"lock"
 OLD, NEW = 1_000_000, 2_000_000
@@ -189,3 +190,14 @@ def test_prune_does_not_run_beside_a_user_of_the_store(store):
         with used(store), pytest.raises(FormationError, match="is in use"):
             prune(store, before=None, remove=remove_tree)
     assert store.download(sha256(b"old")).exists()
+
+
+def test_a_deep_tree_is_counted_and_removed(store, tmp_path):
+    with deep_below(tmp_path):
+        place = store.effects / "deep"
+        place.mkdir(parents=True)
+        (make_deep(place) / "file").write_text("x" * 10_000)
+        size = next(each.size for each in usage(store) if each.kind == "effects")
+        assert size >= 10_000
+        prune(store, before=None, remove=remove_tree)
+        assert not place.exists()
