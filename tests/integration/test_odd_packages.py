@@ -95,10 +95,12 @@ ABOVE: Mapping[str, Odd] = {
         [file("usr/bin/odd-a", b"a", mode=0o755), hard_link("usr/bin/odd-b", "usr/bin/odd-a"),
          hard_link("usr/share/odd/c", "usr/bin/odd-a"), file("usr/share/odd/one", b"1"),
          hard_link("usr/share/odd/two", "usr/share/odd/one"), file("usr/share/odd/three", b"3"),
-         hard_link("usr/share/odd/four", "usr/share/odd/three")],
+         hard_link("usr/share/odd/four", "usr/share/odd/three"), file("usr/share/odd/five", b"5"),
+         file("usr/share/odd/six", b"6"), hard_link("usr/share/odd/seven", "usr/share/odd/six")],
         scripts={
             "postinst": "chown root:adm /usr/bin/odd-b && chmod 2755 /usr/bin/odd-b\necho more >> /usr/share/odd/two\n"
             "rm /usr/share/odd/three\nln /usr/share/odd/two /usr/share/odd/made\n"
+            "ln /usr/share/odd/five /srv/five\nln /usr/share/odd/six /srv/six\n"
         },
     ),
     "diverted": Odd([file("usr/share/odd/first", b"diverted"), file("usr/share/odd/stays", b"s")]),
@@ -170,7 +172,7 @@ ABOVE: Mapping[str, Odd] = {
     "shares-directory": Odd([directory("srv/named"), file("srv/named/more")], {"Depends": "names-owners"}),
     "remakes": Odd(
         [file("opt/remade/dir/new"), file("opt/remade/dir/sub/new"), file("opt/remade/moved/new"),
-         file("opt/remade/gone/sub/new"), file("opt/remade/link/new")],
+         directory("opt/remade/gone", 0o2710, gid=8), file("opt/remade/gone/sub/new"), file("opt/remade/link/new")],
         scripts={
             "preinst": "cd /opt/remade\nrm -rf dir gone && mkdir -m 0750 dir\nmv moved moved.bak && mkdir moved\n"
             "rm link && mkdir -p link/own\n",

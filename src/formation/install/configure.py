@@ -17,6 +17,7 @@ from formation.errors import FormationError
 from formation.install.effects import capture, restore_links
 from formation.install.inside import inside, read_file, write_file
 from formation.install.landing import NOWHERE_ELSE, Landings
+from formation.install.making_way import give_back
 from formation.install.named_owners import Names, give
 from formation.install.placement import USR_ALIASES
 from formation.install.roots import Root, RootBuilder
@@ -51,6 +52,8 @@ class Unpacked:
     """Where they are."""
     owners: Mapping[str, Names]
     """The owners that the packages name, by path."""
+    again: Mapping[str, Entry]
+    """The directories that preinst scripts have removed and the packages bring back, by path."""
     bring: Callable[[Path], None] | None = None
     """Puts the conffiles that wait for dpkg, which may change them, into a tree; None when none does."""
 
@@ -97,6 +100,7 @@ class StageRun:
                 # base-passwd makes /etc/passwd, which the others may read.
                 for package in sorted(scripted, key=lambda p: (p.name.name != "base-passwd", p.name.name)):
                     self._run_preinst(root, package)
+            give_back(root.path, unpacked.again)
             give(root.path, unpacked.owners)
             self._configure(root, waits=unpacked.bring is not None)
             restore_links(root.candidates(), root.changes, root.path, root.lowers)

@@ -40,9 +40,12 @@ def capture(
     """The changed entries and removed paths among `candidates`, both sorted.
 
     A candidate is a path and what is there now in `source` (None: nothing). `lowers` is the state before, top first.
-    Times later than `epoch` become `epoch`.
+    Times later than `epoch` become `epoch`. A file of which scripts have made another name is changed, since all names
+    of a file are in one layer.
     """
     changed, removed = [], []
+    linked: set[tuple[int, int]] = set()
+    as_before: list[tuple[str, os.stat_result]] = []
     for path, status in candidates:
         if TRACES.fullmatch(path) or _is_running_state(path, status):
             continue
@@ -52,13 +55,21 @@ def capture(
                 removed.append(path)
         elif before is None or not _same(source / path, status, before):
             changed.append(entry_of(source / path, path, status, epoch))
+            if _has_names(status):
+                linked.add((status.st_dev, status.st_ino))
+        elif _has_names(status):
+            as_before.append((path, status))
+    for path, status in as_before:
+        if (status.st_dev, status.st_ino) in linked:
+            changed.append(entry_of(source / path, path, status, epoch))
     return sorted(changed, key=lambda entry: encode_path(entry.path)), sorted(removed)
 
 
 def restore_links(
     candidates: Iterable[tuple[str, os.stat_result | None]], changes: Path, root: Path, lowers: Sequence[Path]
 ) -> None:
-    """Gives every name of a file what scripts did to one of them, which an overlay and a copy keep apart.
+    """Gives every name of a file what scripts did to one of them, which an overlay and a copy keep apart: a change of
+    the file, or a further name.
 
     `changes` has the content of the candidates, `root` is the whole tree, into which the names are linked. What cannot
     be told is whether a script wrote the file anew under the one name; then the others should have stayed as they were.
@@ -77,11 +88,18 @@ def restore_links(
         if lower not in names:
             names[lower] = _linked_names(lower)
         others = names[lower].get(path, ())
-        if others and not _same(changes / path, (changes / path).lstat(), before):
+        status = (changes / path).lstat()
+        if others and (_has_names(status) or not _same(changes / path, status, before)):
             for other in others:
                 if other != path and _is_untouched(root, other, lower):
                     (root / other).unlink()
                     (root / other).hardlink_to(root / path)
+
+
+def _has_names(status: os.stat_result) -> bool:
+    """Whether scripts gave a file several names: of one that has them from before, an overlay and a copy make several
+    files."""
+    return stat.S_ISREG(status.st_mode) and status.st_nlink > 1
 
 
 def _linked_names(top: Path) -> dict[str, list[str]]:

@@ -6,10 +6,13 @@ A file takes the place of whatever is there, and a directory joins the directory
 import contextlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from formation.dataclass import dataclass
+from formation.entry import Entry
+from formation.install.inside import inside
+from formation.install.landing import Arriving, Ground, Landings, placed
 from formation.install.stacked import OPAQUE, is_opaque, merged_names
 from formation.store.locking import remove_tree
 
@@ -21,6 +24,31 @@ def make_way(upper: Path, files: Path, before: Sequence[Path]) -> None:
     or a whiteout would hide what is shipped: whiteouts of all that it held stand in for it.
     """
     _Way(upper, files, before).clear()
+
+
+def brought_back(packages: Iterable[Arriving], landings: Landings, now: Ground, before: Ground) -> dict[str, Entry]:
+    """The directories of `packages` that were there `before` and are not there `now`, as the first package has them.
+
+    dpkg makes them anew, with the owner and mode that the package gives; a preinst script has removed them.
+    """
+    found: dict[str, Entry] = {}
+    for package in packages:
+        for entry, place in placed(package, landings):
+            if entry.type == "directory" and not now.directory(place) and before.directory(place):
+                found.setdefault(place, entry)
+    return found
+
+
+def give_back(root: Path, directories: Mapping[str, Entry]) -> None:
+    """Gives those of `directories`, by path, that are in the tree `root` their owners and modes."""
+    for path, entry in directories.items():
+        parent, _, name = path.rpartition("/")
+        place = inside(root, parent) / name
+        status = _status(place)
+        if status is not None and stat.S_ISDIR(status.st_mode):
+            os.chown(place, entry.uid, entry.gid)
+            # After chown, which clears setuid and setgid.
+            place.chmod(entry.mode)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from formation.install.job import PackageJob
 from formation.install.landing import NOWHERE_ELSE, Arriving, Ground, Landings, find_landings, landed, settled_spec
 from formation.install.layer import LayerStore, Owner, package_layer
 from formation.install.link import link_tree
+from formation.install.making_way import brought_back
 from formation.install.named_owners import claims
 from formation.install.placement import SegmentSpec, merged_path
 from formation.install.roots import Isolation, RootBuilder
@@ -232,7 +233,9 @@ def _unpack_stage(
         for kept, entries, moved in aside:
             link_tree(kept, root, entries, moved, anew=True)
 
-    return Unpacked(replace(landings, waiting=places), claims(unpacked, landings, ground), bring if places else None)
+    owners = claims(unpacked, landings, ground)
+    again = brought_back(arriving, landings, ground, below)
+    return Unpacked(replace(landings, waiting=places), owners, again, bring if places else None)
 
 
 def known_effects(store: Store, stage: Stage) -> Effects | None:

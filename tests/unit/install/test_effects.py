@@ -141,6 +141,19 @@ def test_what_happens_to_one_name_of_a_file_happens_to_all(lower: Path, tmp_path
     assert (copy / "etc/third").samefile(copy / "etc/same") and (copy / "etc/dir/name").samefile(copy / "etc/same")
 
 
+def test_a_further_name_of_a_file_is_one(lower: Path, tmp_path: Path) -> None:
+    """A layer has all names of a file, or it would be two."""
+    (lower / "etc/third").hardlink_to(lower / "etc/same")
+    copy = copied(lower, tmp_path / "copied")
+    (copy / "made").hardlink_to(copy / "etc/same")
+    (copy / "etc/link-to-traces").hardlink_to(copy / "etc/other")
+    (copy / "etc/link-to-traces").rename(copy / "etc/machine-id")
+    restore_links(copy_candidates(copy, [lower]), copy, copy, [lower])
+    expected = ["etc/same", "etc/third", "made"]
+    assert changes(copy_candidates(copy, [lower]), copy, [lower]) == (expected, [])
+    assert (copy / "etc/third").samefile(copy / "made")
+
+
 def test_names_of_an_untouched_file_stay_out_of_the_effects(lower: Path, tmp_path: Path) -> None:
     (lower / "etc/third").hardlink_to(lower / "etc/same")
     copy = copied(lower, tmp_path / "copied")

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from formation.install.making_way import make_way
+from formation.entry import Entry
+from formation.install.landing import NOWHERE_ELSE, Arriving, Ground
+from formation.install.making_way import brought_back, give_back, make_way
 from formation.install.roots import copy_over
 from trees import deep_below, make_deep
 
@@ -121,3 +123,17 @@ def test_way_is_made_in_deep_trees(tmp_path: Path, what: str) -> None:
         else:
             left = list(make_deep(upper).iterdir())
             assert [each.name for each in left] == ([] if what == "there" else ["old"])
+
+
+def test_a_directory_that_was_removed_comes_back_as_the_first_package_has_it(tmp_path: Path) -> None:
+    before = tree(tmp_path / "before", "gone/sub/old", "kept/old")
+    now = tree(tmp_path / "now", "kept/old", "new/made")
+    first = [Entry("gone", "directory", 0o2750, gid=8), Entry("kept", "directory", 0o700)]
+    second = [Entry("gone", "directory", 0o700), Entry("gone/sub", "directory", 0o711), Entry("own", "directory", 1)]
+    arriving = [Arriving(name, entries, {}) for name, entries in (("first", first), ("second", second))]
+    again = brought_back(arriving, NOWHERE_ELSE, Ground([now]), Ground([before]))
+    assert again == {"gone": first[0], "gone/sub": second[1]}
+    (now / "gone").mkdir()
+    give_back(now, again)
+    status = (now / "gone").stat()
+    assert (status.st_mode & 0o7777, status.st_gid) == (0o2750, 8)
