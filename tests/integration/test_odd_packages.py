@@ -125,6 +125,11 @@ ABOVE: Mapping[str, Odd] = {
         {"Replaces": "loses-late"}, {"preinst": DIVERTS.format("takes-late", "nobodys")},
     ),
     "loses-late": Odd([file("usr/share/odd/taken", b"old"), file("usr/share/odd/not-taken")]),
+    "linked-old": Odd(
+        [file("usr/share/odd/linked-a", b"old"), hard_link("usr/share/odd/linked-b", "usr/share/odd/linked-a"),
+         hard_link("usr/share/odd/linked-c", "usr/share/odd/linked-a")]
+    ),
+    "linked-zew": Odd([file("usr/share/odd/linked-a", b"new")], {"Replaces": "linked-old"}),
     "triggered": Odd(
         scripts={"postinst": 'mkdir -p /srv/odd\necho "$@" | grep -v configure >> /srv/odd/triggers || true\n'},
         triggers="interest odd-await\ninterest odd-no-await\ninterest odd-declared\n",
@@ -216,10 +221,10 @@ COMPARED = re.compile(
 def lists(tree: Mapping[str, Any]) -> dict[str, bytes]:
     """dpkg's file lists and checksums of the packages of this test.
 
-    All but two: when a script has removed a directory that a later package ships too, dpkg strikes it off the lists of
-    the packages that had it.
+    All but three: when a script has removed a directory that a later package ships too, dpkg strikes it off the lists
+    of the packages that had it; and a file that was there before it was replaced has its checksum still.
     """
-    names = [name for name in (*BELOW, *ABOVE, *AGAIN) if name not in ("goner", "remade")]
+    names = [name for name in (*BELOW, *ABOVE, *AGAIN) if name not in ("goner", "remade", "linked-old")]
     return {
         f"{name}.{kind}": tree[path].content
         for name in names

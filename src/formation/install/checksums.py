@@ -29,6 +29,10 @@ class Checksums:
             yield piece
         self._sums[path] = digest.hexdigest()
 
+    def drop(self, path: str) -> None:
+        """Leaves the file at `path` out, whatever other names it has."""
+        self._sums.pop(path, None)
+
     def text(self) -> bytes:
         """The file: `DIGEST  PATH`, a line each."""
         return b"".join(b"%b  %b\n" % (md5.encode(), encode_path(path)) for path, md5 in self._sums.items())

@@ -60,6 +60,10 @@ class PackageFiles:
             follow_symlinks=False,
         )
 
+    def remove(self, path: str) -> None:
+        """Takes one name of a file away."""
+        os.unlink(file_name(path), dir_fd=self._directory)
+
     def own(self, entry: Entry) -> None:
         """Gives a file that was written before, and all its names, the owner and mode of `entry`."""
         if self._owned:

@@ -42,6 +42,8 @@ class Unpacking:
         self._listed: list[str] = []
         self._filtered: set[str] = set()
         self._sums = Checksums()
+        self._lost: dict[str, str] = {}
+        """Where the files are that other packages replace, and their paths: further names of them may stay."""
         self._names: dict[str, list[str]] = {}
         self._plain: set[str] = set()
         """Files whose mode is not dpkg's, by the name with which they came first."""
@@ -61,6 +63,7 @@ class Unpacking:
                     self._add(entry, content)
             for entry in symlinks:
                 self._add(entry, ())
+            self._drop_lost()
             self._add_database_files()
         finally:
             self._writer.close()
@@ -102,8 +105,10 @@ class Unpacking:
         filtered = self._placement.excludes(shipped)
         if filtered:
             self._filtered.add(shipped.path)
-        if omitted or filtered:
+        if filtered or (omitted and (covered or entry.type != "file")):
             return
+        if omitted:
+            self._lost[path] = shipped.path
         if "md5sums" not in self._package.control:
             content = self._sums.passing(shipped, content)
         if covered:
@@ -116,6 +121,11 @@ class Unpacking:
             self._name(path, owner_names(owned))
         elif not entry.type == self._entries[path].type == "directory":
             raise MalformedError(f"{self._package.name} ships {path!r} twice, once through a directory that is in /usr")
+
+    def _drop_lost(self) -> None:
+        for path, shipped in self._lost.items():
+            self._writer.remove(path)
+            self._sums.drop(shipped)
 
     def _add_database_files(self) -> None:
         """The package's files in dpkg's database, as unpacking leaves them: a function of the package as well.
@@ -193,6 +203,8 @@ class Unpacking:
         """Makes the first of a file's names, as they are sorted in the segment, the one with the content."""
         for first, names in self._names.items():
             file = self._entries[first]
+            if first in self._lost:
+                names.remove(first)
             names.sort(key=encode_path)
             self._entries[names[0]] = replace(file, path=names[0])
             for name in names[1:]:
@@ -201,6 +213,10 @@ class Unpacking:
                 self.content[names[0]] = self.content.pop(first)
             if first in self._owners:
                 self._owners[names[0]] = self._owners.pop(first)
+        for path in self._lost:
+            del self._entries[path]
+            self.content.pop(path, None)
+            self._owners.pop(path, None)
 
 
 def _listing(paths: Iterable[str]) -> bytes:

@@ -130,6 +130,23 @@ def test_the_first_of_a_files_names_carries_the_content(tmp_path: Path) -> None:
     assert found["usr/bin/perl"].linkname == found["zz"].linkname == "usr/bin/a"
 
 
+@pytest.mark.parametrize("links", [["b", "c"], ["c"], []])
+def test_a_file_of_which_one_name_is_replaced_keeps_the_others(tmp_path: Path, links: list[str]) -> None:
+    """dpkg has unpacked it before the package came that replaces it."""
+    files = [file("a", b"old"), *(hard_link(name, "a", mode=0o755) for name in links)]
+    deb = make_deb(tmp_path, files=files)
+    kept = tmp_path / "kept"
+    segment = made(deb, tmp_path, replace(SPEC, omit=frozenset({"a"})), kept)
+    found = {member.name: member for member in members(tmp_path, segment)}
+    assert list(found) == links
+    assert all((found[name].size, found[name].mode) == (3, 0o755) and found[name].isreg() for name in links[:1])
+    assert all(found[name].linkname == "b" for name in links[1:])
+    assert not (kept / file_name("a")).exists()
+    assert [(kept / file_name(name)).read_bytes() for name in links] == [b"old"] * len(links)
+    sums = (kept / file_name(f"{INFO}/hello.md5sums")).read_text()
+    assert [line.split("  ")[1] for line in sums.splitlines()] == links
+
+
 def test_the_file_list_is_dpkgs(tmp_path: Path) -> None:
     """Names as shipped, symlinks last, excluded and covered paths included, replaced ones not."""
     files = [symlink("bin/s", "x"), file("bin/x"), symlink("a", "b"), file("usr/share/man/x.1"), file("usr/replaced")]
