@@ -126,6 +126,17 @@ def packages(place: Path) -> Mapping[str, Sequence[Path]]:
                 "--divert /usr/share/both/f.real /usr/share/both/f\n"},
             ),
         ],
+        # dpkg gets these in one run.
+        "lost": [
+            make_deb(
+                place, "lost-old", files=[file("etc/lost", b"old"), file("etc/lost-not", b"old")],
+                control=SUMS | {"conffiles": "/etc/lost\n/etc/lost-not\n/etc/not-shipped\n", "postinst": SHELL},
+            ),
+            make_deb(
+                place, "lost-wins", fields={"Replaces": "lost-old"}, files=[file("etc/lost", b"new")],
+                control={"conffiles": "/etc/lost\n", "postinst": SHELL},
+            ),
+        ],
         "vanished": [
             make_deb(place, "vanished-old", files=[file("usr/share/vanished/f", b"old")]),
             make_deb(place, "vanished-new", fields=REPLACES, files=[file("usr/share/vanished/f", b"new")]),
@@ -214,15 +225,16 @@ MADE_ANEW = re.compile(
 )
 
 
-@pytest.mark.parametrize("variant", ["overridden", "configured", "replaced", "last", "diverted"])
+@pytest.mark.parametrize("variant", ["overridden", "configured", "replaced", "last", "diverted", "lost"])
 def test_the_tree_and_the_database_are_dpkgs(
     definition: Path, store: Path, below: Path, debs: Mapping[str, Sequence[Path]], variant: str, tmp_path: Path
 ) -> None:
     root = tmp_path / "root"
     subprocess.run(["cp", "-a", below, root], check=True)
-    for deb in debs[variant]:
-        command = ["dpkg", "--force-unsafe-io,confdef,confold", "--install", f"/tmp/archive/{deb.name}"]
-        run_inside(root, deb.parent, command, EPOCH)
+    paths = [f"/tmp/archive/{deb.name}" for deb in debs[variant]]
+    for together in [paths] if variant == "lost" else [[path] for path in paths]:
+        command = ["dpkg", "--force-unsafe-io,confdef,confold", "--install", *together]
+        run_inside(root, debs[variant][0].parent, command, EPOCH)
     ours = image_tree(built(definition, store, variant))
     found = compare(directory_tree(root), ours)
     # dpkg has overrides in the order of a hash table.

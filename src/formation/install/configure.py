@@ -201,6 +201,7 @@ class StageRun:
         found = []
         declared = database.conffiles(package.control)
         away = dict(diverted(package.name.name, [path for path, _ in declared], diversions))
+        listed = frozenset(package.listed)
         for path, flag in declared:
             directory, _, name = away.get(path.lstrip("/"), path).rpartition("/")
             file = inside(root.path, directory) / name
@@ -209,7 +210,11 @@ class StageRun:
             digest = "newconffile"
             waits = os.path.lexists(f"{file}{NEW}")
             if not flag and not waits and (content := read_file(file)) is not None:
-                digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+                if path in listed:
+                    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+                else:
+                    # Another package has it, which must not lose it when somebody purges this one.
+                    flag = "obsolete"
             found.append((path, f"{digest} {flag}".strip()))
         return found
 
