@@ -17,6 +17,8 @@ from formation.errors import MalformedError
 _TRIGGER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*")
 _OWN_TRIGGER_FILES = frozenset({"File", "Lock", "Unincorp"})
 _NOT_IN_INFO = frozenset({"control"})
+_LEADING = re.compile(r"(/|\./)+")
+"""What dpkg skips of a path (lib/dpkg/path.c, `path_skip_slash_dotslash`)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,19 @@ def info_files(package: PackageName, control: Mapping[str, bytes], listed: bytes
 def conffiles(control: Mapping[str, bytes]) -> list[tuple[str, str]]:
     """The absolute path of each conffile that a package declares, and its flag: `remove-on-upgrade`, or empty.
 
-    One with the flag is not in the package. Source: deb-conffiles(5).
+    One with the flag is not in the package. Raises MalformedError for what dpkg refuses. Source: deb-conffiles(5).
     """
-    lines = decode_lines(control.get("conffiles", b""))
-    found = (line.rpartition(" ") if " /" in line else ("", "", line) for line in map(str.strip, lines) if line)
-    return [(path, flag.strip()) for flag, _, path in found]
+    found = []
+    for line in filter(None, map(str.strip, decode_lines(control.get("conffiles", b"")))):
+        flag, _, path = ("", "", line) if line.startswith("/") else line.partition(" ")
+        path = path.strip() or flag
+        name = path[match.end() :] if (match := _LEADING.match(path)) else ""
+        if not path.startswith("/") or not name:
+            raise MalformedError(f"its conffiles have {path[:200]!r}, which is no absolute path of a file")
+        if flag not in ("", "remove-on-upgrade"):
+            raise MalformedError(f"its conffiles have {path[:200]!r} with the unknown flag {flag[:200]!r}")
+        found.append((f"/{name}", flag))
+    return found
 
 
 def unpacked_stanza(control: bytes, conffiles: Sequence[tuple[str, str]]) -> bytes:

@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from formation.dataclass import replace
-from formation.debian.database import PackageName, interests
+from formation.debian.database import PackageName, conffiles, interests
 from formation.debian.deb822 import parse_stanza
 from formation.debian.diversions import Diversion, diverted
 from formation.entry import decode_lines
@@ -64,6 +64,7 @@ def _make(store: Store, deb: Path, package: PackageJob, spec: SegmentSpec, check
     control = read_control(store.segments, segment)
     try:
         interests(control)
+        conffiles(control)
     except MalformedError as error:
         raise MalformedError(f"{name}: {error.message}") from None
     return segment

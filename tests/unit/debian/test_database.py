@@ -3,6 +3,7 @@
 import pytest
 
 from formation.debian.database import PackageName, conffiles, deferred_triggers, info_files, unpacked_stanza
+from formation.errors import MalformedError
 
 
 @pytest.mark.parametrize(
@@ -11,10 +12,25 @@ from formation.debian.database import PackageName, conffiles, deferred_triggers,
         (b"", []),
         (b"/etc/a\n\n/etc/b c\n", [("/etc/a", ""), ("/etc/b c", "")]),
         (b"remove-on-upgrade /etc/old\n/etc/new\n", [("/etc/old", "remove-on-upgrade"), ("/etc/new", "")]),
+        (b" //etc/a \n/./etc/b /c\n", [("/etc/a", ""), ("/etc/b /c", "")]),
     ],
 )
 def test_conffiles_are_read_with_their_flags(text, expected):
     assert conffiles({"conffiles": text}) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (b"etc/a\n", "'etc/a', which is no absolute path"),
+        (b"remove-on-upgrade etc/a\n", "'etc/a', which is no absolute path"),
+        (b"/\n", "'/', which is no absolute path"),
+        (b"keep /etc/a\n", "'/etc/a' with the unknown flag 'keep'"),
+    ],
+)
+def test_conffiles_that_dpkg_refuses_are_refused(text, reason):
+    with pytest.raises(MalformedError, match=f"^its conffiles have {reason}"):
+        conffiles({"conffiles": text})
 
 
 def test_an_unpacked_package_has_its_status_and_conffiles_where_dpkg_writes_them():
