@@ -16,6 +16,7 @@ from formation.entry import Entry
 from formation.errors import FormationError
 from formation.install.effects import capture, restore_links
 from formation.install.inside import inside, read_file, write_file
+from formation.install.key_store import settle_times
 from formation.install.landing import NOWHERE_ELSE, Landings
 from formation.install.making_way import give_back
 from formation.install.named_owners import Names, give
@@ -103,6 +104,7 @@ class StageRun:
             give_back(root.path, unpacked.again)
             give(root.path, unpacked.owners)
             self._configure(root, waits=unpacked.bring is not None)
+            settle_times(root, self.stage.epoch)
             restore_links(root.candidates(), root.changes, root.path, root.lowers)
             changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch)
         return Captured(changed, removed, root.changes, unpacked.landings)

@@ -22,6 +22,7 @@ from formation.install.effects import capture, restore_links
 from formation.install.effects_record import Effects, store_effects
 from formation.install.inside import inside, read_file
 from formation.install.job import PackageJob
+from formation.install.key_store import settle_times
 from formation.install.placement import listed_places
 from formation.install.roots import Isolation, Root, RootBuilder
 from formation.install.sandbox import Program
@@ -112,6 +113,7 @@ class _Run:
                     hint=f"take a base without {' and '.join(sorted(gone))}",
                 )
             owned |= _owned(root, self.stage)
+            settle_times(root, self.stage.epoch)
             by_scripts = [(path, status) for path, status in root.candidates() if path not in owned]
             restore_links(by_scripts, root.changes, root.path, root.lowers)
             changed, removed = capture(root.candidates(), root.changes, root.lowers, epoch=self.stage.epoch)
