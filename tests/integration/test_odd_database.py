@@ -141,6 +141,14 @@ def packages(place: Path) -> Mapping[str, Sequence[Path]]:
             make_deb(place, "vanished-old", files=[file("usr/share/vanished/f", b"old")]),
             make_deb(place, "vanished-new", fields=REPLACES, files=[file("usr/share/vanished/f", b"new")]),
         ],
+        "below": [
+            make_deb(place, "below-new", fields={"Replaces": "above-old"}, files=[file("usr/share/above/f", b"new")])
+        ],
+        # One comes with it that may come after it.
+        "above": [
+            make_deb(place, "above-old", files=[file("usr/share/above/f", b"old")]),
+            make_deb(place, "beside", files=[file("usr/share/beside/f")]),
+        ],
         "linked": [
             odd(
                 place, "link-made",
@@ -178,13 +186,17 @@ def debs(open_directory: Path) -> Mapping[str, Sequence[Path]]:
 
 
 def defined(place: Path, store: Path, text: str, debs: Sequence[Path], variants: Mapping[str, Sequence[Path]]) -> Path:
-    """A definition with `variants` of packages that a new archive of `debs` has, and all of them in `store`."""
+    """A definition with `variants` of packages that a new archive of `debs` has, and all of them in `store`.
+
+    The one that is called `above` extends `below`.
+    """
     place.mkdir()
     archive = make_archive(place / "archive", debs)
     shutil.copy(archive.directory / "key.asc", place)
     text += TINY.partition("variants:")[0] + "variants:\n"
     for name, own in variants.items():
-        text += f"  {name}: {{packages: [{', '.join(deb.name.partition('_')[0] for deb in own)}]}}\n"
+        extends = "extends: below, " if name == "above" else ""
+        text += f"  {name}: {{{extends}packages: [{', '.join(deb.name.partition('_')[0] for deb in own)}]}}\n"
     with served(archive.directory) as url:
         text += f"archives: [{{name: own, uri: '{url}', suites: [stable], keys: [./key.asc]}}]\n"
         define(place, text, Formation(), store)
@@ -256,6 +268,14 @@ def test_a_package_that_dpkg_would_have_disappear_ends_the_build(definition: Pat
     assert ran.status == 3
     assert "vanished-old 1.0 disappear: vanished-new replaces all its files, and nothing" in ran.errors
     assert "hint: leave it out: write -vanished-old under packages:" in ran.errors
+
+
+def test_a_package_that_has_lost_all_to_one_below_ends_the_build_where_another_may_come_after_it(
+    definition: Path, store: Path
+) -> None:
+    ran = Formation().build(store, definition, "--variant", "above")
+    assert ran.status == 3
+    assert "above-old 1.0 disappear: below-new replaces all its files, and nothing" in ran.errors
 
 
 def test_a_package_that_is_unpacked_in_another_way_is_fetched_again_when_a_prune_has_taken_it(

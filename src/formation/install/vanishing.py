@@ -113,10 +113,7 @@ def check_vanishing(
         return frozenset(path[1:] for path in decode_lines(content)) - {"", "."}
 
     for digest, paths in sorted(lost.items()):
-        winners = {owner.digest: owner for path in paths if (owner := standing.ownership.owner(path)) is not None}
-        if winners.keys().isdisjoint(package.digest for package in arrived):
-            # It comes after them: dpkg leaves it without a file.
-            continue
+        names = {owner.name for path in paths if (owner := standing.ownership.owner(path)) is not None}
         gone = paths.union(*(variant.lost.get(digest, ()) for variant in variants))
         left = listed(digest)
         places = {merged_path(path) for path in left}
@@ -124,7 +121,6 @@ def check_vanishing(
             continue
         package = known()[digest]
         others = [other for key, other in known().items() if key != digest]
-        names = {owner.name for owner in winners.values()}
         # Whatever is unpacked after it, be it a winner or not, has it disappear; what it depends on comes before it.
         if is_needed(package, others) or _is_last(package, others, arrived):
             continue
