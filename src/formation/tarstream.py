@@ -292,7 +292,9 @@ def _target(type_: EntryType, target: bytes, what: str, judge: Judge) -> str:
     if type_ != "symlink":
         return ""
     if not target or len(target) >= MAX_PATH or b"\0" in target:
-        raise MalformedError(f"{what} is a symlink to {decode_path(target[:100])!r}")
+        raise MalformedError(
+            f"{what} is a symlink to {decode_path(target[:100])!r}, which is empty, too long, or no path"
+        )
     return decode_path(target)
 
 

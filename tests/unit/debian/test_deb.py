@@ -91,6 +91,7 @@ HOSTILE = {
     "hard-link-outside": ([hard_link("a", "../../etc/shadow")], "leads out"),
     "hard-link-absolute": ([hard_link("a", "/etc/shadow")], "not a relative path"),
     "hard-link-unseen": ([hard_link("a", "b"), file("b", b"x")], "not an earlier file"),
+    "symlink-to-a-long-path": ([symlink("a", "t" * 5000)], "which is empty, too long, or no path"),
     "hard-link-to-symlink": ([symlink("s", "/etc/shadow"), hard_link("a", "s")], "not an earlier file"),
     "hard-link-to-directory": ([directory("d"), hard_link("a", "d")], "not an earlier file"),
     "character-device": ([device("dev/mem")], "character"),
