@@ -5,7 +5,7 @@ import time
 from formation.build.fetch import install_fetching
 from formation.build.image import assemble_image
 from formation.build.plan import Plan, make_job, plan_key, sibling_keys
-from formation.build.recall import BuiltImage, Read, known_images, known_or_built, place, tag
+from formation.build.recall import BuiltImage, Read, known_or_built, place, tag_beside
 from formation.build.repair import repair_store
 from formation.definition.archives import is_key_file
 from formation.definition.image_files import key_file, keyring_path
@@ -46,7 +46,7 @@ def build_base(
         )
         references = [f"{plan.definition.name}:{each}" for each in plan.definition.all_tags(plan.variant)]
         siblings = sibling_keys(plan)
-        tagged = tag(store, references, (image, *known_images(store, siblings)))
+        tagged = tag_beside(store, references, image, siblings)
         return BuiltImage(tagged, image, _count(plan, image), reused, siblings=siblings)
 
 

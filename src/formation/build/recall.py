@@ -24,6 +24,7 @@ from formation.oci.reference import parse_reference
 from formation.oci.strict_json import parse_object
 from formation.store.blobs import StoreBlobs, add_bytes, has_blob
 from formation.store.images import tag_image
+from formation.store.locking import changing_images
 from formation.store.store import Store
 
 IMAGE_FORMAT = 9
@@ -112,7 +113,7 @@ def recall(store: Store, question: str) -> BuiltImage | None:
         if image is None:
             return None
         siblings = tuple(map(str, record["siblings"]))
-        references = tag(store, record["references"], (image, *known_images(store, siblings)))
+        references = tag_beside(store, record["references"], image, siblings)
         return BuiltImage(references, image, int(record["packages"]), True, int(record["base_layers"]), siblings)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, FormationError):
         return None
@@ -189,6 +190,13 @@ def complete_image(store: Store, descriptor: Descriptor) -> Image | None:
         return None
     complete = all(has_blob(store, layer.digest, layer.size) for layer in image.manifest.layers)
     return image if complete else None
+
+
+def tag_beside(store: Store, references: Sequence[str], image: Image, siblings: Iterable[str]) -> tuple[str, ...]:
+    """As `tag`, with the images that the store has of the builds `siblings`: of two builds at once, the later one's
+    index has both."""
+    with changing_images(store):
+        return tag(store, references, (image, *known_images(store, siblings)))
 
 
 def tag(store: Store, references: Sequence[str], images: Sequence[Image]) -> tuple[str, ...]:

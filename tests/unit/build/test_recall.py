@@ -1,10 +1,11 @@
 """One tag for all architectures of one definition and lock, as far as the store has their images."""
 
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from formation.build.recall import BuiltImage, Read, known_images, recall, remember, remember_image, tag
+from formation.build.recall import BuiltImage, Read, known_images, recall, remember, remember_image, tag, tag_beside
 from formation.oci.descriptor import Platform
 from formation.oci.image import Image
 from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
@@ -62,6 +63,25 @@ def test_an_unchanged_build_keeps_what_was_built_for_other_architectures_since(s
     assert (again.image.digest, again.siblings) == (own.digest, built.siblings)
     assert open_stored(store, REFERENCE, Platform("linux", "arm64")).digest == other.digest
     assert open_stored(store, REFERENCE, Platform("linux", "amd64")).digest == own.digest
+
+
+def test_of_two_builds_at_once_no_image_is_lost(store, stored, monkeypatch):
+    first, look = stored("amd64"), known_images
+    second: list[Thread] = []
+
+    def another_ends_meanwhile(store, siblings):
+        found = look(store, siblings)
+        if not second:
+            image = stored("arm64")
+            second.append(Thread(target=tag_beside, args=(store, [NAME], image, ["key-amd64"])))
+            second[0].start()
+            second[0].join(0.2)
+        return found
+
+    monkeypatch.setattr("formation.build.recall.known_images", another_ends_meanwhile)
+    tag_beside(store, [NAME], first, ["key-arm64"])
+    second[0].join()
+    assert find_image(store, REFERENCE).descriptor.media_type == OCI_INDEX
 
 
 def test_a_sibling_that_has_lost_a_layer_is_left_out(store, stored):
