@@ -13,6 +13,7 @@ from formation.errors import FormationError
 from formation.install.inside import inside, read_file
 from formation.install.roots import Isolation, Root, copy_over
 from formation.install.sandbox import Outcome, Program, make_devices, pinned_environment, remove_devices, run_programs
+from formation.store.locking import remove_tree
 
 _SHOWN_LINES = 20
 _IN_THE_WAY = (errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENXIO, errno.ELOOP)
@@ -69,20 +70,23 @@ def failed_script(
 ) -> ScriptError:
     """The error for a program that failed for `reason`; keeps the tree, and says how to run it there by hand.
 
-    `kept` is where: a person can look there, and run it again.
+    `kept` is where: a person can look there, and run it again. Where it cannot be kept, the error says so.
     """
-    kept.mkdir(parents=True, exist_ok=True)
-    kept.chmod(0o755)
-    copy_over(root.path, kept)
-    make_devices(kept)
     told = "".join(f"\n  {line}" for line in outcome.output.strip().splitlines()[-_SHOWN_LINES:])
+    what = f"{reason}; its last output:{told}"
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+        kept.chmod(0o755)
+        copy_over(root.path, kept)
+        make_devices(kept)
+    except OSError as error:
+        # The disk may be full, and the program have failed for that.
+        remove_tree(kept)
+        return ScriptError(what, hint=f"the tree in which it failed cannot be kept: {error.strerror}")
     enter = ["unshare", "--net"] if isolation.namespaces else []
     if isolation.user_namespace:
         enter += ["--map-auto", "--map-root-user"]
     variables = {**pinned_environment(epoch), **dict(outcome.program.environment)}
     settings = [f"{name}={value}" for name, value in variables.items()]
     again = [*enter, "chroot", str(kept), "env", "-i", *settings, *outcome.program.arguments]
-    return ScriptError(
-        f"{reason}; its last output:{told}",
-        hint=f"run it again by hand: {shlex.join(again)}",
-    )
+    return ScriptError(what, hint=f"run it again by hand: {shlex.join(again)}")
