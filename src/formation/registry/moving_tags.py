@@ -29,6 +29,8 @@ class TagReader:
         self._lease = lease
         self._versions: dict[str, str | UnreachableError | None] = {}
         self._others: dict[str, VersionTag | None] = {}
+        self.broken: dict[str, str] = {}
+        """Why the moving tags cannot be read that are there, and were taken for broken."""
 
     def version(self, tag: VersionTag) -> str | None:
         """What the version tag stands for; None: there is none, or it is broken."""
@@ -53,11 +55,13 @@ class TagReader:
         best = holder(name, self._published)
         try:
             return tag_digest(self.session, name)
-        except IntegrityError:
+        except IntegrityError as error:
+            self.broken[name] = error.message
             return None
         except UnreachableError as error:
             self._read_anything()
             if best is not None and isinstance(self._version(best), UnreachableError):
+                self.broken[name] = error.message
                 return None
             raise UnreachableError(error.message, hint=self._remedy(name, best)) from error
 

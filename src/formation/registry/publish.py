@@ -205,7 +205,7 @@ def _moving_step(
     digest = digests[tag.text]
     if best.release > tag.release:
         if before is None:
-            return Step(name, "stays", None, None, best.text, False)
+            return Step(name, "stays", None, None, best.text, problem=reader.broken.get(name))
         its, other = digests.get(best.text), None
         if its is None:
             its, other = reader.version(best), reader.other(best)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlencode
 
 from formation.digest import check_digest, sha256
-from formation.errors import FormationError, IntegrityError, MalformedError
+from formation.errors import FormationError, IntegrityError, MalformedError, UnreachableError
 from formation.network.answers import FailedAttempt
 from formation.network.long_waits import LongWaits
 from formation.network.transfer import Run
@@ -154,7 +154,12 @@ def version_digest(session: Session, tag: str, listed: Callable[[], Container[st
     Only one of the two answers can be true, and who believes the 404 writes over a version. `listed` is called only
     after a 404.
     """
-    digest = tag_digest(session, tag)
+    try:
+        digest = tag_digest(session, tag)
+    except UnreachableError as error:
+        # docker-registry fails so for ever where the manifest is cut on its disk.
+        later = "run it again later; where it stays so, mend the registry's storage, or give this content the next "
+        raise UnreachableError(error.message, hint=error.hint or f"{later}version") from error
     if digest is None and tag in listed():
         raise FormationError(
             f"{session.repository}:{tag} is in the list of tags, but asking for it gives 404: whether it is there "

@@ -125,7 +125,10 @@ def _other_images(store: Store, reference: Reference) -> str:
     if (transport := mistyped(wanted)) is not None:
         return transport
     same = [str(each) for each in known if each.repository == reference.repository]
-    if not same and (near := difflib.get_close_matches(wanted, map(str, known), n=1, cutoff=0.6)):
+    # What they have in common before it, and the version, make no name alike.
+    last = reference.repository.rpartition("/")[2]
+    alike = [str(each) for each in known if difflib.get_close_matches(last, [each.repository.rpartition("/")[2]])]
+    if not same and (near := difflib.get_close_matches(wanted, alike, n=1)):
         return f"did you mean {near[0]}?"
     shown = same or [str(each) for each in known]
     more = f", and {len(shown) - _MOST_SHOWN} more: formation images" if len(shown) > _MOST_SHOWN else ""

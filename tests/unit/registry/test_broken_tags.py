@@ -185,8 +185,15 @@ def test_a_late_patch_is_published_beside_a_greatest_version_that_is_broken(serv
     published("1.0.0", "1.1.0")
     tags()["latest"] = image_of("1.0.0").digest
     cut(server, image_of("1.1.0"))
-    steps = {step.tag: step.action for step in published("1.0.1").steps}
-    assert steps == {"1.0.1": "write", "1.0": "move", "1": "stays", "latest": "stays"}
+    steps = {step.tag: step for step in published("1.0.1").steps}
+    assert {tag: step.action for tag, step in steps.items()} == {
+        "1.0.1": "write", "1.0": "move", "1": "stays", "latest": "stays",
+    }  # fmt: skip
+    # It is there, and broken alike; the other one is whole, and wrong.
+    assert (" answers 500 " in (steps["1"].problem or ""), steps["latest"].problem) == (True, None)
+    with pytest.raises(UnreachableError, match=r":1\.1\.0: .* answers 500") as caught:
+        published("1.1.0")
+    assert "mend the registry's storage" in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize("broken", ["the tag", "what it stands for", "the config of that"])

@@ -129,6 +129,9 @@ def test_a_missing_image_is_answered_with_what_is_there(store):
         ("acme/tree:9", "it has: acme/tree:1.0.0, acme/tree:1.1.0"),
         ("acme/tree", "it has: acme/tree:1.0.0, acme/tree:1.1.0"),
         ("acme/treee:1.0.0", "did you mean acme/tree:1.0.0?"),
+        ("tree:1.0.0", "did you mean acme/tree:1.0.0?"),
+        # Another image, of which the beginning and the version are the same.
+        ("acme/svc:1.0.0", ", and 4 more: formation images"),
         ("other/thing:1", ", and 4 more: formation images"),
         ("aaa/b:x", "aaa/b:6, aaa/b:7, and 2 more: formation images"),
     ],
