@@ -23,16 +23,7 @@ def in_use(store: Store) -> Iterator[None]:
 
     One that may only be read can be looked into all the same.
     """
-    try:
-        descriptor = _open_lock(store.lock)
-    except OSError as error:
-        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise
-        try:
-            descriptor = os.open(store.lock, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
-            # There is no store yet, and this is why.
-            raise error from None
+    descriptor = _open_lock_as_it_is(store.lock)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH)
         yield
@@ -60,7 +51,8 @@ def alone(store: Store, *, wait: bool = False, note: Callable[[str], None] = lam
 @contextmanager
 def changing_images(store: Store) -> Iterator[None]:
     """While the block runs nobody else is in one of these: what it has read of an image's record is still so."""
-    descriptor = _open_lock(store.images_lock)
+    # Root's, where root was the first to pull into somebody's store.
+    descriptor = _open_lock_as_it_is(store.images_lock)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -179,6 +171,20 @@ def _open_lock(path: Path) -> int:
     # The trees in it have setuid programs, and private archives may be somebody's secret.
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+def _open_lock_as_it_is(path: Path) -> int:
+    """As `_open_lock`; only to read what cannot be written to, which is enough for flock."""
+    try:
+        return _open_lock(path)
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            # There is no store yet, and this is why.
+            raise error from None
 
 
 def _try_exclusive(descriptor: int) -> bool:

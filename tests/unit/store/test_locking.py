@@ -1,4 +1,5 @@
 import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from formation.errors import FormationError
 from formation.store import locking
-from formation.store.locking import alone, in_use, remove_tree, work_directory
+from formation.store.locking import alone, changing_images, in_use, remove_tree, work_directory
 from formation.store.store import Store
 
 HOLD = """
@@ -148,6 +149,22 @@ def test_a_store_that_may_only_be_read_can_be_looked_into(store, monkeypatch, nu
     with pytest.raises(FormationError, match="is in use"), alone(store):
         pass
     reading.__exit__(None, None, None)
+
+
+def test_the_lock_of_images_that_another_user_has_made_holds_too(store, monkeypatch):
+    with changing_images(store):
+        pass
+
+    def refuse(path):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(locking, "_open_lock", refuse)
+    with (
+        changing_images(store),
+        store.images_lock.open() as lock,
+        pytest.raises(BlockingIOError),
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 @pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
