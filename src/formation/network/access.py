@@ -61,7 +61,7 @@ class Logins:
         As with apt, the first that fits counts.
         """
         if self._known is None:
-            self._known = () if self._path is None or not _is_there(self._path) else tuple(_read(self._path))
+            self._known = () if self._path is None or not is_there(self._path) else tuple(_read(self._path))
         if not self._known:
             return None
         target = target_of(url)
@@ -80,8 +80,8 @@ class Logins:
         return f"put a login into {path}: machine {target.authority} login NAME password PASSWORD"
 
 
-def _is_there(path: Path) -> bool:
-    """Whether there is such a file for this user: HOME may be another's, as under `docker run --user`."""
+def is_there(path: Path) -> bool:
+    """Whether `path` is there for this user: HOME may be another's, as under `docker run --user`."""
     try:
         return path.exists()
     except PermissionError:

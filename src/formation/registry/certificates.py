@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from formation.network.access import is_there
 from formation.network.tls import trust, trusting, unreadable
 from formation.registry.settings import user_configuration
 
@@ -33,7 +34,8 @@ def _directories(host: str, environment: Mapping[str, str]) -> Iterator[Path]:
     places = (f"{config}/containers/certs.d",) if config else ()
     for place in (*places, *_SYSTEM):
         directory = Path(place) / host
-        if directory.is_dir():
+        # Docker has made /etc/docker for root alone.
+        if is_there(directory) and directory.is_dir():
             yield directory
 
 

@@ -12,6 +12,7 @@ from urllib.parse import quote, quote_plus
 
 from formation.dataclass import dataclass, field, replace
 from formation.errors import FormationError, MalformedError, UsageError
+from formation.network.access import is_there
 from formation.oci.regular_file import open_regular
 from formation.oci.strict_json import MAXIMUM_SIZE, JsonObject, parse_object
 from formation.registry.repository import DOCKER_HUB, Repository
@@ -67,7 +68,7 @@ def find_credential(environment: Mapping[str, str], repository: Repository) -> C
     repository counts. Raises UsageError for a broken file, and FormationError for a credential helper that fails.
     """
     for path in _files(environment):
-        if path.exists():
+        if is_there(path):
             try:
                 found = _in_file(path, environment, repository)
             except MalformedError as error:

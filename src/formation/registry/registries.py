@@ -7,6 +7,7 @@ from typing import Any
 
 from formation.dataclass import dataclass
 from formation.errors import FormationError, UsageError
+from formation.network.access import is_there
 from formation.oci.regular_file import read_regular
 from formation.registry.repository import Repository
 from formation.registry.settings import user_configuration
@@ -79,12 +80,11 @@ def _files(environment: Mapping[str, str]) -> Iterator[Path]:
     config = user_configuration(environment)
     user = config / "containers" if config else None
     machine = Path("/etc/containers")
-    first = next((d / "registries.conf" for d in (user, machine) if d and (d / "registries.conf").is_file()), None)
-    if first is not None:
-        yield first
-    for directory in (machine, user):
-        if directory is not None:
-            yield from sorted((directory / "registries.conf.d").glob("*.conf"))
+    files = [directory / "registries.conf" for directory in (user, machine) if directory is not None]
+    yield from [path for path in files if is_there(path) and path.is_file()][:1]
+    for directory in [path.with_suffix(".conf.d") for path in files[::-1]]:
+        if is_there(directory):
+            yield from sorted(directory.glob("*.conf"))
 
 
 def _read(path: Path) -> Iterator[_Rule]:

@@ -1,7 +1,9 @@
+import errno
 import socket
 import ssl
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +12,10 @@ from formation.errors import FormationError, UnreachableError
 from formation.network.answers import FailedAttempt
 from formation.network.tls import TlsFailure
 from formation.registry.certificates import tls_context
+from formation.registry.credentials import find_credential
 from formation.registry.exchange import Exchange, _explained
+from formation.registry.registries import read_registries
+from formation.registry.repository import Repository
 from formation.registry.settings import Settings
 from loopback import certificate, server_context
 from scripted_server import ScriptedServer, says
@@ -35,6 +40,26 @@ def test_a_host_has_certificates_of_its_own(tmp_path):
     for host in ("one.example.com", "two.example.com:5000"):
         with pytest.raises(FormationError, match=r"broken\.crt"):
             tls_context(host, environment, ())
+
+
+def test_directories_that_only_another_user_may_look_into_have_nothing_for_this_one(tmp_path, monkeypatch):
+    """HOME under `docker run --user`, and the /etc/docker that Docker has made for root alone."""
+    for path in ("containers/certs.d/a:1", "containers/registries.conf.d"):
+        (tmp_path / path).mkdir(parents=True)
+    (tmp_path / "containers/certs.d/a:1/broken.crt").write_text("broken")
+    (tmp_path / "containers/registries.conf.d/broken.conf").write_text("[[registry]")
+    environment = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
+    stat = Path.stat
+
+    def refuse(path, **arguments):
+        if path.is_relative_to(tmp_path) or path.is_relative_to("/etc/docker"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **arguments)
+
+    monkeypatch.setattr(Path, "stat", refuse)
+    tls_context("a:1", environment, ())
+    assert find_credential(environment, Repository("a:1", "b")) is None
+    assert read_registries(environment).places(Repository("a:1", "b"))[-1].repository == Repository("a:1", "b")
 
 
 def test_loopback_is_spoken_to_as_it_answers(server):
