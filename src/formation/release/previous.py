@@ -121,8 +121,8 @@ def releases_in_registry(registry: Registry, reference: Reference, version: str)
     """Those of the registry's repository; the previous one is the highest version that is not above `version`.
 
     `reference` may name one version, which is then taken whatever there is besides. Raises UsageError for a tag that
-    is no version, AnswerIsNo as `highest_before`, NotThere when there is no such repository, and as the registry's
-    `tags` does.
+    is no version or is not there, AnswerIsNo as `highest_before`, NotThere when there is no such repository, and as the
+    registry's `tags` does.
     """
     if reference.digest is not None:
         raise UsageError(f"{reference} has a digest, and a release is known by its version")
@@ -134,8 +134,14 @@ def releases_in_registry(registry: Registry, reference: Reference, version: str)
         raise NotThere(error.message, error.status, error.codes, hint=hint) from None
     if reference.tag is None:
         chosen = highest_before(found, version, reference.repository, known=found)
+    elif reference.tag in found:
+        # That of a variant is the release of all: its version is no pre-release.
+        chosen = tag_version(reference.tag) or parse_version(reference.tag).text
     else:
-        chosen = parse_version(reference.tag).text
+        raise UsageError(
+            f"{reference.repository} has no {parse_version(reference.tag).text}",
+            hint=f"formation tags {reference.repository}",
+        )
     return Releases(Transport.REGISTRY, reference.repository, chosen, found, chosen=reference.tag is not None)
 
 

@@ -364,8 +364,16 @@ def test_the_release_before_may_be_in_a_registry(release):
         for since in (repository, f"{repository}:1.0.0"):
             result = release("release", "check", "--since", since, "--plain-http", *NO_NEWS)
             assert result.stdout.endswith("a patch change since 1.0.0: it deserves 1.0.1; 1.0.0 is too small\n")
-        wrong = release("release", "check", "--since", f"{repository}:latest", "--plain-http", *NO_NEWS)
-        assert (wrong.code, "'latest' is not a version" in wrong.stderr) == (2, True)
+        for tag, message in (("latest", "'latest' is not a version"), ("1.0.9", "team/base has no 1.0.9\nhint: ")):
+            wrong = release("release", "check", "--since", f"{repository}:{tag}", "--plain-http", *NO_NEWS)
+            assert (wrong.code, wrong.stdout, message in wrong.stderr) == (2, "", True)
+        server.add_image("team/base", sound_image(), "1.0.0-dev")
+        variant = release("release", "check", "--since", f"{repository}:1.0.0-dev", "--plain-http", *NO_NEWS)
+        # It is of the same release, and no pre-release, which has promised nothing.
+        assert (variant.stdout.splitlines()[0], variant.stdout.splitlines()[-1]) == (
+            "major  the variant dev is gone",
+            "a major change since 1.0.0: it deserves 2.0.0; 1.0.0 is too small",
+        )
 
 
 def test_a_release_follows_the_version_that_it_deserves_where_that_is_published_already(release):
