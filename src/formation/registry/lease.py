@@ -113,7 +113,8 @@ def _acquire(session: Session, note: Callable[[str], None]) -> Lease:
         try:
             while rivals := _rivals(own):
                 if not waits:
-                    note(f"another publisher is at work in {session.repository}: waiting for it")
+                    killed = f"if it was killed, {SECONDS} seconds at most"
+                    note(f"another publisher is at work in {session.repository}: waiting for it ({killed})")
                     waits = True
                 if clock() - began > PATIENCE:
                     raise FormationError(
