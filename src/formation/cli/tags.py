@@ -52,7 +52,8 @@ def run(arguments: Namespace, context: Context) -> int:
 
     reference = named_repository(arguments.repository)
     if reference.tag or reference.digest:
-        hint = f"formation tags {reference.repository} (or about one image: formation inspect docker://{reference})"
+        one = f"formation pull docker://{reference} && formation inspect {reference}"
+        hint = f"formation tags {reference.repository} (or about one image: {one})"
         raise UsageError(f"{reference} is one image, and all tags of a repository are listed", hint=hint)
     with context.progress() as progress, open_registry(arguments, context, progress) as registry:
         entries = list_tags(reference, registry)

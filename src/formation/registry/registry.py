@@ -96,6 +96,8 @@ class Registry:
                 return sessions[number:], manifest(session, reference.digest or reference.tag or "latest")
             except FormationError as error:
                 if number == len(sessions) - 1:
+                    if isinstance(error, NotThere) and "NAME_UNKNOWN" not in error.codes:
+                        error.hint = f"what is there: formation tags {reference.repository}"
                     raise
                 self.progress.note(f"the mirror {session.repository.host} is passed over: {error.message}")
         raise AssertionError("the last place raises")

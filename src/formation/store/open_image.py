@@ -24,7 +24,10 @@ def open_image(
     IntegrityError and MalformedError when it is broken, UsageError for a registry: `registry.open_image` opens those.
     """
     if name.transport is Transport.REGISTRY:
-        raise UsageError(f"{name} is in a registry, and has to be here first", hint=f"formation pull {quoted(name)}")
+        raise UsageError(
+            f"{name} is in a registry, and has to be here first",
+            hint=f"formation pull {quoted(name)}, and then without docker://: {name.reference}",
+        )
     if name.transport is Transport.STORE:
         assert name.reference is not None
         with in_use(store):

@@ -65,7 +65,11 @@ def test_every_command_has_json_examples_and_a_summary(formation, name):
         (["inspect"], "the following arguments are required: IMAGE", "formation inspect --help"),
         (["cache", "prune", "--older-than", "x"], "'x' is not an age", "formation cache --help"),
         (["cache", "--all"], "need the word prune", "formation cache prune --help"),
-        (["inspect", "docker://a/b"], "is in a registry", "formation pull docker://a/b:latest"),
+        (
+            ["inspect", "docker://a/b"],
+            "is in a registry",
+            "formation pull docker://a/b:latest, and then without docker://: a/b:latest",
+        ),
         (["inspect", "A"], "is in lower case", "write it as formation/base:1.0.0"),
         (["inspect", "a:1", "--platform", "amd64"], "is not a platform", "linux/amd64"),
         (["--quiet"], "no command is given", "formation --help"),

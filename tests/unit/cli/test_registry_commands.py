@@ -241,10 +241,11 @@ def test_what_is_pulled_by_its_digest_is_kept_found_and_removed_by_it(formation,
         assert json.loads(formation("images", "--json").stdout)["images"] == []
 
 
-def test_pull_of_what_is_not_there_is_an_error_of_one_line(formation, server):
+def test_pull_of_what_is_not_there_is_an_error_with_how_to_see_what_is(formation, server):
     result = formation("pull", f"{server.host}/a/b:1", "--plain-http")
-    assert (result.code, result.stderr.count("\n")) == (3, 1)
-    assert "404 Not Found" in result.stderr
+    error, hint = result.stderr.splitlines()
+    assert (result.code, "404 Not Found" in error) == (3, True)
+    assert hint == f"hint: what is there: formation tags {server.host}/a/b"
 
 
 def test_copy_takes_an_image_to_a_registry_and_tags_lists_it(formation, server):

@@ -89,8 +89,9 @@ def test_a_server_that_stays_broken_is_unreachable(server, client, store, name):
 
 
 def test_a_tag_that_is_not_there_is_said_to_be_so(server, client, store, name):
-    with pytest.raises(NotThere, match=r"a/b:1: .* answers 404 Not Found: manifest_unknown"):
+    with pytest.raises(NotThere, match=r"a/b:1: .* answers 404 Not Found: manifest_unknown") as caught:
         pull_image(name("a/b:1"), store, client)
+    assert caught.value.hint == f"what is there: formation tags {server.host}/a/b"
 
 
 @pytest.mark.parametrize("part", ["layer", "config"])
