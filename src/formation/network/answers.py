@@ -41,10 +41,18 @@ class FailedAttempt(Exception):
     """One attempt failed in a way that another attempt may not: a cut, a stall, a busy server."""
 
     def __init__(
-        self, reason: str, *, retry_after: float | None = None, unconnected: bool = False, at: str = ""
+        self,
+        reason: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        unconnected: bool = False,
+        at: str = "",
     ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.status = status
+        """HTTP's, of a registry's answer; None: there was none."""
         self.retry_after = retry_after
         """Seconds that the server asks to wait; None when it does not."""
         self.unconnected = unconnected

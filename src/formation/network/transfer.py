@@ -153,7 +153,7 @@ class FailedTransfer(UnreachableError):
     def __init__(self, message: str, last: FailedAttempt, *, hint: str | None = None) -> None:
         """`last` is the attempt after which there was no other."""
         super().__init__(message, hint=hint)
-        self.at = last.at
+        self.at, self.status = last.at, last.status
         """See FailedAttempt."""
         self.unconnected = last.unconnected
         """The server took no connection, so that its other files need not be tried."""

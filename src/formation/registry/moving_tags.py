@@ -12,7 +12,7 @@ from formation.oci.manifest import Manifest, parse_index, parse_manifest
 from formation.oci.media_types import CONFIGS
 from formation.registry.image_version import stated_version
 from formation.registry.lease import Lease
-from formation.registry.refusal import NotThere, RegistryError
+from formation.registry.refusal import InternalError, NotThere, RegistryError
 from formation.registry.registry import manifest, small_blob, tag_digest, tags
 from formation.registry.session import Session
 from formation.registry.tag_plan import VersionTag, holder, parse_version_tag
@@ -33,9 +33,13 @@ class TagReader:
         """Why the moving tags cannot be read that are there, and were taken for broken."""
 
     def version(self, tag: VersionTag) -> str | None:
-        """What the version tag stands for; None: there is none, or it is broken."""
+        """What the version tag stands for; None: there is none, or it is broken. Raises UnreachableError."""
         found = self._version(tag)
-        return None if isinstance(found, UnreachableError) else found
+        if isinstance(found, UnreachableError):
+            if not isinstance(found, InternalError):
+                raise found
+            return None
+        return found
 
     def other(self, tag: VersionTag) -> VersionTag | None:
         """As `other_version`, of what the version tag stands for."""
@@ -49,8 +53,8 @@ class TagReader:
 
         docker-registry answers 500 for a manifest that is cut on its disk, and many do so for what passes. The tag is
         therefore taken for broken only where other things can be read, and the tag of the greatest version of its line
-        that is listed, for which it should stand, fails as well: else it may stand for something newer. Raises
-        UnreachableError then.
+        that is listed, for which it should stand, fails so as well: else it may stand for something newer. Raises
+        UnreachableError then, and after any other failure.
         """
         best = holder(name, self._published)
         try:
@@ -58,9 +62,9 @@ class TagReader:
         except IntegrityError as error:
             self.broken[name] = error.message
             return None
-        except UnreachableError as error:
+        except InternalError as error:
             self._read_anything()
-            if best is not None and isinstance(self._version(best), UnreachableError):
+            if best is not None and isinstance(self._version(best), InternalError):
                 self.broken[name] = error.message
                 return None
             raise UnreachableError(error.message, hint=self._remedy(name, best)) from error

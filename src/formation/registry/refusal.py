@@ -18,6 +18,10 @@ class WebPage(UnreachableError):
     """A page for people came instead of what a registry says: who answers is something else."""
 
 
+class InternalError(UnreachableError):
+    """A registry answered 500 to the last attempt, as docker-registry does for a manifest that is cut on its disk."""
+
+
 class RegistryError(FormationError):
     """A registry refused. `status` is HTTP's, `codes` are the specification's: `MANIFEST_UNKNOWN`."""
 
@@ -47,7 +51,8 @@ def refusal(
     message = f"{what}: {host} answers {status_text(response.status)}" + (f": {said}" if said else "")
     status = response.status
     if status in BUSY:
-        return FailedAttempt(f"{host} answers {status_text(status)}", retry_after=retry_after(response), at=host)
+        reason = f"{host} answers {status_text(status)}"
+        return FailedAttempt(reason, status=status, retry_after=retry_after(response), at=host)
     if status == 401 and login:
         return LoginNeeded(
             f"{message}; the login in {login} was refused", status, codes, hint=f"podman login {registry}"

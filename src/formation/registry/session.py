@@ -16,7 +16,7 @@ from formation.network.url import target_of
 from formation.oci.strict_json import MAXIMUM_SIZE
 from formation.registry.challenge import parse_challenges
 from formation.registry.exchange import Body, Exchange
-from formation.registry.refusal import refusal, refuse_page
+from formation.registry.refusal import InternalError, refusal, refuse_page
 from formation.registry.repository import Repository, api_host
 from formation.registry.settings import Settings
 from formation.registry.tokens import Authorizer, Scope
@@ -152,7 +152,8 @@ class Session:
             where = f" ({at})"
         else:
             where = f" ({at}, to which {host} leads)"
-        return UnreachableError(f"{what}: {reason}{where}", hint=error.hint)
+        internal = isinstance(error, FailedTransfer) and error.status == 500
+        return (InternalError if internal else UnreachableError)(f"{what}: {reason}{where}", hint=error.hint)
 
     def location(self, response: Response, asked: str) -> str:
         """The URL in the Location of an answer to a request for `asked`. Raises UnreachableError for an unsafe one.

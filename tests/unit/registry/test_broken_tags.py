@@ -181,6 +181,26 @@ def test_a_moving_tag_of_which_nothing_is_known_is_not_written(server, published
     assert tags()["latest"] == image_of("1.0.1").digest
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_what_fails_as_nothing_does_that_is_cut_is_not_taken_for_broken(server, published, tags, status):
+    published("1.0.0", "1.1.0")
+    server.add_image("team/base", image_of("2.0.0"), "latest")
+    names = {"latest", "1.1.0"}
+
+    def fail(seen):
+        if seen.method == "HEAD" and seen.path.rpartition("/")[2] in names:
+            server.fail("HEAD", Fault(status=status), where=seen.path)
+
+    server.before = fail
+    with pytest.raises(UnreachableError, match=rf":latest: .* answers {status}"):
+        published("1.2.0")
+    assert (tags()["latest"], "1.2.0" in tags()) == (image_of("2.0.0").digest, False)
+    # Nor is it known that a tag which can be read is wrong.
+    names.remove("latest")
+    steps = {step.tag: step for step in published("1.0.1").steps}
+    assert (steps["latest"].action, f" answers {status}" in (steps["latest"].problem or "")) == ("stays", True)
+
+
 def test_a_late_patch_is_published_beside_a_greatest_version_that_is_broken(server, published, tags):
     published("1.0.0", "1.1.0")
     tags()["latest"] = image_of("1.0.0").digest
