@@ -160,8 +160,10 @@ def version_digest(session: Session, tag: str, listed: Callable[[], Container[st
         digest = tag_digest(session, tag)
     except UnreachableError as error:
         # docker-registry fails so for ever where the manifest is cut on its disk.
-        later = "run it again later; where it stays so, mend the registry's storage, or give this content the next "
-        raise UnreachableError(error.message, hint=error.hint or f"{later}version") from error
+        hint = (
+            "run it again later; where it stays so, mend the registry's storage, or give this content the next version"
+        )
+        raise UnreachableError(error.message, hint=error.hint or hint) from error
     if digest is None and tag in listed():
         raise FormationError(
             f"{session.repository}:{tag} is in the list of tags, but asking for it gives 404: whether it is there "
