@@ -1,5 +1,6 @@
 """What decides the image of a service besides its definition and its lock: its base, and its own files."""
 
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from formation.build.service import ServicePlan
 from formation.dataclass import dataclass
 from formation.definition.service_values import ServiceDefinition
 from formation.digest import sha256_file
+from formation.install.stacked import walk
 from formation.oci.name import Transport, parse_name
 from formation.store.images import record_path
 from formation.store.store import Store
@@ -71,6 +73,7 @@ def _keys(service: ServiceDefinition) -> list[Path]:
 
 def _files(path: Path) -> Iterator[Path]:
     if path.is_dir():
-        yield from (each for each in sorted(path.rglob("*")) if each.is_file())
+        # Not rglob, which recurses.
+        yield from (path / each for each, status in walk(path) if stat.S_ISREG(status.st_mode))
     else:
         yield path

@@ -1,6 +1,7 @@
 """The rules that paths in the image follow. Each function gives the path, or raises Invalid."""
 
 from formation.definition.problems import Invalid
+from formation.entry import DEEPEST, is_too_deep
 
 PATH = r"^/[^\u0000-\u001f\u007f]*$"
 
@@ -33,6 +34,8 @@ def _normalised(text: str) -> str:
         raise Invalid(f"{text!r} is not normalised", f"write {clean!r}")
     if len(text.encode()) > 4000 or any(len(part.encode()) > 255 for part in parts):
         raise Invalid(f"{text[:80]!r}… is longer than a path may be")
+    if is_too_deep(text[1:]):
+        raise Invalid(f"{text[:80]!r}… lies below more than {DEEPEST} directories")
     return text
 
 

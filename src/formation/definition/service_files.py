@@ -134,13 +134,13 @@ def _walked(top: Path, file: ServiceFile, limits: Limits, wrong: list[Invalid]) 
         for name in names:
             inside = f"{below}{name}"
             stays_out = inside in ignored
-            mode = (top / inside).lstat().st_mode
-            if not stays_out:
-                try:
+            try:
+                mode = _mode(top / inside)
+                if not stays_out:
                     yield _inside(inside, mode, top, file, limits)
-                except Invalid as error:
-                    wrong.append(error)
-                    continue
+            except Invalid as error:
+                wrong.append(error)
+                continue
             # An exception among the patterns may bring back something inside.
             if stat.S_ISDIR(mode) and (not stays_out or ignored.has_exceptions):
                 waiting.append(f"{inside}/")
@@ -165,6 +165,13 @@ def _names(directory: Path) -> list[str]:
         return sorted(os.listdir(directory))
     except OSError as error:
         raise Invalid(f"cannot read the directory {str(directory)!r}: {error.strerror}") from None
+
+
+def _mode(place: Path) -> int:
+    try:
+        return place.lstat().st_mode
+    except OSError as error:
+        raise Invalid(f"cannot look at '{str(place)[:200]}…': {error.strerror}") from None
 
 
 def _check_name(inside: str, path: str, shown: str) -> None:

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from formation.dataclass import dataclass
@@ -91,12 +92,19 @@ def base_name(directory: Path) -> str | None:
 
 
 def _walk(root: Path, label: str) -> Iterator[tuple[Path, str]]:
-    for parent, directories, files in os.walk(root):
-        directories[:] = sorted(name for name in directories if name[0] != "." and name not in _PASSED_OVER)
-        inside = os.path.relpath(parent, root)
-        shown = os.path.normpath(os.path.join(label, inside))  # noqa: PTH118
-        for name in sorted(files):
-            yield Path(parent) / name, name if shown == "." else f"{shown}/{name}"
+    # Not os.walk, which recurses.
+    pending = [(root, os.path.normpath(label))]
+    while pending:
+        directory, shown = pending.pop()
+        below = []
+        with suppress(OSError), os.scandir(directory) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                found = Path(entry.path), entry.name if shown == "." else f"{shown}/{entry.name}"
+                if not entry.is_dir(follow_symlinks=False):
+                    yield found
+                elif not entry.name.startswith(".") and entry.name not in _PASSED_OVER:
+                    below.append(found)
+        pending += reversed(below)
 
 
 def _in_directory(path: Path, label: str, notes: list[str]) -> Target | None:

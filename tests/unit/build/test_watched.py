@@ -12,6 +12,7 @@ from formation.store.images import tag_image
 from formation.store.store import Store
 from services import service_in
 from tiny_images import tiny_image
+from trees import deep_below, make_deep
 
 FILES = """\
 files:
@@ -39,6 +40,17 @@ def test_the_base_s_tag_and_texts_with_variables_are_watched_by_their_content(se
     record, text = watched.files
     assert record.parent == store.images and text == service / "t"
     assert watched.shapes.keys() == {service / "a", service / "share", service / "t"}
+
+
+def test_a_deep_directory_of_texts_is_watched(service: Path, tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    tag_image(store, parse_reference("formation/base:1.0.0"), add_image(store, tiny_image()))
+    with deep_below(service):
+        deep = make_deep(service / "share")
+        (deep / "text").write_text("content")
+        watched = watch(service_in(service, FILES.replace("share/}", "share/, variables: {x: y}}")), store)
+        assert watched is not None
+        assert deep / "text" in watched.files
 
 
 @pytest.mark.parametrize(

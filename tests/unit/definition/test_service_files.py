@@ -10,6 +10,7 @@ from formation.definition.load import load_service
 from formation.definition.service_files import Limits, collect
 from formation.definition.service_values import CollectedFile, Kind
 from formation.errors import DefinitionError
+from trees import deep_below, make_deep
 
 HEAD = "kind: service\nname: formation/test\nversion: 1.0.0\nbase: formation/base:1.0.0\n"
 
@@ -265,3 +266,25 @@ def test_a_source_that_is_a_symlink_to_nowhere_is_told_as_one(context: Path):
         "F:6: 'loop' is a symbolic link to 'loop', which leads back to it\n"
         "F:7: 'gone' is a symbolic link to 'nowhere', which is not there"
     )
+
+
+def test_a_source_that_is_deeper_than_an_image_may_be_is_refused_by_name(context: Path):
+    (context / "share").mkdir()
+    with deep_below(context):
+        make_deep(context / "share")
+        body = "files:\n  - {path: /opt/share, source: share/}"
+        assert refusal(context, body).endswith("d'… lies below more than 256 directories")
+        assert collected(context, "files:\n  - {path: /opt/share, source: share/, ignore: [d/d]}")
+
+
+def test_a_source_with_a_path_that_the_system_does_not_take_is_refused_by_name(context: Path):
+    """An exception of what is ignored may be anywhere below."""
+    with deep_below(context):
+        here = os.open(context, os.O_RDONLY)
+        for name in ("share", *["n" * 250] * 20):
+            os.mkdir(name, dir_fd=here)
+            above, here = here, os.open(name, os.O_RDONLY, dir_fd=here)
+            os.close(above)
+        os.close(here)
+        body = "files:\n  - {path: /opt/share, source: share/, ignore: ['*', '!x']}"
+        assert refusal(context, body).partition("\n")[0].endswith("File name too long")

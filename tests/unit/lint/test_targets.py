@@ -6,6 +6,7 @@ import pytest
 
 from formation.errors import UsageError
 from formation.lint.targets import base_name, find_targets
+from trees import deep_below, make_deep
 
 MANIFEST = "apiVersion: apps/v1\nkind: Deployment\n"
 
@@ -83,3 +84,9 @@ def test_a_directory_with_nothing_to_look_at_is_an_error(tmp_path):
         find_targets(["chart"], tmp_path)
     assert caught.value.hint.startswith("chart/web.yaml is a template")
     assert len(find_targets(["full", "full"], tmp_path).targets) == 1
+
+
+def test_a_deep_directory_is_searched(tmp_path):
+    with deep_below(tmp_path):
+        (make_deep(tmp_path) / "Dockerfile").write_text("")
+        assert len(find_targets(["."], tmp_path).targets) == 1
