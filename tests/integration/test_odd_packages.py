@@ -125,6 +125,12 @@ ABOVE: Mapping[str, Odd] = {
         {"Replaces": "loses-late"}, {"preinst": DIVERTS.format("takes-late", "nobodys")},
     ),
     "loses-late": Odd([file("usr/share/odd/taken", b"old"), file("usr/share/odd/not-taken")]),
+    # dpkg lists it for both: it leads to a directory.
+    "alike-a": Odd([directory("opt/alike/real"), symlink("opt/alike/cur", "real"), symlink("opt/alike/over", "real")]),
+    "alike-b": Odd(
+        [symlink("opt/alike/cur", "real"), symlink("opt/alike/over", "real"), file("opt/alike/b")],
+        {"Replaces": "alike-a"},
+    ),
     "linked-old": Odd(
         [file("usr/share/odd/linked-a", b"old"), hard_link("usr/share/odd/linked-b", "usr/share/odd/linked-a"),
          hard_link("usr/share/odd/linked-c", "usr/share/odd/linked-a")]

@@ -4,6 +4,7 @@ Source: Debian policy 7.6.1; dpkg's src/main/archives.c.
 """
 
 from collections.abc import Container, Iterable, Mapping, MutableMapping
+from posixpath import dirname, join, normpath
 
 from formation.dataclass import dataclass
 from formation.debian.deb822 import parse_stanza
@@ -70,16 +71,22 @@ class Overlaps:
     lost: Mapping[str, frozenset[str]]
     """Digest of a .deb → paths of it that another package replaces; packages that lose nothing are left out."""
     contested: tuple[Contested, ...]
+    alike: Mapping[str, frozenset[str]]
+    """Digest of a .deb → symlinks of it that another package has too, and that dpkg keeps: they lead to a directory."""
 
 
-def find_overlaps(packages: Iterable[Shipped], owners: MutableMapping[str, Shipped | None]) -> Overlaps:
+def find_overlaps(
+    packages: Iterable[Shipped], owners: MutableMapping[str, Shipped | None], directories: Container[str] = ()
+) -> Overlaps:
     """The paths that two of `packages` ship, or one of them and one before.
 
-    `owners` says which package owns which path so far (None: no package's), and is brought up to date.
+    `owners` says which package owns which path so far (None: no package's), and is brought up to date. `directories`
+    are there, or come with `packages`.
 
     Raises FormationError when neither of two packages can take the path from the other.
     """
     lost: dict[str, set[str]] = {}
+    alike: dict[str, set[str]] = {}
     contested: list[Contested] = []
     for package in packages:
         for entry in package.entries:
@@ -88,6 +95,9 @@ def find_overlaps(packages: Iterable[Shipped], owners: MutableMapping[str, Shipp
             other = owners.get(entry.path)
             if other is None or other.digest == package.digest:
                 owners[entry.path] = package
+                continue
+            if not (package.diverts or other.diverts) and _is_kept(entry, other, directories):
+                alike.setdefault(package.digest, set()).add(entry.path)
                 continue
             loser = other if replaces(package, other) else package if replaces(other, package) else None
             if package.diverts or other.diverts:
@@ -98,7 +108,21 @@ def find_overlaps(packages: Iterable[Shipped], owners: MutableMapping[str, Shipp
                 lost.setdefault(loser.digest, set()).add(entry.path)
             if loser is other:
                 owners[entry.path] = package
-    return Overlaps({digest: frozenset(paths) for digest, paths in lost.items()}, tuple(contested))
+    return Overlaps(_frozen(lost), tuple(contested), _frozen(alike))
+
+
+def _frozen(paths: Mapping[str, set[str]]) -> Mapping[str, frozenset[str]]:
+    return {digest: frozenset(them) for digest, them in paths.items()}
+
+
+def _is_kept(entry: Entry, other: Shipped, directories: Container[str]) -> bool:
+    """Whether `entry` is a symlink to a directory that `other` has alike (dpkg's `linktosameexistingdir`)."""
+    if entry.type != "symlink":
+        return False
+    place = normpath(join("/", dirname(entry.path), entry.target)).lstrip("/")
+    return merged_path(place) in directories and any(
+        (each.path, each.type, each.target) == (entry.path, "symlink", entry.target) for each in other.entries
+    )
 
 
 def replaces(package: Shipped, other: Shipped) -> bool:

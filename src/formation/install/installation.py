@@ -10,6 +10,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from formation.dataclass import replace
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import parse_diversions
 from formation.install.arrivals import Arrivals
@@ -219,14 +220,19 @@ class Installation:
         """Takes down what `packages` ship.
 
         A package of the same variant that loses files to another is unpacked once more without them, unless a diversion
-        may keep them.
+        may keep them; so is one with a symlink that is there already, though dpkg lists it for both.
         """
         shipped = self._shipped(packages)
         for each in shipped:
             if found := privileged(each.entries, variant.job.additions.hardening):
                 variant.privileged[each.digest] = found
-        lost = self._standing.ownership.add(shipped)
-        again = without_lost_files(self._store, self._arrivals, self._standing, self._variants, variant, shipped, lost)
+        overlaps = self._standing.ownership.add(shipped)
+        again = without_lost_files(
+            self._store, self._arrivals, self._standing, self._variants, variant, shipped, overlaps.lost
+        )
+        for digest, paths in overlaps.alike.items():
+            spec = again.get(digest, self._arrivals.spec(digest))
+            again[digest] = replace(spec, covered=spec.covered | paths)
         self._arrivals.unpack_again(again)
 
     def _shipped(self, packages: Iterable[PackageJob]) -> list[Shipped]:

@@ -7,7 +7,7 @@ from formation.debian.diversions import Diversion
 from formation.entry import Entry, decode_path
 from formation.errors import FormationError
 from formation.install.additions import parents
-from formation.install.conflicts import Contested, Shipped, find_overlaps, is_diverted, replaces
+from formation.install.conflicts import Contested, Overlaps, Shipped, find_overlaps, is_diverted, replaces
 from formation.install.effects_record import Effects
 from formation.install.layer import Owner
 from formation.install.placement import merged_path
@@ -33,11 +33,11 @@ class Ownership:
         self._files.update((entry.path, package) for package in packages for entry in package.entries)
         self._files.update(dict.fromkeys(others))
 
-    def add(self, packages: Iterable[Shipped]) -> Mapping[str, frozenset[str]]:
+    def add(self, packages: Iterable[Shipped]) -> Overlaps:
         """Takes down what `packages` ship; the first package to bring a directory decides its owner and mode.
 
-        Gives the paths that packages, these or earlier ones, lose to another whatever is diverted, by the digest of
-        their .deb. Raises FormationError when two packages cannot be installed together.
+        Gives the paths that packages, these or earlier ones, have in common; those that `contested` has are settled
+        later. Raises FormationError when two packages cannot be installed together.
         """
         arrived = list(packages)
         for package in arrived:
@@ -50,9 +50,9 @@ class Ownership:
                         f"{package.name} {package.version} ships a file /{entry.path}, where a directory is",
                         hint=f"leave it out: write -{package.name} under packages:",
                     )
-        overlaps = find_overlaps(arrived, self._files)
+        overlaps = find_overlaps(arrived, self._files, self._directories)
         self._contested.extend(overlaps.contested)
-        return overlaps.lost
+        return overlaps
 
     def renew(self, packages: Sequence[Shipped], effects: Effects) -> None:
         """Takes down what `packages` ship, of which there were other versions; what only those had is nobody's now.

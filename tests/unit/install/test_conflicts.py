@@ -2,6 +2,7 @@
 
 import pytest
 
+from formation.dataclass import replace
 from formation.debian.diversions import Diversion
 from formation.entry import Entry
 from formation.errors import FormationError
@@ -46,3 +47,30 @@ def test_what_is_replaced_is_not_lost_while_either_package_may_divert_it(turned,
     assert overlaps.lost == {}
     (contested,) = overlaps.contested
     assert (contested.loser, contested.winner, owners["a"].name) == (*packages, "new")
+
+
+def with_link(name: str, target: str, **fields) -> Shipped:
+    return replace(shipped(name, **fields), entries=[Entry("opt/lib/cur", "symlink", 0o777, target=target)])
+
+
+@pytest.mark.parametrize("target", ["v1", "../lib/./v1", "/opt/lib/v1"])
+@pytest.mark.parametrize("replaces", ["", "one"])
+def test_a_symlink_to_a_directory_that_two_packages_have_alike_stays_with_both(target, replaces):
+    owners = {}
+    packages = [with_link("one", target), with_link("two", target, replaces=replaces)]
+    overlaps = find_overlaps(packages, owners, {"opt/lib/v1"})
+    assert (overlaps.lost, overlaps.alike) == ({}, {"sha256:two": {"opt/lib/cur"}})
+    assert owners["opt/lib/cur"].name == "one"
+
+
+@pytest.mark.parametrize(("one", "two"), [("v2", "v2"), ("v1", "../lib/v1"), ("v1", None)])
+def test_other_symlinks_that_two_packages_have_are_in_the_way(one, two):
+    second = shipped("two", "opt/lib/cur") if two is None else with_link("two", two)
+    with pytest.raises(FormationError, match="both ship /opt/lib/cur"):
+        find_overlaps([with_link("one", one), second], {}, {"opt/lib/v1"})
+
+
+def test_a_symlink_that_two_packages_have_alike_may_be_diverted():
+    packages = [with_link("one", "v1"), with_link("two", "v1", diverts=True)]
+    overlaps = find_overlaps(packages, {}, {"opt/lib/v1"})
+    assert (len(overlaps.contested), overlaps.alike) == (1, {})

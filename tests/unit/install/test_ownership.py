@@ -38,8 +38,8 @@ def test_the_first_package_to_bring_a_directory_decides_its_mode() -> None:
 
 def test_an_earlier_package_loses_what_a_later_one_replaces() -> None:
     ownership = Ownership()
-    assert ownership.add([shipped("one", file("a"), file("b"))]) == {}
-    assert ownership.add([shipped("two", file("a"), replaces="one")]) == {"sha256:one": {"a"}}
+    assert ownership.add([shipped("one", file("a"), file("b"))]).lost == {}
+    assert ownership.add([shipped("two", file("a"), replaces="one")]).lost == {"sha256:one": {"a"}}
 
 
 def test_what_only_the_other_version_had_is_nobodys_and_still_there() -> None:
@@ -47,7 +47,7 @@ def test_what_only_the_other_version_had_is_nobodys_and_still_there() -> None:
     ownership.start([shipped("one", file("a"), file("b")), shipped("two", file("c"))], {}, ())
     ownership.renew([shipped("one", file("a"), file("d"))], effects())
     assert ownership.paths() == {"a", "b", "c", "d"}
-    assert ownership.add([shipped("three", file("b"))]) == {}
+    assert ownership.add([shipped("three", file("b"))]).lost == {}
     with pytest.raises(FormationError, match="both ship /d, and neither replaces"):
         ownership.add([shipped("three", file("d"))])
 
@@ -57,7 +57,7 @@ def test_a_directory_that_dpkg_took_away_is_one_no_more() -> None:
     ownership.start([], dict.fromkeys(("x", "x/deep", "y", "z"), (0o755, 0, 0)), ())
     ownership.renew([shipped("one", file("y"), directory("w"))], effects(file("y"), removed=("x",)))
     assert ownership.paths() == {"w", "x", "x/deep", "y", "z"}
-    assert ownership.add([shipped("two", file("x"))]) == {}
+    assert ownership.add([shipped("two", file("x"))]).lost == {}
     with pytest.raises(FormationError, match="two 1 ships a file /z, where a directory is"):
         ownership.add([shipped("two", file("z"))])
 
@@ -67,7 +67,7 @@ def test_what_dpkg_has_installed_is_not_contested() -> None:
     ownership.start([shipped("one", file("a"))], {}, ())
     ownership.renew([shipped("two", file("a")), shipped("four", file("b"), replaces="three")], effects())
     ownership.renew([shipped("three", file("b"))], effects())
-    assert ownership.add([shipped("late", file("b"), replaces="four")]) == {"sha256:four": {"b"}}
+    assert ownership.add([shipped("late", file("b"), replaces="four")]).lost == {"sha256:four": {"b"}}
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_file_and_a_directory_cannot_be_one(first: Entry, second: Entry, told:
 def test_a_directory_may_be_where_another_package_has_a_symlink() -> None:
     ownership = Ownership()
     ownership.add([shipped("one", Entry("x", "symlink", 0o777, target="y"))])
-    assert ownership.add([shipped("two", directory("x"), file("x/a"))]) == {}
+    assert ownership.add([shipped("two", directory("x"), file("x/a"))]).lost == {}
 
 
 def test_a_contested_file_must_be_diverted() -> None:
@@ -104,7 +104,7 @@ def test_a_contested_file_must_be_diverted() -> None:
 def test_a_replaced_file_that_might_have_been_diverted_is_lost_to_a_package_that_is_there() -> None:
     old, new = shipped("old", file("x"), file("y")), shipped("new", file("x"), file("y"), replaces="old", diverts=True)
     ownership = Ownership()
-    assert ownership.add([old, new]) == {}
+    assert ownership.add([old, new]).lost == {}
     names = {"old", "new"}
     assert ownership.yielded(old.digest, {new.digest}) == {"x": names, "y": names}
     assert ownership.yielded(old.digest, {old.digest}) == ownership.yielded(new.digest, {old.digest}) == {}
