@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from posixpath import join, normpath
 from typing import Final
 
 from formation.dataclass import replace
@@ -92,6 +93,10 @@ class Unpacking:
         entry = Entry(path, shipped.type, mode, owned.uid, owned.gid, time, shipped.size, target)
         if path.startswith(f"{INFO}/") or (entry.type != "directory" and INFO.startswith(f"{path}/")):
             raise MalformedError(f"{self._package.name} ships {path!r}, which belongs to dpkg")
+        if makes_alias and normpath(join("/", entry.target)) != f"/usr/{path}":
+            raise MalformedError(
+                f"{self._package.name} ships /{path} as another thing than the symlink to usr/{path} that images have"
+            )
         if path.rpartition("/")[2].startswith(WHITEOUT):
             raise MalformedError(f"{self._package.name} ships {path!r}, which as part of a layer would remove a file")
         if is_too_deep(path):

@@ -64,7 +64,9 @@ def _make(store: Store, deb: Path, package: PackageJob, spec: SegmentSpec, check
     control = read_control(store.segments, segment)
     try:
         interests(control)
-        conffiles(control)
+        removed = {path for path, flag in conffiles(control) if flag}
+        if removed and (shipped := removed.intersection(_listed(store, segment))):
+            raise MalformedError(f"its conffiles have {min(shipped)!r} for removal on upgrade, and it ships that")
     except MalformedError as error:
         raise MalformedError(f"{name}: {error.message}") from None
     return segment

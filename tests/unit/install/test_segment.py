@@ -13,7 +13,7 @@ from zlib import crc32
 import pytest
 import zstandard
 
-from debs import directory, file, hard_link, make_deb, symlink
+from debs import Item, directory, file, hard_link, make_deb, symlink
 from formation.debian.administration import INFO
 from formation.digest import sha256_file
 from formation.errors import FormationError, IntegrityError, MalformedError
@@ -364,6 +364,17 @@ def test_a_path_that_no_image_may_have_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FormationError, match=r"^hello_1\.0_all\.deb ships a path below more than 256 directories: d/"):
         made(deb, tmp_path / "out")
     assert made(make_deep_deb(tmp_path, 257), tmp_path / "out").size
+
+
+@pytest.mark.parametrize("item", [file("bin"), symlink("lib", "usr/lib64"), file("sbin")])
+def test_a_package_that_would_undo_the_merged_usr_is_refused(tmp_path: Path, item: Item) -> None:
+    """No program would start any more, and that is all that one would be told."""
+    deb = make_deb(tmp_path, files=[item])
+    with pytest.raises(MalformedError, match=f"hello_1.0_all.deb ships /{item.path} as another thing than the symlink"):
+        made(deb, tmp_path / "out")
+    for number, target in enumerate(("usr/bin", "/usr/bin", "./usr/bin")):
+        (tmp_path / str(number)).mkdir()
+        assert made(make_deb(tmp_path, files=[symlink("bin", target)]), tmp_path / str(number)).size
 
 
 def make_deep_deb(where: Path, depth: int) -> Path:

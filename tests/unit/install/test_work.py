@@ -63,6 +63,25 @@ def test_a_segment_of_the_digest_that_a_lock_has_for_another_package_is_refused(
         work.stage_package(store, PackageJob(*package, digest, False, deb.stat().st_size), segment)
 
 
+@pytest.mark.root
+def test_a_conffile_that_a_package_both_ships_and_wants_removed_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    conffiles = {"conffiles": "remove-on-upgrade /etc/old\n/etc/new\n"}
+    for name, path in (("good", "etc/new"), ("bad", "etc/old")):
+        deb = make_deb(tmp_path, name, files=[file(path)], control=conffiles)
+        package = PackageJob(name, "1.0", "all", sha256_file(deb), False, deb.stat().st_size)
+        place = store.download(package.digest)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        deb.rename(place)
+        if name == "good":
+            assert work.unpack(store, package, SPEC, work.FAR).size
+            continue
+        with pytest.raises(
+            MalformedError, match=r"^bad 1.0: its conffiles have '/etc/old' for removal on upgrade, and"
+        ):
+            work.unpack(store, package, SPEC, work.FAR)
+
+
 def test_effects_that_are_found_count_as_used(tmp_path: Path, used: list[Path]) -> None:
     store = Store(tmp_path / "store")
     stage = Stage(key="0" * 64, packages=(), epoch=0, bootstrap=False)
