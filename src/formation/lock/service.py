@@ -145,9 +145,12 @@ def _added(
 ) -> tuple[LockedPackage, ...]:
     """The packages to add to `installed` for the requests that are `missing`, sorted by name."""
     there = present(tuple(installed))
-    # A virtual package that the base provides is met, whatever else of the archives provides it. It has no version.
+    # A virtual package that the base provides is met, whatever else of the archives provides it. It has neither version
+    # nor suite.
     requests = [
-        each for each in missing if universe.versions(each.name) or each.version or each.name not in there.provided
+        each
+        for each in missing
+        if universe.versions(each.name) or each.version or each.suite or each.name not in there.provided
     ]
     variant = replace(wanted.variants[0], packages=tuple(requests))
     check_requests(replace(wanted, variants=(variant,)), universe)

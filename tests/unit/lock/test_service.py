@@ -100,9 +100,11 @@ def test_what_the_base_has_or_provides_needs_no_package(published, define):
     assert locked(published, define("awk")).packages == {"amd64": ()}
 
 
-def test_a_version_of_what_the_base_only_provides_is_refused(published, define):
+@pytest.mark.parametrize("request_", ["awk=5", "awk/stable"])
+def test_a_version_or_suite_of_what_the_base_only_provides_is_refused(published, define, request_):
+    published.publish({"mawk": {"Provides": "awk"}, "gawk": {"Provides": "awk"}})
     with pytest.raises(DefinitionError, match=r":\d+: .*awk"):
-        locked(published, define("awk=5"))
+        locked(published, define(request_))
 
 
 def test_a_package_of_the_base_stays_although_the_archive_has_a_newer_one(published, define):
