@@ -136,6 +136,18 @@ def packages(place: Path) -> Mapping[str, Sequence[Path]]:
                 place, "lost-wins", fields={"Replaces": "lost-old"}, files=[file("etc/lost", b"new")],
                 control={"conffiles": "/etc/lost\n", "postinst": SHELL},
             ),
+            # It has no conffile of that name, nor does anybody have the one that the preinst makes.
+            make_deb(
+                place, "plain-old", files=[file("etc/plain", b"old"), file("etc/plain-not", b"old")],
+                control=SUMS | {
+                    "conffiles": "/etc/plain\n/etc/plain-made\n", "postinst": SHELL,
+                    "preinst": SHELL + "echo made > /etc/plain-made\n",
+                },
+            ),
+            make_deb(
+                place, "plain-wins", fields={"Replaces": "plain-old"}, files=[file("etc/plain", b"new")],
+                control=SUMS | {"postinst": SHELL},
+            ),
         ],
         "vanished": [
             make_deb(place, "vanished-old", files=[file("usr/share/vanished/f", b"old")]),

@@ -12,7 +12,7 @@ from formation.debian.administration import ADMINISTRATION, KEEP_CHANGED, STATUS
 from formation.debian.deb822 import parse_stanza
 from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, diverted, parse_diversions
-from formation.entry import Entry
+from formation.entry import Entry, encode_path
 from formation.errors import FormationError
 from formation.install.effects import capture, restore_links
 from formation.install.inside import inside, read_file, write_file
@@ -168,7 +168,7 @@ class StageRun:
         stanzas = [before.rstrip(b"\n") + b"\n"] if before.strip() else []
         diversions = _diversions(root)
         stanzas.extend(
-            database.unpacked_stanza(package.control["control"], self._conffiles(root, package, diversions))
+            database.unpacked_stanza(package.control["control"], self._conffiles(root, package, diversions, before))
             for package in self.stage.packages
         )
         write_file(status, b"\n".join(stanzas))
@@ -199,7 +199,10 @@ class StageRun:
         deferred = database.deferred_triggers(before, after, activated, paths)
         write_file(unincorp, deferred.encode("utf-8", "surrogateescape"))
 
-    def _conffiles(self, root: Root, package: StagePackage, diversions: Sequence[Diversion]) -> list[tuple[str, str]]:
+    def _conffiles(
+        self, root: Root, package: StagePackage, diversions: Sequence[Diversion], before: bytes
+    ) -> list[tuple[str, str]]:
+        """The conffiles of `package` with what dpkg's status says of each; `before` is the status without the stage."""
         found = []
         declared = database.conffiles(package.control)
         away = dict(diverted(package.name.name, [path for path, _ in declared], diversions))
@@ -214,11 +217,16 @@ class StageRun:
             if not flag and not waits and (content := read_file(file)) is not None:
                 if path in listed:
                     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
-                else:
+                elif self._is_declared(path, package, before):
                     # Another package has it, which must not lose it when somebody purges this one.
                     flag = "obsolete"
             found.append((path, f"{digest} {flag}".strip()))
         return found
+
+    def _is_declared(self, path: str, package: StagePackage, before: bytes) -> bool:
+        """Whether another one than `package` declares `path` as a conffile."""
+        others = (database.conffiles(other.control) for other in self.stage.packages if other is not package)
+        return b"\n %b " % encode_path(path) in before or any(path == their for them in others for their, _ in them)
 
     def _configure(self, root: Root, *, waits: bool) -> None:
         if not inside(root.path, "usr/bin/dpkg").exists():
