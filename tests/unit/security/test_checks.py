@@ -366,6 +366,19 @@ PASSING = [
         [file("etc/apt/sources.list", b"deb [signed-by=/k.gpg] http://apt.acme.test/packages stable main\n")],
         options={"declared": replace(DECLARED, hosts=frozenset({"apt.acme.test"}))},
     ),
+    # InfluxData's is such an archive.
+    lambda: findings(
+        "apt-source",
+        [
+            file(
+                "etc/apt/sources.list",
+                b"deb [signed-by=/k.gpg] http://deb.debian.org/debian trixie main\n"
+                b"deb [signed-by=/k.gpg] http://deb.debian.org/debian-security trixie-security main\n"
+                b"deb [signed-by=/k.gpg] https://repos.acme.test/debian stable main\n",
+            )
+        ],
+        options={"declared": replace(DECLARED, hosts=frozenset({"repos.acme.test"}))},
+    ),
     lambda: findings("builder-identity", [file("etc/machine-id"), file("etc/hosts", b"::1 localhost # me\n\n")]),
     lambda: findings("time-zone", [symlink("etc/localtime", "/usr/share/zoneinfo/Etc/UTC")]),
     lambda: findings("development-leftover", [directory("app/.cache"), file("app/.gitignore", b"x")]),

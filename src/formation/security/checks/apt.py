@@ -92,7 +92,9 @@ def _security(subject: Subject, sources: tuple[AptSource, ...]) -> Iterator[Hit]
     suites = {suite for source in used for suite in source.suites if suite not in _ALIASES or _is_debian(source)}
     secured = {suite.removesuffix("-security").removesuffix("/updates") for suite in suites if "secur" in suite}
     secured |= {suite.removesuffix("/updates") for suite in suites if suite.endswith("/updates")}
-    for codename in ("bullseye", "bookworm", "trixie", *_ALIASES, "jammy", "noble"):
+    # Another archive may be called debian, too, and have a suite `stable`; and Debian's has updates as trixie-security.
+    aliases = () if secured else _ALIASES
+    for codename in ("bullseye", "bookworm", "trixie", *aliases, "jammy", "noble"):
         if codename in suites and codename not in secured:
             yield Hit(f"no source has {codename}-security: security updates never arrive")
 
