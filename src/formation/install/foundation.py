@@ -5,6 +5,7 @@ from pathlib import Path
 
 from formation.contents.filesystem import Filesystem, filesystem
 from formation.contents.image import scan_layers
+from formation.contents.layer import LayerEntry
 from formation.contents.packages import InstalledPackage
 from formation.dataclass import dataclass
 from formation.debian.database import PackageName
@@ -58,7 +59,7 @@ def lay_foundation(store: Store, base: Base, work: Path) -> Foundation:
             package.version,
             package.architecture,
             _stand_in(package),
-            tuple(Entry(path, files[path].type, files[path].mode) for path in listed[package.stem] if path in files),
+            tuple(_entry(path, files[path]) for path in listed[package.stem] if path in files),
             _control(package),
             diverts=package.name in diverting,
         )
@@ -90,6 +91,11 @@ def _places(package: InstalledPackage, merged: Filesystem, diversions: Sequence[
     listed = merged.package_files(package).paths or ()
     moves = dict(diverted(package.name, [f"/{path}" for path in listed], diversions))
     return (merged_path(moves.get(path, path)) for path in listed)
+
+
+def _entry(path: str, there: LayerEntry) -> Entry:
+    """The file of a package that is at `path`. A layer may have it by another way; size and time mean nothing."""
+    return Entry(path, there.type, there.mode, target=there.target)
 
 
 def _stand_in(package: InstalledPackage) -> str:

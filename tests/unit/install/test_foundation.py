@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from formation.dataclass import replace
 from formation.entry import Entry
 from formation.errors import FormationError
 from formation.install.conflicts import Shipped
@@ -97,6 +98,16 @@ def ownership(tmp_path: Path) -> Ownership:
 def test_a_new_package_may_replace_files_of_the_base_when_it_says_so(ownership: Ownership) -> None:
     lost = ownership.add([package("usr/bin/tool", b"Package: new\nReplaces: old (<< 2)\n")]).lost
     assert lost == {"base:old:amd64": {"usr/bin/tool"}}
+
+
+def test_a_new_package_may_have_a_symlink_to_a_directory_as_the_base_has_it(tmp_path: Path) -> None:
+    members = [directory("usr/lib"), directory("usr/lib/old"), symlink("usr/lib/cur", "old")]
+    listed = file("var/lib/dpkg/info/old:amd64.list", b"/usr/lib/old\n/usr/lib/cur\n")
+    found, ownership = laid(tmp_path, MEMBERS, [*members, listed]), Ownership()
+    ownership.start(found.shipped, found.directories, found.unowned)
+    link = Entry("usr/lib/cur", "symlink", 0o777, target="old")
+    overlaps = ownership.add([replace(package("usr/lib/cur"), entries=(link,))])
+    assert overlaps.alike == {"sha256:new": {"usr/lib/cur"}}
 
 
 def test_a_new_package_may_take_a_path_that_no_package_owns(ownership: Ownership) -> None:
