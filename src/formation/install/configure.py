@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from formation.dataclass import dataclass
@@ -164,9 +164,9 @@ class StageRun:
         for name in ("updates", "triggers", "info", "alternatives", "parts"):
             inside(root.path, f"{ADMINISTRATION}/{name}").mkdir(parents=True, exist_ok=True)
         status = inside(root.path, STATUS)
-        before = read_file(status) or b""
-        stanzas = [before.rstrip(b"\n") + b"\n"] if before.strip() else []
         diversions = _diversions(root)
+        before = without_taken(read_file(status) or b"", self.stage.packages, diversions)
+        stanzas = [before.rstrip(b"\n") + b"\n"] if before.strip() else []
         stanzas.extend(
             database.unpacked_stanza(package.control["control"], self._conffiles(root, package, diversions, before))
             for package in self.stage.packages
@@ -247,6 +247,17 @@ class StageRun:
 
     def _failure(self, root: Root, reason: str, outcome: Outcome) -> ScriptError:
         return failed_script(reason, root, outcome, self.stage.epoch, self.builder.isolation, self.failed)
+
+
+def without_taken(status: bytes, packages: Iterable[StagePackage], diversions: Iterable[Diversion]) -> bytes:
+    """dpkg's `status`, with conffiles obsolete in their packages that `packages` bring in their place."""
+    away = {diversion.path for diversion in diversions}
+    for package in packages:
+        for path, flag in database.conffiles(package.control):
+            name = encode_path(path)
+            if not flag and b"\n %b " % name in status and path in package.listed and path[1:] not in away:
+                status = re.sub(rb"(?m)^( %b \S+)$" % re.escape(name), rb"\1 obsolete", status)
+    return status
 
 
 def failed_configuration(output: str) -> str:

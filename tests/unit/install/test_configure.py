@@ -1,8 +1,23 @@
-"""What is said of a stage that could not be configured."""
+"""What dpkg's status says of conffiles, and what is said of a stage that could not be configured."""
+
+from pathlib import Path
 
 import pytest
 
-from formation.install.configure import failed_configuration
+from formation.debian.database import PackageName
+from formation.debian.diversions import Diversion
+from formation.install.configure import failed_configuration, without_taken
+from formation.install.stages import StagePackage
+
+STATUS = b"""\
+Package: old
+Conffiles:
+ /etc/taken 9dd4e461268c8034f5c8564e155c67a6
+ /etc/kept 9dd4e461268c8034f5c8564e155c67a6
+ /etc/diverted 9dd4e461268c8034f5c8564e155c67a6
+ /etc/gone newconffile obsolete
+ /etc/going newconffile remove-on-upgrade
+"""
 
 
 @pytest.mark.parametrize(
@@ -28,3 +43,16 @@ from formation.install.configure import failed_configuration
 )
 def test_who_failed_is_told(output: str, reason: str) -> None:
     assert failed_configuration(output) == reason
+
+
+def test_conffiles_that_other_packages_take_are_obsolete() -> None:
+    """dpkg marks them, and purging the package that had one does not remove it."""
+    names = ("taken", "kept", "diverted", "gone", "going")
+    conffiles = "".join(f"/etc/{name}\n" for name in names).encode()
+    # It has lost one to the package that is there.
+    listed = tuple(f"/etc/{name}" for name in names if name != "kept")
+    package = StagePackage(PackageName("new", "all", False), "1", "", Path(), {"conffiles": conffiles}, listed, 0)
+    diversions = [Diversion("etc/diverted", "etc/diverted.real", "new")]
+    after = without_taken(STATUS, [package], diversions)
+    line = b" /etc/taken 9dd4e461268c8034f5c8564e155c67a6"
+    assert after == STATUS.replace(line, line + b" obsolete")
