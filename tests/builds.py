@@ -143,7 +143,7 @@ def new_store(directory: Path, definition: Path, source: Path) -> Path:
 def forget_builds(store: Path, *kept: str) -> None:
     """Leaves the downloads in a store, and what is in the directories `kept`, and nothing else."""
     for path in store.iterdir():
-        if path.name not in ("downloads", "metadata", "lock", "unsynced.json", *kept):
+        if path.name not in ("downloads", "metadata", "lock", "images.lock", "unsynced.json", *kept):
             shutil.rmtree(path)
 
 

@@ -141,5 +141,5 @@ def test_prune_removes_what_belongs_to_subordinate_ids(tiny: Path, as_user: Form
     ran = as_user.run("--store", str(user_store), "cache", "prune", "--all", "--images")
     assert ran.status == 0, ran.stderr
     left = [path for path in user_store.rglob("*") if not path.is_dir()]
-    assert sorted(path.name for path in left) == ["lock", "unsynced.json"]
+    assert sorted(path.name for path in left) == ["images.lock", "lock", "unsynced.json"]
     assert list((user_store / "trees").iterdir()) == list((user_store / "work").iterdir()) == []

@@ -176,10 +176,11 @@ def _release(session: Session, tag: str) -> None:
     with suppress(FormationError):
         try:
             delete_manifest(session, sha256(_manifest(tag)))
-        except FormationError as error:
-            # It may be gone: another publisher removes it after its end. Some that do not delete say 404 as well.
-            if not isinstance(error, NotThere) or tag_digest(session, tag) is not None:
-                put_manifest(session, _manifest("released"), OCI_MANIFEST, tag)
+        except FormationError:
+            # While another lease goes, docker-registry may drop the manifest, fail, and keep the tag in its list: what
+            # stands for a manifest that is there can be removed. One that is gone is gone again afterwards.
+            put_manifest(session, _manifest("released"), OCI_MANIFEST, tag)
+            delete_manifest(session, sha256(_manifest("released")))
 
 
 def _manifest(name: str) -> bytes:

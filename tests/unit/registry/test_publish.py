@@ -19,7 +19,7 @@ from formation.registry.image_version import image_version, stated_version
 from formation.registry.lease import SECONDS, is_lease, lease
 from formation.registry.listing import list_tags
 from formation.registry.publish import Step, publications, publish
-from formation.registry.registry import Registry, put_manifest
+from formation.registry.registry import Registry, delete_manifest, put_manifest
 from formation.registry.settings import Settings
 from formation.registry.tag_plan import version_tag
 from tiny_images import tiny_image
@@ -194,6 +194,19 @@ def test_the_lease_of_a_killed_publisher_is_removed_by_the_next_after_its_end(se
     publishing("1.0.1")
     assert leases(server) == []
     assert standing(server)["latest"] == "1.0.1"
+
+
+def test_a_lease_that_lost_its_manifest_and_kept_its_tag_is_removed(server, publishing, monkeypatch):
+    """docker-registry does so where another lease is removed at the same moment, and says 404 from then on."""
+
+    def half(session, digest):
+        server.repository("team/base").manifests.pop(digest, None)
+        monkeypatch.undo()
+        return delete_manifest(session, digest)
+
+    monkeypatch.setattr("formation.registry.lease.delete_manifest", half)
+    publishing("1.0.0")
+    assert leases(server) == []
 
 
 def test_a_registry_that_says_404_where_it_does_not_delete_has_the_lease_released(server, publishing):
