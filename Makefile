@@ -6,8 +6,8 @@
 .SILENT:
 
 PYTEST := .venv/bin/pytest
-# Tests of one engine stay on one worker, so that each engine is started once.
-PARALLEL := -n 2 --dist loadgroup
+# Tests of one engine stay on one worker, so that each engine is started once. Three for two cores: one of them waits.
+PARALLEL := -n 3 --dist loadgroup
 
 help: ## say what can be made
 	sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 22
