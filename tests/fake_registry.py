@@ -105,6 +105,22 @@ class FakeRegistry:
         with self._lock:
             self._faults += [(method, where, fault) for fault in faults]
 
+    def lose_answer(self, name: str, digest: str, data: bytes) -> list[Seen]:
+        """The first upload of a blob to the repository `name` arrives, and its answer never does. Gives, once that has
+        happened, the request."""
+        lost: list[Seen] = []
+
+        def drop(seen: Seen) -> None:
+            hexadecimal = digest.removeprefix("sha256:")
+            if seen.method == "PUT" and hexadecimal in seen.target and not lost:
+                lost.append(seen)
+                self.repository(name).blobs[digest] = data
+                self.uploads.clear()
+                self.fail("PUT", Fault(cut_request=10), where=hexadecimal)
+
+        self.before = drop
+        return lost
+
     def require_basic(self, name: str, password: str) -> None:
         self._login, self._scheme = (name, password), "basic"
 

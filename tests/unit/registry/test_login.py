@@ -264,19 +264,11 @@ def test_whether_an_upload_came_whose_answer_was_lost_is_asked_with_the_rights_o
     pushed = image()
     digest = pushed.manifest.layers[0].digest
 
-    def drop(seen):
-        if seen.method == "PUT" and digest.removeprefix("sha256:") in seen.target and not dropped:
-            dropped.append(seen)
-            server.repository("a/b").blobs[digest] = pushed.source.content[digest]
-            server.uploads.clear()
-            server.fail("PUT", Fault(cut_request=10), where=digest.removeprefix("sha256:"))
-
-    dropped = []
-    server.before = drop
+    lost = server.lose_answer("a/b", digest, pushed.source.content[digest])
     with logged_in("me", "secret") as client:
         push_image(pushed, reference("a/b:1"), client)
     scopes = {unquote(seen.target.partition("scope=")[2]) for seen in server.asked("GET", "/token")}
-    assert (len(dropped), scopes) == (1, {"repository:a/b:pull,push"})
+    assert (len(lost), scopes) == (1, {"repository:a/b:pull,push"})
 
 
 def test_a_token_is_renewed_before_it_ends(server, store, name, logged_in):

@@ -80,18 +80,9 @@ def test_an_answer_that_was_lost_is_no_lost_upload(server, client, reference):
     image = tiny_image()
     digest = layer(image).digest
 
-    def drop(seen):
-        # The blob is complete, and its answer never comes.
-        if seen.method == "PUT" and digest.removeprefix("sha256:") in seen.target and not dropped:
-            dropped.append(seen)
-            server.repository("a/b").blobs[digest] = image.source.content[digest]
-            server.uploads.clear()
-            server.fail("PUT", Fault(cut_request=10), where=digest.removeprefix("sha256:"))
-
-    dropped = []
-    server.before = drop
+    lost = server.lose_answer("a/b", digest, image.source.content[digest])
     push_image(image, reference("a/b:1"), client)
-    assert dropped
+    assert lost
     assert held(server, "a/b", image)
 
 
