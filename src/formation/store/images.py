@@ -84,26 +84,20 @@ def _beside(store: Store, before: Descriptor, image: Descriptor, index: str) -> 
     every = {entry.digest: entry for entry in (*entries, image)}
     if len(every) == 1:
         return image
-    listed = {entry.digest for entry in _entries(store, index)}
-    if listed and listed <= every.keys():
-        data = _read_index(store, index)
-    else:
+    data, listed = _read_index(store, index)
+    if not listed or any(entry.digest not in every for entry in listed):
         data = index_bytes(Index(tuple(sorted(every.values(), key=lambda entry: str(entry.platform)))))
     return Descriptor(media_type_of(data), add_bytes(store, data), len(data))
 
 
-def _entries(store: Store, index: str) -> tuple[Descriptor, ...]:
-    """What the index with this digest lists; nothing where it cannot be read."""
+def _read_index(store: Store, digest: str) -> tuple[bytes, tuple[Descriptor, ...]]:
+    """The index of which nothing but its digest is known, and what it lists; nothing where it cannot be read."""
     try:
-        return parse_index(_read_index(store, index)).manifests
+        with verified(StoreBlobs(store).open_blob(digest), digest, None, f"image index {digest}") as file:
+            data = file.read(MAXIMUM_SIZE)
+        return data, parse_index(data).manifests
     except FormationError:
-        return ()
-
-
-def _read_index(store: Store, digest: str) -> bytes:
-    """The whole index, which nothing but its digest is known of. Raises FormationError."""
-    with verified(StoreBlobs(store).open_blob(digest), digest, None, f"image index {digest}") as file:
-        return file.read(MAXIMUM_SIZE)
+        return b"", ()
 
 
 def find_image(store: Store, reference: Reference) -> StoredImage:
@@ -142,7 +136,8 @@ def open_stored(store: Store, reference: Reference, platform: Platform | None = 
     if stored.index is None:
         return image
     # What came of an index in part is not all that the reference stands for.
-    images = tuple(entry for entry in _entries(store, stored.index) if not entry.is_attestation)
+    _, listed = _read_index(store, stored.index)
+    images = tuple(entry for entry in listed if not entry.is_attestation)
     return replace(image, listed=images if image.digest in {entry.digest for entry in images} else ())
 
 

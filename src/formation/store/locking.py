@@ -23,12 +23,8 @@ def in_use(store: Store) -> Iterator[None]:
 
     One that may only be read can be looked into all the same.
     """
-    descriptor = _open_lock_as_it_is(store.lock)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+    with _held(store.lock, fcntl.LOCK_SH):
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -52,12 +48,8 @@ def alone(store: Store, *, wait: bool = False, note: Callable[[str], None] = lam
 def changing_images(store: Store) -> Iterator[None]:
     """While the block runs nobody else is in one of these: what it has read of an image's record is still so."""
     # Root's, where root was the first to pull into somebody's store.
-    descriptor = _open_lock_as_it_is(store.images_lock)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with _held(store.images_lock, fcntl.LOCK_EX):
         yield
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager
@@ -171,6 +163,17 @@ def _open_lock(path: Path) -> int:
     # The trees in it have setuid programs, and private archives may be somebody's secret.
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+
+
+@contextmanager
+def _held(path: Path, operation: int) -> Iterator[None]:
+    """While the block runs the lock file `path` is held as `operation` of flock(2) says."""
+    descriptor = _open_lock_as_it_is(path)
+    try:
+        fcntl.flock(descriptor, operation)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _open_lock_as_it_is(path: Path) -> int:
