@@ -168,7 +168,8 @@ def _refused(keys: Keyring, source: str, issuers: list[str], now: int, reason: s
         return IntegrityError(
             f"{source} is signed by {_listed(issuers)}, but accepted are only {_listed(keys.fingerprints)}", hint=hint
         )
-    unaccepted = {key.fingerprint.upper(): why for key in keys.certificates if (why := _unaccepted(key)) is not None}
+    signers = {name: key for key in keys.certificates if (name := key.fingerprint.upper()) in known}
+    unaccepted = {name: why for name, key in signers.items() if (why := _unaccepted(key)) is not None}
     if known <= unaccepted.keys():
         return IntegrityError(
             f"{source} is signed by {_listed(known)}, which does not count: {unaccepted[min(known)]}",
@@ -176,7 +177,7 @@ def _refused(keys: Keyring, source: str, issuers: list[str], now: int, reason: s
             "with signatures of its own that are of SHA-256 or better",
         )
     known -= unaccepted.keys()
-    expired = {key for key in known if _expired(keys.certificates[keys.fingerprints.index(key)], now)}
+    expired = {name for name in known if _expired(signers[name], now)}
     if known <= expired:
         hint = (
             "get the key anew from whoever runs the archive, who has extended or replaced it, and name it under "

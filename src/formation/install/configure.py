@@ -206,7 +206,6 @@ class StageRun:
         found = []
         declared = database.conffiles(package.control)
         away = dict(diverted(package.name.name, [path for path, _ in declared], diversions))
-        listed = frozenset(package.listed)
         for path, flag in declared:
             directory, _, name = away.get(path.lstrip("/"), path).rpartition("/")
             file = inside(root.path, directory) / name
@@ -215,7 +214,7 @@ class StageRun:
             digest = "newconffile"
             waits = os.path.lexists(f"{file}{NEW}")
             if not flag and not waits and (content := read_file(file)) is not None:
-                if path in listed:
+                if path in package.listed:
                     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
                 elif self._is_declared(path, package, before):
                     # Another package has it, which must not lose it when somebody purges this one.

@@ -35,10 +35,10 @@ class TagReader:
     def version(self, tag: VersionTag) -> str | None:
         """What the version tag stands for; None: there is none, or it is broken. Raises UnreachableError."""
         found = self._version(tag)
-        if isinstance(found, UnreachableError):
-            if not isinstance(found, InternalError):
-                raise found
+        if isinstance(found, InternalError):
             return None
+        if isinstance(found, UnreachableError):
+            raise found
         return found
 
     def other(self, tag: VersionTag) -> VersionTag | None:

@@ -80,11 +80,14 @@ def _files(environment: Mapping[str, str]) -> Iterator[Path]:
     config = user_configuration(environment)
     user = config / "containers" if config else None
     machine = Path("/etc/containers")
-    files = [directory / "registries.conf" for directory in (user, machine) if directory is not None]
-    yield from [path for path in files if is_there(path) and path.is_file()][:1]
-    for directory in [path.with_suffix(".conf.d") for path in files[::-1]]:
-        if is_there(directory):
-            yield from sorted(directory.glob("*.conf"))
+    places = (machine,) if user is None else (user, machine)
+    files = (place / "registries.conf" for place in places)
+    first = next((path for path in files if is_there(path) and path.is_file()), None)
+    if first is not None:
+        yield first
+    for place in reversed(places):
+        if is_there(place / "registries.conf.d"):
+            yield from sorted((place / "registries.conf.d").glob("*.conf"))
 
 
 def _read(path: Path) -> Iterator[_Rule]:
