@@ -72,7 +72,7 @@ def lock_or_new(
     It is not written for a --dry-run. Raises UsageError when there is none under --locked or --offline.
     """
     from formation.errors import UsageError, quoted
-    from formation.files import write_bytes
+    from formation.files import output_file
     from formation.lock.lockfile import file_text, lock_path, lock_text, read_lock
 
     path = lock_path(definition.path)
@@ -83,7 +83,8 @@ def lock_or_new(
         raise UsageError(f"there is no lock {path}", hint=f"formation lock {quoted(arguments.directory)}")
     lock = make()
     if not arguments.dry_run:
-        write_bytes(path, file_text(lock).encode(), mode=None)
+        with output_file(path) as file:
+            file.write(file_text(lock).encode())
         progress.note(f"wrote {path}, since there was none; commit it")
     return lock, lock_text(lock)
 

@@ -96,7 +96,7 @@ def _check(arguments: Namespace, context: Context, definition: "Definition | Ser
 
 
 def _lock(arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", path: Path) -> int:
-    from formation.files import write_bytes
+    from formation.files import output_file
     from formation.lock.changes import is_same, lock_changes
     from formation.lock.lockfile import file_text
 
@@ -105,7 +105,8 @@ def _lock(arguments: Namespace, context: Context, definition: "Definition | Serv
         lock = _made(arguments, context, definition, previous, progress)
     keep = previous is not None and is_same(previous, lock) and not arguments.refresh
     if not keep and not arguments.dry_run:
-        write_bytes(path, file_text(lock).encode(), mode=None)
+        with output_file(path) as file:
+            file.write(file_text(lock).encode())
     shown = previous if keep and previous is not None else lock
     if arguments.json:
         # As in the table: in a first lock everything is new.

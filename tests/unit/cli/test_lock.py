@@ -182,6 +182,20 @@ def test_an_update_shows_what_changes_in_the_image(workshop, lock):
     assert lines[-1].startswith(f"wrote {workshop.base}/formation.lock: 6 packages")
 
 
+@pytest.mark.parametrize("command", ["lock", "build"])
+def test_of_a_link_what_it_leads_to_is_written(workshop, lock, formation, command):
+    path, kept = workshop.base / "formation.lock", workshop.directory / "locks" / "base.lock"
+    kept.parent.mkdir()
+    path.symlink_to(kept)
+    if command == "lock":
+        assert lock("base").code == 0
+    else:
+        # The build itself may end for want of scripts that run; its lock is there before.
+        formation("build", "base", now=int(time.time()))
+    assert path.is_symlink()
+    assert kept.read_text().count("[[package]]") == 6
+
+
 def test_a_dry_run_writes_nothing(workshop, lock):
     assert lock("base", "--dry-run").stdout.startswith(f"would write {workshop.base}/formation.lock: 6 packages")
     assert not (workshop.base / "formation.lock").exists()
