@@ -29,7 +29,6 @@ LEAVE_OUT = (
     "path-include=/usr/share/doc/*/copyright",
     "path-exclude=/usr/share/info/*",
     "path-exclude=/usr/share/man/*",
-    "path-exclude=/usr/share/groff/*",
     "path-exclude=/usr/share/locale/*",
     "path-exclude=/usr/share/lintian/overrides/*",
 )

@@ -8,6 +8,7 @@ The archive holds exactly the .debs of the lock, so that apt has no choice.
 """
 
 import hashlib
+import re
 import shlex
 import shutil
 import subprocess
@@ -98,6 +99,11 @@ def bootstrap(mmdebstrap: str, repository: Path, target: Path, architecture: str
     assert done.returncode == 0, f"mmdebstrap ended with {done.returncode}:\n{done.stderr[-4000:]}"
     target.chmod(0o755)
     (target / "etc/apt/sources.list").unlink()
+    # As debuerreotype does for the official slim images: see formation.install.bootstrap.
+    listed = {path for each in (target / "var/lib/dpkg/info").glob("*.list") for path in each.read_text().splitlines()}
+    for section in listed:
+        if re.fullmatch("/usr/share/man/man[1-9]", section):
+            (target / section[1:]).mkdir(exist_ok=True)
 
 
 def copy_root(source: Path, target: Path) -> Path:

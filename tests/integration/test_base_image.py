@@ -97,6 +97,16 @@ def test_every_alternative_leads_to_a_program(shell):
     shell("; ".join(f"test -x {path} && test -x $(command -v {name})" for name, _, path in selections))
 
 
+def test_the_page_of_an_alternative_finds_its_directory(shell):
+    # Java's and PostgreSQL's pages are beside their programs, where no filter keeps them out.
+    slave = "--slave /usr/share/man/man1/page.1.gz page.1.gz /etc/debian_version"
+    installed = f"update-alternatives --quiet --install /usr/bin/page page /usr/bin/true 1 {slave}"
+    assert shell(f"ls -A /usr/share/man/*/; {installed}; cat /usr/share/man/man1/page.1.gz") == (
+        "/usr/share/man/man1/:\n\n/usr/share/man/man5/:\n\n/usr/share/man/man7/:\n\n/usr/share/man/man8/:\n"
+        + shell("cat /etc/debian_version")
+    )
+
+
 def test_directories_and_files_have_the_owners_and_modes_of_the_definition(shell, base_image):
     (runtime,) = base_image.definition.lineage("runtime")
     wanted = [

@@ -14,7 +14,8 @@ DOCUMENTATION = (
 )
 """Excludes, and the includes that win over them."""
 
-MANUAL_PAGES: tuple[tuple[str, ...], tuple[str, ...]] = (("/usr/share/groff/*", "/usr/share/man/*"), ())
+MANUAL_PAGES: tuple[tuple[str, ...], tuple[str, ...]] = (("/usr/share/man/*",), ())
+"""Directories such as /usr/share/man/man1 stay: see install/bootstrap.py."""
 
 LOCALES = (
     ("/usr/share/locale/*",),

@@ -136,7 +136,7 @@ class LeaveOut(Entry):
     """What packages bring that stays out of the image. dpkg in the image keeps leaving it out."""
 
     documentation: bool = Field(default=True, description="/usr/share/doc (copyright files stay), info, lintian.")
-    manual_pages: bool = Field(default=True, description="/usr/share/man and groff.")
+    manual_pages: bool = Field(default=True, description="Manual pages; their directories (man1 …) stay.")
     locales: bool = Field(default=True, description="Translated messages in /usr/share/locale.")
     paths: list[Glob] = Field(default=[], description="More to leave out: patterns of dpkg's path-exclude.")
     keep: list[Glob] = Field(default=[], description="What stays all the same: patterns of dpkg's path-include.")

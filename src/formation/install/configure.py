@@ -14,13 +14,13 @@ from formation.debian.diversions import FILE as DIVERSIONS
 from formation.debian.diversions import Diversion, diverted, parse_diversions
 from formation.entry import Entry, encode_path
 from formation.errors import FormationError
+from formation.install.bootstrap import bring_what_no_package_does
 from formation.install.effects import capture, restore_links
 from formation.install.inside import inside, read_file, write_file
 from formation.install.key_store import settle_times
 from formation.install.landing import NOWHERE_ELSE, Landings
 from formation.install.making_way import give_back
 from formation.install.named_owners import Names, give
-from formation.install.placement import USR_ALIASES
 from formation.install.roots import Root, RootBuilder
 from formation.install.sandbox import Outcome, Program
 from formation.install.scripts import ScriptError, check_finished, failed_script, read_status, run_scripts, said_of
@@ -92,7 +92,7 @@ class StageRun:
             unpacked = self.unpack(parse_diversions(TreesView(self.before).read(DIVERSIONS)), self.before)
         with self.builder.open((self.files, *self.before), upper=upper) as root:
             if self.stage.bootstrap:
-                _merge_usr(root.path)
+                bring_what_no_package_does(root.path, self.stage.packages)
             if unpacked.bring is not None:
                 unpacked.bring(root.path)
             with said_of(f"dpkg's database cannot take {named(self.stage.packages)}", root):
@@ -277,11 +277,3 @@ def _diversions(root: Root) -> tuple[Diversion, ...]:
 def _control_directory(root: Root) -> Path:
     """Where dpkg unpacks the control members of a package before it runs the preinst."""
     return inside(root.path, ADMINISTRATION) / "tmp.ci"
-
-
-def _merge_usr(root: Path) -> None:
-    """Makes the symlinks of a merged /usr where no package ships them: base-files does since Debian 13, and before it
-    debootstrap had to."""
-    for name in sorted(USR_ALIASES):
-        if inside(root, f"usr/{name}").is_dir() and not os.path.lexists(root / name):
-            (root / name).symlink_to(f"usr/{name}")

@@ -15,7 +15,7 @@ from formation.debian.database import PackageName, interests
 from formation.debian.deb822 import Stanza, parse_stanza
 from formation.debian.relation import parse_relations
 
-STAGE_FORMAT = 12
+STAGE_FORMAT = 13
 """Part of every stage's key: a change of what a stage does must raise it."""
 
 _SCRIPTS = ("preinst", "postinst")
