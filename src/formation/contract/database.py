@@ -239,7 +239,9 @@ def _unowned(facts: Facts, known: set[str], trees: tuple[str, ...]) -> Iterator[
     for path, node in facts.files:
         if node.entry.type == "directory" or not path.startswith(_OWNED) or path in known or path.startswith(trees):
             continue
-        if node.entry.type == "symlink" and "/etc/alternatives/" in node.entry.target:
+        # Scripts link manual pages too, as that of Debian 12's dash does sh(1), also where the pages are left out.
+        of_script = "/etc/alternatives/" in node.entry.target or path.startswith("usr/share/man/")
+        if node.entry.type == "symlink" and of_script:
             continue
         if not _MADE_BY_SCRIPTS.fullmatch(path):
             what = f"/{path} belongs to no package"

@@ -224,6 +224,13 @@ def test_what_a_service_copies_as_a_whole_directory_belongs_to_it(tmp_path):
     assert [each.path for each in unowned] == ["/usr/share/application"]
 
 
+def test_a_link_to_a_page_that_a_script_makes_needs_no_package():
+    # As dash of Debian 12 does for sh(1), also where its page is left out.
+    image = sound_image([symlink("usr/share/man/man1/sh.1.gz", "dash.1.gz"), file("usr/share/man/man1/own.1.gz")])
+    unowned = [each.path for each in verified(image).findings if each.id == "file-unowned"]
+    assert unowned == ["/usr/share/man/man1/own.1.gz"]
+
+
 def test_the_layers_of_the_base_below_a_service_are_compared():
     base = sound_image()
     said = {BASE_DIGEST: base.digest, BASE_NAME: "formation/base:1.0.0"}
