@@ -1,6 +1,6 @@
 """The tasks of an installation. Each runs in a worker process of its own, and takes and gives plain values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -60,16 +60,7 @@ def unpack(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int, *, 
 def _make(store: Store, deb: Path, package: PackageJob, spec: SegmentSpec, checked: bool) -> Segment:
     kept = store.trees / segment_key(package.digest, spec)
     name = f"{package.name} {package.version}"
-    segment = make_segment(deb, package.digest, spec, kept=kept, out=store.segments, name=name, checked=checked)
-    control = read_control(store.segments, segment)
-    try:
-        interests(control)
-        removed = {path for path, flag in conffiles(control) if flag}
-        if removed and (shipped := removed.intersection(_listed(store, segment))):
-            raise MalformedError(f"its conffiles have {min(shipped)!r} for removal on upgrade, and it ships that")
-    except MalformedError as error:
-        raise MalformedError(f"{name}: {error.message}") from None
-    return segment
+    return make_segment(deb, package.digest, spec, kept=kept, out=store.segments, name=name, checked=checked)
 
 
 def _check_identity(package: PackageJob, stanza: Mapping[str, str]) -> None:
@@ -88,6 +79,14 @@ def _check_identity(package: PackageJob, stanza: Mapping[str, str]) -> None:
         )
 
 
+def _check_control(control: Mapping[str, bytes], listed: Container[str]) -> None:
+    """Raises MalformedError for what dpkg refuses, also of a package that was unpacked in an earlier build."""
+    interests(control)
+    for path, flag in conffiles(control):
+        if flag and path in listed:
+            raise MalformedError(f"its conffiles have {path!r} for removal on upgrade, and it ships that")
+
+
 def known_segment(store: Store, package: PackageJob, spec: SegmentSpec, epoch: int) -> Segment | None:
     """The segment of a package when it and its files are in the store."""
     for clamp in (FAR, epoch):
@@ -102,17 +101,24 @@ def known_segment(store: Store, package: PackageJob, spec: SegmentSpec, epoch: i
 
 
 def stage_package(store: Store, package: PackageJob, segment: Segment) -> StagePackage:
-    """What the stages need to know of an unpacked package. Raises MalformedError when it is another than `package`."""
-    control = read_control(store.segments, segment)
+    """What the stages need to know of an unpacked package.
+
+    Raises MalformedError when it is another than `package`, or has what dpkg refuses.
+    """
+    control, listed = read_control(store.segments, segment), _listed(store, segment)
     stanza = parse_stanza(control["control"])
     _check_identity(package, stanza)
+    try:
+        _check_control(control, listed)
+    except MalformedError as error:
+        raise MalformedError(f"{package.name} {package.version}: {error.message}") from None
     return StagePackage(
         name=PackageName(package.name, package.architecture, stanza.get("Multi-Arch", "") == "same"),
         version=package.version,
         key=segment.key,
         kept=store.trees / segment.key,
         control=control,
-        listed=_listed(store, segment),
+        listed=listed,
         newest=segment.newest,
     )
 
