@@ -63,13 +63,13 @@ def conffiles(control: Mapping[str, bytes]) -> list[tuple[str, str]]:
     One with the flag is not in the package. Raises MalformedError for what dpkg refuses. Source: deb-conffiles(5).
     """
     found = []
-    for line in filter(None, map(str.strip, decode_lines(control.get("conffiles", b"")))):
-        flag, _, path = ("", "", line) if line.startswith("/") else line.partition(" ")
-        path = path.strip() or flag
+    for line in filter(None, (line.rstrip(" \t\r\f\v") for line in decode_lines(control.get("conffiles", b"")))):
+        flag, space, path = ("", "", line) if line.startswith("/") else line.partition(" ")
+        path = path or flag
         name = path[match.end() :] if (match := _LEADING.match(path)) else ""
         if not path.startswith("/") or not name:
             raise MalformedError(f"its conffiles have {path[:200]!r}, which is no absolute path of a file")
-        if flag not in ("", "remove-on-upgrade"):
+        if space and flag != "remove-on-upgrade":
             raise MalformedError(f"its conffiles have {path[:200]!r} with the unknown flag {flag[:200]!r}")
         found.append((f"/{name}", flag))
     return found

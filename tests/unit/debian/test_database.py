@@ -12,7 +12,7 @@ from formation.errors import MalformedError
         (b"", []),
         (b"/etc/a\n\n/etc/b c\n", [("/etc/a", ""), ("/etc/b c", "")]),
         (b"remove-on-upgrade /etc/old\n/etc/new\n", [("/etc/old", "remove-on-upgrade"), ("/etc/new", "")]),
-        (b" //etc/a \n/./etc/b /c\n", [("/etc/a", ""), ("/etc/b /c", "")]),
+        (b"//etc/a \n/./etc/b /c\n", [("/etc/a", ""), ("/etc/b /c", "")]),
     ],
 )
 def test_conffiles_are_read_with_their_flags(text, expected):
@@ -26,6 +26,9 @@ def test_conffiles_are_read_with_their_flags(text, expected):
         (b"remove-on-upgrade etc/a\n", "'etc/a', which is no absolute path"),
         (b"/\n", "'/', which is no absolute path"),
         (b"keep /etc/a\n", "'/etc/a' with the unknown flag 'keep'"),
+        (b" /etc/a\n", "'/etc/a' with the unknown flag ''"),
+        (b"remove-on-upgrade  /etc/a\n", "' /etc/a', which is no absolute path"),
+        (b"remove-on-upgrade \n", "'remove-on-upgrade', which is no absolute path"),
     ],
 )
 def test_conffiles_that_dpkg_refuses_are_refused(text, reason):
