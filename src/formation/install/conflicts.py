@@ -72,7 +72,7 @@ class Overlaps:
     """Digest of a .deb → paths of it that another package replaces; packages that lose nothing are left out."""
     contested: tuple[Contested, ...]
     alike: Mapping[str, frozenset[str]]
-    """Digest of a .deb → symlinks of it that another package has too, and that dpkg keeps: they lead to a directory."""
+    """Digest of a .deb → symlinks of it; another package has one to the same directory, which dpkg keeps."""
 
 
 def find_overlaps(
@@ -116,13 +116,16 @@ def _frozen(paths: Mapping[str, set[str]]) -> Mapping[str, frozenset[str]]:
 
 
 def _is_kept(entry: Entry, other: Shipped, directories: Container[str]) -> bool:
-    """Whether `entry` is a symlink to a directory that `other` has alike (dpkg's `linktosameexistingdir`)."""
-    if entry.type != "symlink":
+    """Whether `entry` is a symlink to a directory, and `other` has one to the same (dpkg's `linktosameexistingdir`)."""
+    if entry.type != "symlink" or (place := _led_to(entry)) not in directories:
         return False
-    place = normpath(join("/", dirname(entry.path), entry.target)).lstrip("/")
-    return merged_path(place) in directories and any(
-        (each.path, each.type, each.target) == (entry.path, "symlink", entry.target) for each in other.entries
-    )
+    its = (each for each in other.entries if (each.path, each.type) == (entry.path, "symlink"))
+    return any(_led_to(each) == place for each in its)
+
+
+def _led_to(link: Entry) -> str:
+    """Where a symlink leads, as far as its words say that."""
+    return merged_path(normpath(join("/", dirname(link.path), link.target)).lstrip("/"))
 
 
 def replaces(package: Shipped, other: Shipped) -> bool:

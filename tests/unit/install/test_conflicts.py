@@ -53,17 +53,17 @@ def with_link(name: str, target: str, **fields) -> Shipped:
     return replace(shipped(name, **fields), entries=[Entry("opt/lib/cur", "symlink", 0o777, target=target)])
 
 
-@pytest.mark.parametrize("target", ["v1", "../lib/./v1", "/opt/lib/v1"])
+@pytest.mark.parametrize("target", ["v1", "../lib/./v1", "/opt/lib/v1", "v1/"])
 @pytest.mark.parametrize("replaces", ["", "one"])
-def test_a_symlink_to_a_directory_that_two_packages_have_alike_stays_with_both(target, replaces):
+def test_a_symlink_to_a_directory_to_which_another_package_has_one_there_stays_with_both(target, replaces):
     owners = {}
-    packages = [with_link("one", target), with_link("two", target, replaces=replaces)]
+    packages = [with_link("one", "v1"), with_link("two", target, replaces=replaces)]
     overlaps = find_overlaps(packages, owners, {"opt/lib/v1"})
     assert (overlaps.lost, overlaps.alike) == ({}, {"sha256:two": {"opt/lib/cur"}})
     assert owners["opt/lib/cur"].name == "one"
 
 
-@pytest.mark.parametrize(("one", "two"), [("v2", "v2"), ("v1", "../lib/v1"), ("v1", None)])
+@pytest.mark.parametrize(("one", "two"), [("v2", "v2"), ("v1", "v2"), ("v2", "v1"), ("v1", None)])
 def test_other_symlinks_that_two_packages_have_are_in_the_way(one, two):
     second = shipped("two", "opt/lib/cur") if two is None else with_link("two", two)
     with pytest.raises(FormationError, match="both ship /opt/lib/cur"):
