@@ -30,6 +30,8 @@ from formation.install.waiting import NEW
 from formation.store.locking import remove_tree
 
 _FAILED = re.compile(r"dpkg: error processing package (\S+) \(--configure\):\n\s*(.+)")
+_SUM = rb"[0-9a-f]{32}|newconffile"
+"""What dpkg's status has of a conffile. A description may have lines that are alike but for it."""
 _STATUS = re.compile(r"returned error exit status (\d+)")
 _TRIGGERS = f"{ADMINISTRATION}/triggers"
 
@@ -255,7 +257,7 @@ def without_taken(status: bytes, packages: Iterable[StagePackage], diversions: I
         for path, flag in database.conffiles(package.control):
             name = encode_path(path)
             if not flag and b"\n %b " % name in status and path in package.listed and path[1:] not in away:
-                status = re.sub(rb"(?m)^( %b \S+)$" % re.escape(name), rb"\1 obsolete", status)
+                status = re.sub(rb"(?m)^( %b (?:%b))$" % (re.escape(name), _SUM), rb"\1 obsolete", status)
     return status
 
 

@@ -11,6 +11,8 @@ from formation.install.stages import StagePackage
 
 STATUS = b"""\
 Package: old
+Description: what has a file
+ /etc/taken too
 Conffiles:
  /etc/taken 9dd4e461268c8034f5c8564e155c67a6
  /etc/kept 9dd4e461268c8034f5c8564e155c67a6
