@@ -16,6 +16,8 @@ from formation.store.store import Store
 
 APT = "etc/apt"
 _OPTIONS = re.compile(r"^deb\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)\s*(.*)$")
+_SOURCES = re.compile(r"/[A-Za-z0-9_:-][A-Za-z0-9_:.-]*\.(?:list|sources)\Z")
+"""apt passes over what is kept beside: debian.sources.bak, own.list.save, ._own.list."""
 _URI = re.compile(r"https?://[^\s\"]+")
 _SUITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_~-]*(?:/[A-Za-z0-9][A-Za-z0-9.+_~-]*)*")
 _MOST = 50
@@ -92,8 +94,7 @@ def _combined(archives: Sequence[Archive]) -> tuple[Archive, ...]:
 
 def _read_sources(apt: AptFiles, store: Store, base: str) -> list[Archive]:
     archives: list[Archive] = []
-    # apt passes over what is kept beside: debian.sources.bak, own.list.save.
-    read = (path for path in apt.sources if path.endswith((".list", ".sources")))
+    read = filter(_SOURCES.search, apt.sources)
     for path in sorted(read, key=lambda path: ("/sources.list.d/" in path, path)):
         try:
             for stanza in _stanzas(path, apt.sources[path]):

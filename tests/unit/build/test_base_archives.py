@@ -94,7 +94,7 @@ Signed-By:
  mQ
  -----END PGP PUBLIC KEY BLOCK-----
 """
-    (own,) = archives({"etc/apt/sources.list.d/Own Archive.sources": text})
+    (own,) = archives({"etc/apt/sources.list.d/Own:Archive.sources": text})
     assert own.name == "own-archive"
     assert Path(own.keys[0]).read_bytes().decode().split("\n")[:2] == ["-----BEGIN PGP PUBLIC KEY BLOCK-----", ""]
     assert own.signed_by is None
@@ -112,7 +112,7 @@ def test_sources_that_are_off_do_not_count(archives):
 
 def test_what_is_kept_beside_the_sources_is_none(archives):
     line = b"deb http://old.example.org/debian stable main\n"
-    for name in ("own.list.save", "own.sources.bak", "own"):
+    for name in ("own.list.save", "own.sources.bak", "own", "._own.list", "own (1).list", "own~.list"):
         assert archives({f"etc/apt/sources.list.d/{name}": line}) == ()
 
 
