@@ -62,8 +62,9 @@ def make_archive(
     codename: str | None = None,
     architectures: tuple[str, ...] = ("amd64",),
     compression: str = "xz",
+    release: Mapping[str, str] | None = None,
 ) -> LocalArchive:
-    """Copies `packages` into the pool of `directory` and writes a signed suite of them.
+    """Copies `packages` into the pool of `directory` and writes a signed suite of them; `release` has further fields.
 
     `packages` are .deb files, by component; all in `main` when they are not. `date` and `valid_until` are in seconds
     since 1970: an hour ago, and a week after that. Packages for `all` are in the index of each architecture.
@@ -82,7 +83,7 @@ def make_archive(
             path = f"{component}/binary-{architecture}/Packages"
             files[path] = index
             files[f"{path}.{compression}"] = _COMPRESS[compression](index)
-    release = release_text(
+    text = release_text(
         files,
         Suite=suite,
         Codename=codename or suite,
@@ -90,8 +91,9 @@ def make_archive(
         Valid_Until=_date(made + 7 * DAY if valid_until is None else valid_until),
         Architectures=" ".join(architectures),
         Components=" ".join(by_component),
+        **(release or {}),
     )
-    for path, data in (*files.items(), ("InRelease", clear_signed(key, release))):
+    for path, data in (*files.items(), ("InRelease", clear_signed(key, text))):
         _write_index(directory / "dists" / suite / path, data)
     return LocalArchive(directory, suite, tuple(by_component), key)
 

@@ -194,8 +194,13 @@ def _way_out(
         return None
     told = [package for package in installed if package.name in words]
     offers = [(there, now) for there in told if (now := universe.candidate(there.name)) is not None]
-    if any(compare(now.version, there.version) < 0 for there, now in offers):
-        return "the archives are older than the base: take those that the base was made from"
+    older = [there for there, now in offers if compare(now.version, there.version) < 0]
+    if older:
+        name, version = older[0].name, older[0].version
+        suite = next((each.suite for each in universe.versions(name) if compare(each.version, version) >= 0), None)
+        if suite is None:
+            return "the archives are older than the base: take those that the base was made from"
+        return f"the base has {name} of {suite}: ask for what needs it of that suite, too: NAME/{suite}"
     newer = [f"{now.name}={now.version}" for _, now in offers if _would_do(now, reasons)]
     if newer:
         return f"ask for these too: {' '.join(newer)}; or build a base that has them"

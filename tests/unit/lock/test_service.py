@@ -38,9 +38,11 @@ Define = Callable[..., ServiceDefinition]
 def define(published: Workshop) -> Define:
     """Writes and loads a service with these requests, on the workshop's archive."""
 
-    def define(packages: str = "", more: str = "", *, archives: bool = True) -> ServiceDefinition:
+    def define(
+        packages: str = "", more: str = "", *, archives: bool = True, suites: str = "stable"
+    ) -> ServiceDefinition:
         requests = ", ".join(f'"{each}"' for each in packages.split())
-        local = f"{{name: local, uri: '{published.url}/archive', suites: [stable], keys: [./archive.asc]}}"
+        local = f"{{name: local, uri: '{published.url}/archive', suites: [{suites}], keys: [./archive.asc]}}"
         written = f"archives:\n  - {local}\n" if archives else ""
         (published.base / "formation.yaml").write_text(f"{HEAD}{written}packages: [{requests}]\n{more}")
         return load_service(published.base)
@@ -157,6 +159,17 @@ def test_archives_that_are_older_than_the_base_are_told_as_that(published, defin
     with pytest.raises(UnresolvableError, match=r"libc6 1\.0 is installed and stays as it is") as error:
         locked(published, define("new"))
     assert error.value.hint == "the archives are older than the base: take those that the base was made from"
+
+
+def test_what_the_base_has_of_a_suite_that_is_not_automatic_is_told_as_that(published, define):
+    published.publish({"new": {"Depends": "libc6 (= 0.9)"}, "libc6": {"Version": "0.9"}})
+    backports = {"new": {"Version": "2.0", "Depends": "libc6 (= 1.0)"}, "libc6": {"Version": "1.0"}}
+    published.publish(backports, suite="backports", release={"NotAutomatic": "yes", "ButAutomaticUpgrades": "yes"})
+    service = define("new", suites="stable, backports")
+    with pytest.raises(UnresolvableError, match=r"libc6 1\.0 is installed and stays as it is") as error:
+        locked(published, service)
+    assert error.value.hint is not None and error.value.hint.startswith("the base has libc6 of backports: ask ")
+    assert names(locked(published, define("new/backports", suites="stable, backports"))) == {"new": "requested"}
 
 
 def test_what_is_left_out_and_needed_is_no_matter_of_the_base(published, define):
