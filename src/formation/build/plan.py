@@ -14,7 +14,6 @@ from formation.digest import hexadecimal, sha256
 from formation.install.additions import Additions, pin
 from formation.install.job import Job, PackageJob, VariantJob
 from formation.install.placement import SegmentSpec
-from formation.install.stages import STAGE_FORMAT
 from formation.lock.model import Lock, LockedPackage
 from formation.oci.compression import FORMAT
 from formation.oci.media_types import Compression
@@ -91,7 +90,7 @@ def plan_key(plan: Plan) -> str:
     digest = hashlib.sha256()
     facts = (
         __version__,
-        str((IMAGE_FORMAT, PLAN_FORMAT, STAGE_FORMAT)),
+        str((IMAGE_FORMAT, PLAN_FORMAT)),
         FORMAT[plan.compression],
         plan.lock_text,
         plan.architecture,

@@ -10,12 +10,14 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from formation import __version__
 from formation.dataclass import dataclass, field
 from formation.digest import sha256_file
 from formation.errors import FormationError
 from formation.files import json_bytes, write_bytes
+from formation.install.stage_format import STAGE_FORMAT
 from formation.oci.descriptor import Descriptor, descriptor_json, parse_descriptor
 from formation.oci.image import Image, read_image
 from formation.oci.media_types import OCI_INDEX
@@ -27,8 +29,8 @@ from formation.store.images import tag_image
 from formation.store.locking import changing_images
 from formation.store.store import Store
 
-IMAGE_FORMAT = 9
-"""Part of every build's key: a change of what an image looks like must raise it."""
+IMAGE_FORMAT: Final = (9, STAGE_FORMAT)
+"""Part of every build's key: a change of what an image looks like must raise the first."""
 
 _RECORD_SIZE = 1 << 20
 

@@ -14,9 +14,7 @@ from formation.dataclass import dataclass, replace
 from formation.debian.database import PackageName, interests
 from formation.debian.deb822 import Stanza, parse_stanza
 from formation.debian.relation import parse_relations
-
-STAGE_FORMAT = 13
-"""Part of every stage's key: a change of what a stage does must raise it."""
+from formation.install.stage_format import STAGE_FORMAT
 
 _SCRIPTS = ("preinst", "postinst")
 _NAMED = 5

@@ -1,11 +1,24 @@
 """One tag for all architectures of one definition and lock, as far as the store has their images."""
 
+import runpy
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from formation.build.recall import BuiltImage, Read, known_images, recall, remember, remember_image, tag, tag_beside
+from formation.build import recall as recall_module
+from formation.build.recall import (
+    BuiltImage,
+    Read,
+    ask,
+    known_images,
+    recall,
+    remember,
+    remember_image,
+    tag,
+    tag_beside,
+)
+from formation.install import stage_format
 from formation.oci.descriptor import Platform
 from formation.oci.image import Image
 from formation.oci.media_types import OCI_INDEX, OCI_MANIFEST
@@ -101,3 +114,15 @@ def test_a_record_that_a_power_cut_damaged_says_nothing(store, stored, left):
         record.write_bytes(left)
     assert known_images(store, ["key-amd64"]) == ()
     assert recall(store, "asked-key") is None
+
+
+def test_an_image_of_stages_that_did_something_else_is_not_recalled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "formation.yaml").write_text("kind: base\n")
+    (tmp_path / "formation.lock").write_text("{}\n")
+    now = ask(tmp_path, "runtime", "amd64")
+    assert now == ask(tmp_path, "runtime", "amd64")
+    monkeypatch.setattr(stage_format, "STAGE_FORMAT", stage_format.STAGE_FORMAT - 1)
+    before = runpy.run_path(recall_module.__file__, run_name=recall_module.__name__)
+    assert before["ask"](tmp_path, "runtime", "amd64") not in (None, now)
