@@ -217,6 +217,7 @@ def test_nothing_changed_deserves_nothing(release):
     assert result.stdout.splitlines()[-1] == (
         "nothing that was compared changed since 1.0.0; what else did, only two images tell"
     )
+    assert json.loads(release("release", "check", *NO_NEWS, "--json").stdout)["enough"] is None
     assert not (release.directory / "CHANGELOG.md").exists()
 
 
