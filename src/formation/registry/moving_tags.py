@@ -4,6 +4,7 @@ What is broken or gone is nobody's, for nobody can pull it: the list of versions
 """
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from functools import partial
 
 from formation.errors import IntegrityError, UnreachableError
@@ -118,11 +119,15 @@ def held_by(session: Session, name: str, digest: str, variant: str) -> VersionTa
 def _by_option(session: Session, found: Found, variant: str) -> VersionTag | None:
     """The version of an image that is of `variant` because `publish --variant` said so: its own lacks the suffix.
 
-    None where the runtime variant has it under that version: then it was put here by mistake.
+    None where the runtime variant has it under that version: then it was put here by mistake. Where that is broken
+    nobody knows, and the tag only moves forward.
     """
     plain = _stated(session, found, "") if variant else None
-    if plain is None or tag_digest(session, plain.text) == found.descriptor.digest:
+    if plain is None:
         return None
+    with suppress(InternalError, IntegrityError):
+        if tag_digest(session, plain.text) == found.descriptor.digest:
+            return None
     return parse_version_tag(f"{plain.text}-{variant}", variant)
 
 

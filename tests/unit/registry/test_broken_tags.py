@@ -89,6 +89,14 @@ def test_an_image_that_is_of_a_variant_by_option_alone_holds_its_tags_without_it
     assert tags()["latest-dev"] == image_of("2.0.1-dev").digest
 
 
+def test_a_runtime_version_that_is_broken_keeps_no_variant_from_its_tags(server, client, reference, publishing, tags):
+    publish(publications([(version_tag("1.0.1-dev", "dev"), labelled("1.0.1"))]), reference("team/base"), client)
+    server.add_image("team/base", image_of("1.0.1"), "1.0.1")
+    cut(server, image_of("1.0.1"))
+    publishing({"1.0.2-dev": image_of("1.0.2-dev")})
+    assert tags()["latest-dev"] == image_of("1.0.2-dev").digest
+
+
 @pytest.mark.parametrize("labels", [True, False])
 def test_a_newer_version_that_somebody_writes_meanwhile_latest_first_keeps_latest(server, published, tags, labels):
     published("1.0.0")
