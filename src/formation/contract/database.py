@@ -5,7 +5,7 @@ Sources: dpkg(1), deb-md5sums(5), dpkg-divert(1), dpkg-statoverride(1).
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import cache
 
 from formation.contents.filesystem import Filesystem
@@ -21,6 +21,7 @@ from formation.debian.diversions import Diversion, parse_diversions
 from formation.debian.statoverrides import FILE as STAT_OVERRIDES
 from formation.debian.statoverrides import id_of, parse_statoverride
 from formation.entry import decode_lines
+from formation.oci.annotations import LAYER_KIND
 
 _DPKG_CONFIGURATION = ("etc/dpkg/dpkg.cfg", "etc/dpkg/dpkg.cfg.d")
 _MOST = 200
@@ -210,17 +211,22 @@ _MADE_BY_SCRIPTS = re.compile(
     r"|usr/share/(?:info/dir(?:\.old)?|mime/.*|icons/.*/icon-theme\.cache|applications/mimeinfo\.cache|fonts/.*"
     r"|man/(?:.*/)?(?:index\.db|CACHEDIR\.TAG)|glib-2\.0/schemas/gschemas\.compiled)"
     r"|usr/lib/(?:locale/.*|udev/hwdb\.bin|ssl/.*)|usr/sbin/policy-rc\.d"
-    r"|usr/lib/[^/]+/(?:gconv/gconv-modules\.cache|gdk-pixbuf-2\.0/.*/loaders\.cache|gio/modules/giomodule\.cache)"
+    r"|usr/lib/[^/]+/(?:gconv/gconv-modules\.cache|(?:gdk-pixbuf|gtk)-[0-9.]+/.*/(?:loaders|immodules)\.cache|gio/modules/giomodule\.cache)"
 )
 """What maintainer scripts and triggers leave in the directories of packages, and the one file that invoke-rc.d(8) wants
 an administrator to put there."""
+
+
+_NOT_OWNED = ("effects", "application")
+"""The kinds of layers that are not of packages."""
 
 
 def check_unowned(
     facts: Facts, promised: frozenset[str] = frozenset(), trees: tuple[str, ...] = ()
 ) -> Iterator[Finding]:
     """Files in the directories of packages that no package has, no alternative explains, and nobody promised, by their
-    own names or as part of one of `trees`."""
+    own names or as part of one of `trees`. What Formation's layers have besides packages is of scripts or a definition.
+    """
     if not facts.packages:
         return
     owned: set[str] = set()
@@ -229,15 +235,23 @@ def check_unowned(
             # Distroless: what the checksums name is what is known.
             owned.update(path for path, _ in listing.md5sums or ())
         owned.update(listing.paths or ())
-    resolved = {facts.files.resolve(path, follow_last=False) for path in owned if path not in facts.files}
-    diverted = {each.target for each in _diversions(facts.files)}
-    known = owned | {path for path in resolved if path} | diverted | {path.lstrip("/") for path in promised}
+    known = places_of(facts, owned) | {path.lstrip("/") for path in promised}
     yield from _limited(_unowned(facts, known, tuple(f"{tree.lstrip('/')}/" for tree in trees)))
 
 
+def places_of(facts: Facts, paths: Collection[str]) -> set[str]:
+    """Where the files are that packages call `paths`, links of directories followed; and what was diverted."""
+    resolved = {facts.files.resolve(path, follow_last=False) for path in paths if path not in facts.files}
+    diverted = {each.target for each in _diversions(facts.files)}
+    return {*paths, *diverted, *(path for path in resolved if path)}
+
+
 def _unowned(facts: Facts, known: set[str], trees: tuple[str, ...]) -> Iterator[Finding]:
+    ours = {n for n, layer in enumerate(facts.image.manifest.layers) if layer.annotations.get(LAYER_KIND) in _NOT_OWNED}
     for path, node in facts.files:
         if node.entry.type == "directory" or not path.startswith(_OWNED) or path in known or path.startswith(trees):
+            continue
+        if node.layer in ours:
             continue
         # Scripts link manual pages too, as that of Debian 12's dash does sh(1), also where the pages are left out.
         of_script = "/etc/alternatives/" in node.entry.target or path.startswith("usr/share/man/")

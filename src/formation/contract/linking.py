@@ -1,9 +1,10 @@
 """Whether the programs of an image can start: every library and symbol version that they need is there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence, Set
 
 from formation.contents.elf import Elf
 from formation.contents.libraries import Libraries, Library
+from formation.contract.database import places_of
 from formation.contract.facts import Facts
 from formation.contract.findings import Finding
 
@@ -36,6 +37,7 @@ def _missing(facts: Facts) -> Iterator[Finding]:
     # Of each library that is found by a run path alone.
     loaders: dict[str, list[tuple[str, Elf]]] = {}
     unfound: list[tuple[str, int, Elf, str]] = []
+    unstarted: list[Finding] = []
     for path, node in facts.files:
         if node.entry.type != "file":
             continue
@@ -56,8 +58,12 @@ def _missing(facts: Facts) -> Iterator[Finding]:
             yield from _versions(path, node.layer, elf, library)
         if elf.interpreter.startswith("/") and facts.files.find(elf.interpreter) is None:
             what = f"/{path} needs the dynamic linker {elf.interpreter}, which is missing"
-            yield Finding("libraries", "interpreter-missing", what, path=f"/{path}", layer=node.layer)
+            unstarted.append(Finding("libraries", "interpreter-missing", what, path=f"/{path}", layer=node.layer))
+    left_to_packages = _left_to_packages(facts, public) if unfound or unstarted else ()
+    yield from (finding for finding in unstarted if finding.path[1:] not in left_to_packages)
     for path, layer, elf, name in unfound:
+        if path in left_to_packages:
+            continue
         left -= sum(1 + len(loader.needed) for _, loader in loaders.get(path, ()))
         if left < 0:
             yield _unchecked(path)
@@ -68,6 +74,18 @@ def _missing(facts: Facts) -> Iterator[Finding]:
             continue
         what = f"/{path} needs {name}, and would not find it"
         yield Finding("libraries", "library-missing", what, path=f"/{path}", layer=layer)
+
+
+def _left_to_packages(facts: Facts, public: Container[str]) -> Set[str]:
+    """What whole packages keep away from PATH and the linker's directories: plugins, private libraries, test data.
+
+    dpkg's dependencies are there for what a package cannot do without. These may be loaded by a program that has what
+    they need before (libjvm.so), need what is only recommended (collectd's plugins), or be for another system.
+    """
+    both = zip(facts.packages, facts.listings, strict=True)
+    whole = {path for package, listing in both if package.installed for path in listing.paths or ()}
+    commands = set(facts.commands.values())
+    return {path for path in places_of(facts, whole) if path not in public and path not in commands}
 
 
 def _unchecked(path: str) -> Finding:

@@ -18,7 +18,9 @@ from formation.definition.image_checks import Checks, CommandCheck, FileCheck
 from formation.definition.load import load_service
 from formation.entry import Entry
 from formation.errors import FormationError
+from formation.oci.annotations import LAYER_KIND
 from formation.oci.image import Image, image_of
+from formation.oci.manifest import manifest_bytes
 from formation.oci.rules import broken_rules
 from hostile import hostile
 from layer_tars import directory, file, hardlink, image_of_layers, symlink
@@ -424,6 +426,37 @@ def test_a_library_that_nobody_loads_together_with_what_it_needs_would_not_find_
     assert "library-missing" in suite(
         file(f"{TRIPLET}/libpublic.so", public), needed=("libinner.so", "libouter.so", "libpublic.so")
     )
+
+
+def test_what_a_package_keeps_for_itself_is_its_own_affair():
+    # As collectd's plugins, Java's libraries (which find libjvm.so loaded) and QEMU's firmware do.
+    path = "usr/lib/tool/plugin.so"
+    plugin = file(path, elf_bytes(interpreter="/lib/ld-hppa.so.1", soname="plugin.so", needed=("libnowhere.so.1",)))
+    listed = changed("var/lib/dpkg/info/tool.list", b"/usr/bin/tool\n/etc/tool.conf\n/lib/tool/plugin.so\n")
+    parent = directory("usr/lib/tool")
+    assert found([parent, plugin, listed]) == []
+    assert {"library-missing", "interpreter-missing"} <= set(found([parent, plugin]))
+    # What programs are linked to, and programs themselves, are not.
+    needy = elf_bytes(interpreter=None, soname="libtool.so.1", needed=("libnowhere.so.1",))
+    listed = changed(
+        "var/lib/dpkg/info/tool.list", f"/etc/tool.conf\n/usr/bin/tool\n/{TRIPLET}/libtool.so.1\n".encode()
+    )
+    assert found([file(f"{TRIPLET}/libtool.so.1", needy), listed]) == ["library-missing"]
+    assert "library-missing" in found([changed("usr/bin/tool", elf_bytes(needed=("libnowhere.so.1",)), mode=0o755)])
+
+
+def test_what_is_in_formations_own_layers_besides_packages_needs_no_package():
+    image = sound_image([file("usr/share/tool.cache")])
+    *below, top = image.manifest.layers
+
+    def unowned(kind: str) -> bool:
+        layers = (*below, dataclasses.replace(top, annotations={LAYER_KIND: kind}))
+        marked = image_of(image.source, manifest_bytes(dataclasses.replace(image.manifest, layers=layers)))
+        return "file-unowned" in ids(verified(marked).findings)
+
+    assert unowned("packages")
+    assert not unowned("effects")
+    assert not unowned("application")
 
 
 @pytest.mark.parametrize("most", [1, 8])
