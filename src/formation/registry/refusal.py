@@ -66,8 +66,10 @@ def refusal(
     return RegistryError(message, status, codes)
 
 
-def refuse_page(data: bytes, headers: Mapping[str, str], what: str, at: str, host: str) -> None:
+def refuse_page(data: bytes, headers: Mapping[str, str], what: str, at: str, host: str, base: str) -> None:
     """Raises WebPage where what came from `at` as an answer to a request to `host`, and should be JSON, is HTML.
+
+    `base` is the URL of the registry, for people to look at.
 
     A gateway gives its page for everything, with 200; to call that damage would send people to the registry's storage.
     """
@@ -79,7 +81,7 @@ def refuse_page(data: bytes, headers: Mapping[str, str], what: str, at: str, hos
     raise WebPage(
         f"{what}: {where or host} answers with a web page ({'text/html' if typed else 'it begins with <'}), not as a "
         "registry does: a proxy or a login page stands between",
-        hint=f"look at it: curl -sSLi https://{api_host(host)}/v2/ (is a proxy missing in https_proxy or no_proxy?)",
+        hint=f"look at it: curl -sSLi {base}/v2/ (is a proxy missing in https_proxy or no_proxy?)",
     )
 
 

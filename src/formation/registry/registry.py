@@ -2,7 +2,7 @@
 
 import re
 import threading
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlencode
@@ -11,6 +11,7 @@ from formation.digest import check_digest, sha256
 from formation.errors import FormationError, IntegrityError, MalformedError, UnreachableError
 from formation.network.answers import FailedAttempt
 from formation.network.long_waits import LongWaits
+from formation.network.response import Response
 from formation.network.transfer import Run
 from formation.oci.descriptor import Descriptor
 from formation.oci.media_types import INDEXES, MANIFESTS
@@ -23,6 +24,7 @@ from formation.registry.registries import Place, Registries, read_registries
 from formation.registry.repository import Repository, repository_of
 from formation.registry.session import Session
 from formation.registry.settings import Settings
+from formation.registry.tokens import Scope
 from formation.registry.tree import Found
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ docker-registry 2.8 does so for some milliseconds while another client uploads t
 links the repository to it before it writes it again. So this is asked again.
 """
 _LINK_TRIES: Final = 4
+_NO_METHOD: Final = 405
 
 
 class Registry:
@@ -142,8 +145,8 @@ def tag_digest(session: Session, tag: str) -> str | None:
     what, scope = f"{session.repository}:{tag}", session.scope("pull")
     target = f"{session.repository.path}/manifests/{tag}"
     try:
-        found = session.call("HEAD", target, what, scope, headers={"Accept": _ACCEPT})
-        digest = found.headers.get("Docker-Content-Digest")
+        found = _head(session, target, what, scope, headers={"Accept": _ACCEPT})
+        digest = None if found is None else found.headers.get("Docker-Content-Digest")
         # The header is optional; whoever leaves it out is asked for the manifest itself.
         return check_digest(digest) if digest else manifest(session, tag).descriptor.digest
     except NotThere:
@@ -257,8 +260,9 @@ def blob_size(session: Session, descriptor: Descriptor, right: str, *more: str) 
     target, what = f"{session.repository.path}/blobs/{descriptor.digest}", f"blob {descriptor.digest}"
     scope = session.scope(right, *more)
     try:
-        length = session.call("HEAD", target, what, scope).headers.get("Content-Length")
-        if length is None or length == str(descriptor.size):
+        head = _head(session, target, what, scope)
+        length = None if head is None else head.headers.get("Content-Length")
+        if head is not None and head.status == 200 and length in (None, str(descriptor.size)):
             return descriptor.size
         # A gateway may give the length of its own empty body. What comes with the bytes is theirs.
         answer = session.open(target, what, scope, start=0)
@@ -266,6 +270,20 @@ def blob_size(session: Session, descriptor: Descriptor, right: str, *more: str) 
         return descriptor.size if answer.length is None else answer.length
     except (NotThere, FailedAttempt):
         return None
+    except UnreachableError as error:
+        raise session.failed(what, error) from error
+
+
+def _head(
+    session: Session, target: str, what: str, scope: Scope, *, headers: Mapping[str, str] | None = None
+) -> Response | None:
+    """The answer to HEAD; None from a registry, or a gateway before it, that has only GET. Raises as `Session.call`."""
+    try:
+        return session.call("HEAD", target, what, scope, headers=headers)
+    except RegistryError as error:
+        if error.status == _NO_METHOD:
+            return None
+        raise
 
 
 def small_blob(session: Session, descriptor: Descriptor) -> bytes:

@@ -16,7 +16,7 @@ from formation.network.url import target_of
 from formation.oci.strict_json import MAXIMUM_SIZE
 from formation.registry.challenge import parse_challenges
 from formation.registry.exchange import Body, Exchange
-from formation.registry.refusal import InternalError, refusal, refuse_page
+from formation.registry.refusal import InternalError, RegistryError, refusal, refuse_page
 from formation.registry.repository import Repository, api_host
 from formation.registry.settings import Settings
 from formation.registry.tokens import Authorizer, Scope
@@ -105,7 +105,7 @@ class Session:
             raise self.failed(what, error) from error
         data, answer = sink.bytes(), seen[-1]
         if json:
-            refuse_page(data, answer.headers, what, answer.at, self.repository.host)
+            refuse_page(data, answer.headers, what, answer.at, self.repository.host, self._base())
         return data, answer.headers
 
     def open(self, target: str, what: str, scope: Scope, *, start: int) -> HttpAnswer:
@@ -128,7 +128,7 @@ class Session:
         `target` is a path of the registry, or a URL that it gave. Raises FailedAttempt, UnreachableError,
         RegistryError and its kinds.
         """
-        base = self._exchange.base(self.repository.host, self._insecure)
+        base = self._base()
         authorizer = self._authorised(base)
         url = urljoin(base, target)
         for _ in range(MOST_REDIRECTS):
@@ -136,9 +136,11 @@ class Session:
             if response.status >= 400 and not (response.status == 416 and "Range" in (headers or {})):
                 host, registry = urlsplit(url).netloc, self.repository.host
                 raise refusal(response, what, host, authorizer.secrets, authorizer.login, registry=registry)
-            if response.status not in REDIRECTS or method not in ("GET", "HEAD"):
+            if response.status not in REDIRECTS:
                 return response
             drop(response)
+            if method not in ("GET", "HEAD"):
+                raise self._led_away(response, what)
             url = self._redirected(url, response.headers.get("Location", ""))
         raise UnreachableError(f"{what}: {self.repository.host} redirects more than {MOST_REDIRECTS} times")
 
@@ -160,7 +162,7 @@ class Session:
 
         A registry behind a proxy that ends TLS often names itself with http: then https is meant.
         """
-        base = self._exchange.base(self.repository.host, self._insecure)
+        base = self._base()
         given = response.headers.get("Location", "")
         try:
             parts = urlsplit(urljoin(urljoin(base, asked), given))
@@ -175,7 +177,7 @@ class Session:
 
         Raises UnreachableError when it is another server's, or no URL.
         """
-        base = self._exchange.base(self.repository.host, self._insecure)
+        base = self._base()
         try:
             whole = urljoin(urljoin(base, asked), url)
             if _origin(whole) == _origin(base):
@@ -185,12 +187,26 @@ class Session:
             raise UnreachableError(f"{self.repository.host} goes on at {shown!r}, which is no URL") from error
         raise UnreachableError(f"{self.repository.host} goes on at another server, {urlsplit(whole).netloc[:200]}")
 
+    def _base(self) -> str:
+        """See `Exchange.base`."""
+        return self._exchange.base(self.repository.host, self._insecure)
+
     def _redirected(self, url: str, location: str) -> str:
         """Where `location` leads. Raises UnreachableError, which does not show it: it may be signed with a secret."""
         try:
             return redirected(url, location)
         except UnreachableError as error:
             raise self._refused(location) from error
+
+    def _led_away(self, response: Response, what: str) -> RegistryError:
+        """The error for a redirect of what would write: nothing was written, and no redirect is asked to."""
+        shown = response.headers.get("Location", "").partition("?")[0][:200]
+        return RegistryError(
+            f"{what}: {self.repository.host} answers {status_text(response.status)}, which leads to {shown!r}: "
+            "writes follow no redirect",
+            response.status,
+            hint="name the registry by the address that it leads to, and leave --plain-http out where that has https",
+        )
 
     def _refused(self, location: str) -> UnreachableError:
         shown = location.partition("?")[0][:200]
@@ -248,7 +264,8 @@ class Session:
             if response.status != 200:
                 raise FormationError(f"the token server {host} answers {status_text(response.status)}")
             data = response.read(MAXIMUM_SIZE + 1)
-            refuse_page(data, response.headers, f"the login for {self.repository.host}", host, self.repository.host)
+            what = f"the login for {self.repository.host}"
+            refuse_page(data, response.headers, what, host, self.repository.host, self._base())
             return data
         except FailedAttempt as error:
             raise _of_token_server(host, error) from error

@@ -123,7 +123,7 @@ def test_a_web_page_is_told_as_what_stands_between(server, client, reference, st
             f"{asked}: {server.host} answers with a web page ({kind}), not as a registry does: a proxy or a login page "
             "stands between"
         )
-        assert f"curl -sSLi https://{server.host}/v2/" in str(caught.value.hint)
+        assert f"curl -sSLi http://{server.host}/v2/" in str(caught.value.hint)
 
 
 def test_the_server_of_a_web_page_to_which_a_registry_leads_is_named(server, client, reference):

@@ -6,6 +6,7 @@ from formation.oci.image import read_image
 from formation.registry.pull import pull_image
 from formation.registry.push import push_image
 from formation.registry.refusal import LoginNeeded, RegistryError
+from formation.registry.registry import tag_digest
 from formation.store.blobs import StoreBlobs, add_image
 from formation.store.images import list_images, open_stored, tag_image
 from formation.store.sent import list_sent
@@ -142,6 +143,34 @@ def test_a_refusal_is_told_with_what_was_asked(server, client, reference, status
     server.fail("POST", *[Fault(status=status, body=body)] * 20)
     with pytest.raises(kind, match=f"blob sha256:.* {status} .*quota .31m exceeded"):
         push_image(tiny_image(), reference("a/b:1"), client)
+
+
+@pytest.mark.parametrize(("method", "where"), [("POST", ""), ("PUT", "/blobs/"), ("PUT", "/manifests/")])
+def test_a_redirect_of_what_is_written_is_no_success(server, client, reference, method, where):
+    server.fail(
+        method, *[Fault(status=301, headers={"Location": "https://new.example/v2/?token=s3cret"})] * 3, where=where
+    )
+    with pytest.raises(RegistryError) as caught:
+        push_image(tiny_image(), reference("a/b:1.0.0"), client)
+    assert caught.value.message.endswith(
+        "answers 301 Moved Permanently, which leads to 'https://new.example/v2/': writes follow no redirect"
+    )
+    assert "1.0.0" not in server.repository("a/b").tags
+
+
+def test_a_gateway_that_answers_head_with_nothing_has_no_blob(server, client, reference):
+    image = tiny_image()
+    server.fail("HEAD", *[Fault(status=204)] * 3, where="/blobs/")
+    assert push_image(image, reference("a/b:1.0.0"), client).sent == 3
+    assert held(server, "a/b", image)
+
+
+def test_a_registry_without_head_is_asked_by_get(server, client, reference):
+    image = tiny_image()
+    server.fail("HEAD", *[Fault(status=405)] * 20)
+    assert push_image(image, reference("a/b:1.0.0"), client).sent == 3
+    assert push_image(image, reference("a/b:1.0.0"), client).there == 3
+    assert tag_digest(client.target(reference("a/b")), "1.0.0") == image.digest
 
 
 def test_a_layer_that_another_repository_has_is_mounted(server, client, store, reference):
