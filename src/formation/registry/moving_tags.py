@@ -49,6 +49,14 @@ class TagReader:
             self._others[tag.text] = None if digest is None else other_version(self.session, tag, digest)
         return self._others[tag.text]
 
+    def lists(self, index: str, image: str) -> bool:
+        """Whether what has the digest `index` is an index of the `image`. False also where that cannot be known."""
+        try:
+            found = manifest(self.session, index)
+            return found.is_index and any(each.digest == image for each in parse_index(found.data).manifests)
+        except (IntegrityError, UnreachableError, RegistryError):
+            return False
+
     def moving(self, name: str) -> str | None:
         """What the moving tag `name` stands for; None: there is no such tag, or its manifest is broken.
 

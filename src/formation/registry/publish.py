@@ -13,10 +13,11 @@ from formation.oci.platform_index import platform_index
 from formation.oci.reference import Reference
 from formation.registry.history import Move, note_moves
 from formation.registry.lease import Lease, lease
-from formation.registry.moving_tags import TagReader, held_by, other_version
+from formation.registry.look_again import look_again
+from formation.registry.moving_tags import TagReader
 from formation.registry.push import Pushed, lacks, push_blobs, push_manifests, remember
 from formation.registry.refusal import RegistryError
-from formation.registry.registry import Registry, manifest, put_manifest, tag_digest, tags, version_digest
+from formation.registry.registry import Registry, put_manifest, tags, version_digest
 from formation.registry.session import Session
 from formation.registry.tag_plan import VersionTag, holder, moves, parse_version_tag
 from formation.registry.tree import Found, Tree, tree_of_image
@@ -24,8 +25,6 @@ from formation.store.store import Store
 
 Action = Literal["write", "move", "there", "stays"]
 """`write`: a new tag. `move`: an old one, to this version. `there`: it is right. `stays`: it is for a newer version."""
-
-_ROUNDS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +134,9 @@ def publish(
             _note_moves(plan, held, registry.progress.note)
             _write(plan, wanted, held)
             for publication in wanted:
-                _look_again(publication, plan, held)
+                digest = publication.tree.root.descriptor.digest
+                written = {s.tag for s in plan if s.action in ("write", "move") and s.after == digest}
+                look_again(publication.tag, digest, written, held)
     if store is not None:
         for publication in due:
             remember(store, session, publication.tree, registry.progress.note)
@@ -155,8 +156,8 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
     for publication in wanted:
         tag, digest = publication.tag, digests[publication.tag.text]
         before = version_digest(session, tag.text, lambda: published)
-        if before not in (None, digest):
-            raise _taken(session, tag, f"{before} there, {digest} here", reader, at_once=held is not None)
+        if before is not None and before != digest:
+            raise _taken(session, tag, before, digest, reader, at_once=held is not None)
         steps.append(Step(tag.text, "write" if before is None else "there", before, digest))
     everything = published.union(digests)
     for publication in wanted:
@@ -177,9 +178,17 @@ def _plan(wanted: Sequence[Publication], session: Session, held: Lease | None = 
     return [*steps, *chosen.values()]
 
 
-def _taken(session: Session, tag: VersionTag, digests: str, reader: TagReader, *, at_once: bool) -> FormationError:
-    """The error for a version that is there with other content, `digests`."""
-    there = f"{session.repository}:{tag.text}"
+def _taken(
+    session: Session, tag: VersionTag, before: str, digest: str, reader: TagReader, *, at_once: bool
+) -> FormationError:
+    """The error for a version that is there as `before`, and not as `digest`."""
+    there, digests = f"{session.repository}:{tag.text}", f"{before} there, {digest} here"
+    if reader.lists(before, digest):
+        return FormationError(
+            f"{there} is published already, as an index that has this image for its platform: {digests}",
+            hint="there is nothing left to publish; to send again what the registry has lost, name the images of all "
+            "its platforms",
+        )
     if (other := reader.other(tag)) is not None:
         return FormationError(
             f"{there} holds an image that calls itself {other.text}: {digests}",
@@ -249,37 +258,6 @@ def _note_moves(plan: Sequence[Step], held: Lease, note: Callable[[str], None]) 
                 f"{move.tag} was published on {was.at[:10]} as {was.after}, or was about to be, and is not there any "
                 "more: who has that has other content of the same version"
             )
-
-
-def _look_again(publication: Publication, plan: Sequence[Step], held: Lease) -> None:
-    """Makes sure that what was written still holds, for a publisher that knows no leases may have written too.
-
-    A moving tag of this run that ended below the greatest version is moved forward to it; one that stands for something
-    newer, whose version tag is not there yet, stays. Raises FormationError when the version tag has other content now:
-    then another publisher won.
-    """
-    session, tag, digest = held.session, publication.tag, publication.tree.root.descriptor.digest
-    if tag_digest(session, tag.text) != digest:
-        raise FormationError(
-            f"another publisher wrote {session.repository}:{tag.text} at the same time, and won",
-            hint="give this content the next version",
-        )
-    written = {step.tag for step in plan if step.action in ("write", "move") and step.after == digest}
-    for name in tag.moving:
-        for _ in range(_ROUNDS if name in written else 0):
-            listed = holder(name, tags(session))
-            best = tag if listed is None or listed.release <= tag.release else listed
-            greatest = digest if best is tag else tag_digest(session, best.text)
-            now = tag_digest(session, name)
-            if greatest is None or now == greatest:
-                break
-            if best is not tag and other_version(session, best, greatest) is not None:
-                break  # nobody knows what it was, and what it is now may be older
-            said = None if now is None or now == digest else held_by(session, name, now, tag.variant)
-            if said is not None and said.release > best.release:
-                break
-            found = manifest(session, greatest)
-            put_manifest(session, found.data, found.descriptor.media_type, name, guard=held.check)
 
 
 class _Sources:

@@ -121,6 +121,14 @@ def test_images_of_several_platforms_become_one_index(server, client, reference)
     )
 
 
+def test_one_platform_of_a_version_that_is_an_index_is_told_to_be_there(client, reference):
+    images = [(version_tag("1.0.0"), image_of("1.0.0", architecture=each)) for each in ("amd64", "arm64")]
+    publish(publications(images), reference("team/base"), client)
+    with pytest.raises(FormationError, match="as an index that has this image for its platform") as caught:
+        publish(publications(images[:1]), reference("team/base"), client)
+    assert "name the images of all its platforms" in str(caught.value.hint)
+
+
 def test_two_images_for_one_platform_are_refused():
     with pytest.raises(UsageError, match="two different images for linux/amd64"):
         publications([(version_tag("1.0.0"), image_of("1.0.0", content)) for content in (b"a", b"b")])
@@ -411,6 +419,24 @@ def test_a_publisher_without_leases_that_wrote_meanwhile_is_put_right(server, pu
     server.before = meddle
     publishing("1.0.2")
     assert standing(server)["latest"] == "1.1.0"
+
+
+@pytest.mark.parametrize(
+    ("tag", "message"),
+    [
+        ("1.0.0", "1.0.0 was written, and is not there: somebody has removed it, or the registry did not keep it"),
+        (
+            "latest",
+            "latest was written for 1.0.0 5 times, and does not stay: something else writes it, or the registry",
+        ),
+    ],
+)
+def test_a_tag_that_the_registry_takes_and_does_not_keep_is_told(server, publishing, tag, message):
+    server.fail("PUT", *[Fault(status=202)] * 9, where=f"/manifests/{tag}")
+    with pytest.raises(FormationError) as caught:
+        publishing("1.0.0")
+    assert f"{server.host}/team/base:{message}" in caught.value.message
+    assert not any(is_lease(each) for each in server.repository("team/base").tags)
 
 
 def test_latest_stays_at_content_that_says_it_is_newer(server, publishing):
