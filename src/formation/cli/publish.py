@@ -124,12 +124,15 @@ def _open(
 
 
 def _text(repository: str, published: "Published", dry_run: bool) -> str:
+    from formation.registry.tag_plan import parse_version_tag
+
     rows = [(step.tag, _word(step, dry_run), (step.after or "")[7:19]) for step in published.steps]
     lines = table(("TAG", "", "DIGEST"), rows)
     lines += "".join(f"{line}\n" for line in _overwritten(repository, published.steps))
     lines += "".join(f"{step.problem}\n" for step in published.steps if step.problem)
     if published.unchanged:
-        lines += f"nothing to publish: {repository} has all of it\n"
+        versions = ", ".join(step.tag for step in published.steps if parse_version_tag(step.tag))
+        lines += f"nothing to publish: {repository} has {versions}\n"
     elif published.lacking:
         verb = "would send" if dry_run else "sent again"
         lines += f"{verb} what {repository} has lost of {', '.join(published.lacking)}\n"

@@ -43,25 +43,16 @@ def _conclusion(found: "Review") -> str:
     verdict = found.verdict
     if verdict is None:
         return f"the change is {found.level}; nothing says which version came before"
+    told = all(side.facts is not None for each in found.differences for side in (each.old, each.new))
     if verdict.level:
         said = f"a {verdict.level} change since {verdict.previous}: it deserves {verdict.deserved}"
-    elif _is_whole(found):
+    elif told:
         said = f"nothing changed since {verdict.previous}"
     else:
         said = f"nothing that was compared changed since {verdict.previous}; what else did, only two images tell"
-    if verdict.version is None or _is_open(found):
+    if verdict.version is None or found.unknown:
         return said
     return f"{said}; {verdict.version} is {'enough' if found.enough else 'too small'}{_in_the_way(found.taken)}"
-
-
-def _is_whole(found: "Review") -> bool:
-    """Whether two images were compared each time, and so their files."""
-    return all(side.facts is not None for each in found.differences for side in (each.old, each.new))
-
-
-def _is_open(found: "Review") -> bool:
-    """Whether nobody knows if the version is enough: nothing changed of what was compared, and files were not."""
-    return found.enough and not found.level and not _is_whole(found)
 
 
 def _in_the_way(taken: "Taken | None") -> str:
@@ -78,7 +69,7 @@ def as_data(found: "Review") -> dict[str, Any]:
         "previous": verdict.previous if verdict else None,
         "deserved": verdict.deserved if verdict else None,
         "version": verdict.version if verdict else None,
-        "enough": found.enough if verdict and not _is_open(found) else None,
+        "enough": found.enough if verdict and not found.unknown else None,
         **_taken_data(found.taken),
         "cves": sorted({cve for difference in found.differences for cve in difference.cves}),
         "reasons": [

@@ -39,6 +39,13 @@ class Review:
         return self.taken is None and (self.verdict is None or self.verdict.enough)
 
     @property
+    def unknown(self) -> bool:
+        """Whether nothing changed of what was compared, and more than that may have: then no version is enough."""
+        sides = (side for each in self.differences for side in (each.old, each.new))
+        compared = self.level or self.verdict is None or not self.enough
+        return not compared and any(side.facts is None for side in sides)
+
+    @property
     def differences(self) -> tuple[Difference, ...]:
         return tuple(part.difference for part in self.parts)
 

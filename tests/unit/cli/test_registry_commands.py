@@ -54,7 +54,7 @@ def test_publish_says_what_happened_to_each_tag(formation, server):
     found = {tag["tag"]: tag["action"] for tag in json.loads(moved.stdout)["tags"]}
     assert found == {"1.1.0": "write", "1.1": "write", "1": "move", "latest": "move"}
     again = formation("publish", "formation/base:1.1.0", repository, "--plain-http")
-    assert again.stdout.endswith(f"nothing to publish: {server.host}/team/base has all of it\n")
+    assert again.stdout.endswith(f"nothing to publish: {server.host}/team/base has 1.1.0\n")
 
 
 def test_a_moving_tag_that_is_not_there_is_not_said_to_stay(formation, server):
@@ -64,6 +64,8 @@ def test_a_moving_tag_that_is_not_there_is_not_said_to_stay(formation, server):
     lines = {line.split()[0]: line.split(maxsplit=1)[1] for line in ended.stdout.splitlines()}
     assert lines["latest"] == lines["1"] == "not there: for 1.1.0 to write"
     assert lines["1.0"].startswith("written")
+    again = formation("publish", "formation/base:1.0.0", f"docker://{server.host}/team/base", "--plain-http")
+    assert again.stdout.endswith(f"nothing to publish: {server.host}/team/base has 1.0.0\n")
 
 
 def test_a_moving_tag_that_stays_is_told_truly(formation, server):

@@ -124,6 +124,8 @@ def test_only_what_a_service_stands_on_and_adds_is_compared_without_a_build(serv
         0,
         "nothing that was compared changed since 1.0.0; what else did, only two images tell",
     )
+    told = json.loads(service("release", "check", QUIET, "--no-build", "--json").stdout)
+    assert (told["level"], told["enough"]) == ("none", None)
     locked(service, "1.0.0", "1.0-2")
     newer = service("release", "check", QUIET, "--no-build")
     assert (newer.code, newer.stdout.splitlines()[0]) == (1, "patch  tool 1.0-1 → 1.0-2")
