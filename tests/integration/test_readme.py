@@ -12,6 +12,8 @@ import pytest
 from built_images import Built
 from conftest import require_tool
 from engines import Docker, Podman, find_tool
+from formation.store.images import list_images, remove_image
+from formation.store.store import Store
 from tour import run_steps, steps
 
 REPOSITORY = Path(__file__).parents[2]
@@ -102,7 +104,14 @@ def test_the_base_and_a_service_are_built_run_changed_and_checked(run_tour: Call
             docker.run("rm", "--force", "--volumes", *left)
 
 
-def test_a_release_a_patch_and_a_feature_are_published_and_pulled(run_tour: Callable[..., None], podman: Podman):
+def test_a_release_a_patch_and_a_feature_are_published_and_pulled(
+    run_tour: Callable[..., None], podman: Podman, shared_store: Path
+):
+    # A store that is kept from run to run has the releases of the last one.
+    store = Store(shared_store)
+    for image in list_images(store):
+        if image.reference.repository == "acme/base":
+            remove_image(store, image.reference)
     for tool in ("openssl", "curl", "docker-registry", "skopeo"):
         require_tool(tool)
     run_tour("Publish it", **podman.environment)
