@@ -11,7 +11,13 @@ from formation.release.changes import BUILD_LABELS, TOPICS, Change, FileChange, 
 from formation.release.config_changes import config_changes, other_content
 from formation.release.contract_changes import contract_changes
 from formation.release.file_changes import file_changes
-from formation.release.packages import PackageChange, package_changes, suite_family
+from formation.release.packages import (
+    PackageChange,
+    PackageState,
+    measured_as_in_locks,
+    package_changes,
+    suite_family,
+)
 from formation.release.platforms import platform_changes
 from formation.release.snapshot import Snapshot, snapshot_of_lock
 
@@ -55,11 +61,12 @@ def compare(old: Snapshot, new: Snapshot) -> Difference:
         files, layers = tuple(file_changes(old.facts, new.facts)), tuple(_layers(*images))
     order = {topic: number for number, topic in enumerate(TOPICS)}
     # Architectures that came or went are told as such, not package by package.
-    common = [name for name in old.packages if name in new.packages]
+    before, after = _measured_alike(old, new), _measured_alike(new, old)
+    common = [name for name in before if name in after]
     if common:
-        packages = package_changes(*({name: side.packages[name] for name in common} for side in (old, new)))
+        packages = package_changes(*({name: side[name] for name in common} for side in (before, after)))
     else:
-        packages = package_changes(*({"": sum(side.packages.values(), ())} for side in (old, new)))
+        packages = package_changes(*({"": sum(side.values(), ())} for side in (before, after)))
     told = packages or files or any(layer.kind != "kept" for layer in layers)
     if old.facts is not None and new.facts is not None and not told and all(map(_of_the_build, changes)):
         unsaid = other_content(old.facts.image, new.facts.image)
@@ -73,6 +80,13 @@ def compare(old: Snapshot, new: Snapshot) -> Difference:
         layers=layers,
         notes=tuple(_notes(old, new, comparable)),
     )
+
+
+def _measured_alike(side: Snapshot, other: Snapshot) -> Mapping[str, tuple[PackageState, ...]]:
+    """The packages of `side`, with sizes that mean the same as those of `other`."""
+    if side.kind == other.kind or side.kind == "lock":
+        return side.packages
+    return {name: measured_as_in_locks(packages) for name, packages in side.packages.items()}
 
 
 def compare_elsewhere(old: Snapshot, new: Snapshot) -> Difference | None:

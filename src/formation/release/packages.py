@@ -28,6 +28,9 @@ class PackageState:
     """`trixie-security`; empty when nobody says."""
     variants: tuple[str, ...] = ()
     """Of a lock: those that add it. Empty for an image."""
+    promised_size: int = 0
+    """Of an image: bytes that the package's control file says, where it does. They are a lock's measure: an image
+    leaves documentation out, and counts no directories."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,11 @@ class PackageChange:
     def grown(self) -> int:
         """Bytes by which it grew; negative when it shrank."""
         return (self.new.size if self.new else 0) - (self.old.size if self.old else 0)
+
+
+def measured_as_in_locks(packages: Sequence[PackageState]) -> tuple[PackageState, ...]:
+    """The packages of an image, with sizes that can be compared with a lock's."""
+    return tuple(replace(each, size=each.promised_size or each.size) for each in packages)
 
 
 def package_changes(

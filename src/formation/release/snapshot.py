@@ -1,5 +1,6 @@
 """One side of a comparison: an image, or the lock of a definition, with what can be said of it."""
 
+import re
 from collections.abc import Mapping
 from typing import Literal
 
@@ -17,7 +18,7 @@ from formation.lock.stored import stored_lock
 from formation.oci.image import Image
 from formation.oci.platform_index import version_of
 from formation.registry.tag_plan import VersionTag, parse_version_tag
-from formation.release.packages import PackageState
+from formation.release.packages import PackageState, measured_as_in_locks
 from formation.store.blobs import StoreBlobs
 from formation.store.store import Store
 
@@ -145,7 +146,7 @@ def with_base(side: Snapshot, bases: Mapping[str, Snapshot]) -> Snapshot:
     architectures, and what it adds or renews. It is of the suite that these say, as the image would."""
     packages = dict(side.packages)
     for architecture, base in bases.items():
-        below = {each.name: each for listed in base.packages.values() for each in listed}
+        below = {each.name: each for listed in base.packages.values() for each in measured_as_in_locks(listed)}
         everything = below | {each.name: each for each in side.packages[architecture]}
         packages[architecture] = tuple(everything[name] for name in sorted(everything))
     suites = tuple(dict.fromkeys(suite for base in bases.values() for suite in base.suites))
@@ -169,6 +170,7 @@ def _installed(facts: Facts, architecture: str, lock: Lock | None) -> tuple[Pack
                 _size(facts, listing.paths or ()),
                 pinned.sha256 if pinned else "",
                 pinned.suite if pinned else "",
+                promised_size=_kibibytes(package.stanza.get("Installed-Size", "")) * 1024,
             )
         )
     return tuple(found)
@@ -178,6 +180,11 @@ def _size(facts: Facts, paths: tuple[str, ...]) -> int:
     """Bytes of the files among `paths`."""
     nodes = (facts.files.get(path) for path in paths)
     return sum(node.entry.size for node in nodes if node is not None and node.entry.type == "file")
+
+
+def _kibibytes(text: str) -> int:
+    """The number in a control file's field; 0 when it is none."""
+    return int(text) if re.fullmatch(r"[0-9]{1,12}", text.strip()) else 0
 
 
 def _code_name(facts: Facts) -> tuple[str, ...]:

@@ -177,6 +177,16 @@ def test_locks_tell_of_the_architectures_that_the_images_are_not_for():
     assert compare_elsewhere(old, side()) is None
 
 
+def test_a_package_has_one_measure_in_an_image_and_in_a_lock():
+    """An image has less of a package than its control file says: no documentation."""
+    status = STATUS.replace("Version: 1.0-1", "Version: 1.0-1\nInstalled-Size: 40")
+    image = side([file("var/lib/dpkg/status", status.encode())], name="image")
+    lock = snapshot_of_lock(locked("2.0-1"), "lock", None)
+    lock = replace(lock, packages={"amd64": (replace(lock.packages["arm64"][0], size=50 * 1024),)})
+    assert [change.grown for change in compare(image, lock).packages if change.name == "tool"] == [10 * 1024]
+    assert [change.grown for change in compare(lock, image).packages if change.name == "tool"] == [-10 * 1024]
+
+
 def test_an_image_whose_lock_is_not_there_has_none():
     image = sound_image(annotations={LOCK_DIGEST: "sha256:" + "1" * 64})
     assert stored_lock(image) is None
