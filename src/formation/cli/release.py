@@ -197,7 +197,7 @@ def _write(
         why = f": {gravest.text}" if gravest is not None else ""
         message = f"{arguments.version} is too small after {verdict.previous} for a {verdict.level} change{why}"
         raise AnswerIsNo(message, hint=f"formation release {_shown(arguments)}--version {verdict.deserved}")
-    taken = found.taken if verdict.enough else None
+    taken = found.taken
     if taken is not None:
         _refuse_taken(arguments, taken)
     elif verdict.level is Level.NONE and arguments.version in (None, verdict.previous):

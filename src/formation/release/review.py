@@ -31,7 +31,7 @@ class Review:
     """None when nothing says which version came before."""
     notes: tuple[str, ...]
     taken: Taken | None = None
-    """What is in the way of the version that is judged; None: nothing."""
+    """What is in the way of the version that is judged, where it is large enough; None: nothing."""
 
     @property
     def enough(self) -> bool:
@@ -79,7 +79,9 @@ def review(
     level = level_of(reasons)
     verdict = None if previous is None else judge_version(previous, level, version)
     told = dict.fromkeys([*notes, *(note for part in parts for note in part.difference.notes)])
-    return Review(tuple(parts), reasons, level, verdict, tuple(told), taken)
+    # One that is too small anyway gives way to what the change deserves, and not to the next after it.
+    way = taken if verdict is None or verdict.enough else None
+    return Review(tuple(parts), reasons, level, verdict, tuple(told), way)
 
 
 def _add(found: dict[tuple[Level, str, str], Reason], reason: Reason) -> None:

@@ -522,6 +522,17 @@ def test_a_prerelease_that_is_there_with_other_content_is_too_small(release):
     assert release("release", "check", *NO_NEWS).code == 0
 
 
+def test_a_version_that_is_too_small_anyway_gives_way_to_what_the_change_deserves(release):
+    (release.directory / "formation.yaml").write_text(DEFINITION.replace("1.0.0", "1.0.1"))
+    keep(release, "formation/base:1.0.1", other_image("1.0-2", "1.0.1"))
+    lock(release, libc6="2.41-12", tool="1.0-1", more="1.0-1")
+    since = ("--since", "formation/base:1.0.0")
+    checked = release("release", "check", *since, *NO_NEWS)
+    assert checked.stdout.endswith("a minor change since 1.0.0: it deserves 1.1.0; 1.0.1 is too small\n")
+    told = json.loads(release("release", "check", *since, "--json", *NO_NEWS).stdout)
+    assert (checked.code, told["enough"], told["deserved"], told["next"]) == (1, False, "1.1.0", None)
+
+
 def test_a_prerelease_that_is_taken_gives_way_although_nothing_changed_since_the_release(release):
     candidate(release, other_image("1.0-2", RC))
     lock(release, libc6="2.41-12", tool="1.0-1")
