@@ -13,6 +13,7 @@ from formation.cli.registry_options import add_registry_options
 if TYPE_CHECKING:
     from formation.definition.service_values import ServiceDefinition
     from formation.definition.values import Definition
+    from formation.errors import UsageError
     from formation.lock.model import Lock, LockedBase
     from formation.oci.image import Image
     from formation.progress import Progress
@@ -140,13 +141,26 @@ def with_news(difference: "Difference", arguments: Namespace, context: Context, 
 
 
 def lock_file(context: Context, name: str) -> Path | None:
-    """The lock that `name` is, or that lies in the directory or beside the definition that it is; None for an image."""
+    """The lock that `name` is, or that lies in the directory or beside the definition that it is; None for an image.
+
+    Raises UsageError for an image that is named as a file.
+    """
     path = context.path(name)
     if path.is_dir():
+        if (path / "oci-layout").is_file():
+            raise _without_transport(name, "oci")
         return path / "formation.lock"
     if path.suffix in (".yaml", ".yml") and path.is_file():
         return path.with_suffix(".lock")
+    if path.suffix == ".tar" and path.is_file():
+        raise _without_transport(name, "docker-archive")
     return path if path.is_file() else None
+
+
+def _without_transport(name: str, transport: str) -> "UsageError":
+    from formation.errors import UsageError, quoted
+
+    return UsageError(f"{name} is no lock, but looks like an image", hint=f"name it {transport}:{quoted(name)}")
 
 
 def _read(path: Path) -> "tuple[Lock, Definition | ServiceDefinition | None]":

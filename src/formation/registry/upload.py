@@ -25,6 +25,8 @@ Outcome = Literal["there", "mounted", "sent"]
 _RANGE: Final = re.compile(r"(?:bytes=)?0-(\d{1,18})")
 _LOST: Final = frozenset({400, 404, 409, 416})
 """What registries answer about an upload that they no longer know, or know with other bytes."""
+_NO_UPLOADS: Final = 405
+"""What docker-registry answers while it is read-only, or a mirror."""
 _GOOD_PROGRESS: Final = 64 * 1024
 _SKIPPED: Final = 1 << 20
 
@@ -183,6 +185,8 @@ class _Upload:
         # What was not begun cannot be lost: a repository that is not there, or an address that is no registry's.
         if error.status in _LOST and "NAME_UNKNOWN" not in error.codes and (begun or error.status != 404):
             return None
+        if error.status == _NO_UPLOADS:
+            error.hint = "the registry takes no uploads: it is a mirror, or read-only for a while"
         raise error
 
     def _slice(self, length: int) -> BinaryIO:

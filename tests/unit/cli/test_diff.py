@@ -101,6 +101,14 @@ def test_a_name_that_is_neither_image_nor_lock_is_an_error(with_layouts):
     assert "there is no lock" in with_layouts("diff", "empty", "oci:old").stderr
 
 
+def test_an_image_that_is_named_as_a_file_is_told_how(with_layouts):
+    (with_layouts.directory / "new.tar").write_bytes(b"")
+    for name, hint in (("new", "oci:new"), ("new.tar", "docker-archive:new.tar")):
+        result = with_layouts("diff", "oci:old", name)
+        assert result.code == 2
+        assert result.stderr.endswith(f"error: {name} is no lock, but looks like an image\nhint: name it {hint}\n")
+
+
 @pytest.mark.parametrize(
     "said", [{"Shell": 5}, {"OnBuild": True}, {"Healthcheck": {"Test": ["CMD", "x"], "StartInterval": 10**400}}]
 )

@@ -8,7 +8,7 @@ from fake_registry import FakeRegistry, Fault
 from formation.errors import UnreachableError
 from formation.registry.pull import pull_image
 from formation.registry.push import push_image
-from formation.registry.refusal import NotThere
+from formation.registry.refusal import NotThere, RegistryError
 from formation.registry.registry import tags
 from tiny_images import noise, tiny_image
 
@@ -68,6 +68,13 @@ def test_an_upload_that_cannot_begin_is_refused_at_once(server, client, referenc
     message = rf"blob sha256:[0-9a-f]{{64}} to {server.host}/a/b: {server.host} answers 404 Not Found"
     assert re.fullmatch(message, caught.value.message)
     assert pauses == []
+
+
+def test_a_registry_that_takes_no_uploads_is_told_to_be_read_only(server, client, reference):
+    server.fail("POST", *[Fault(status=405)] * 5)
+    with pytest.raises(RegistryError) as caught:
+        push_image(tiny_image([{"a": b"a"}]), reference("a/b:1"), client)
+    assert caught.value.hint == "the registry takes no uploads: it is a mirror, or read-only for a while"
 
 
 def test_an_upload_that_is_lost_again_and_again_is_told_once(server, client, reference):
