@@ -111,7 +111,8 @@ def _refuse_incomplete(wanted: "Sequence[Publication]", context: Context) -> Non
 def _open(
     name: "ImageName", arguments: Namespace, context: Context, registry: "Registry", stack: ExitStack
 ) -> "list[tuple[VersionTag, Image]]":
-    """The images that `name` stands for, open until `stack` closes, each with its version."""
+    """The images that `name` stands for, open until `stack` closes, each with its version: at least one."""
+    from formation.errors import UsageError
     from formation.registry.image_version import image_version
     from formation.registry.open_image import open_tree
 
@@ -120,7 +121,10 @@ def _open(
         open_tree(name, context.store, registry, directory=context.directory, environment=context.environment)
     )
     tag = name.tag or (name.reference.tag if name.reference else None)
-    return [(image_version(image, str(name), tag, variant), image) for image in opened.images()]
+    images = opened.images()
+    if not images:
+        raise UsageError(f"{name} has no image: it is an index of none, or holds something else")
+    return [(image_version(image, str(name), tag, variant), image) for image in images]
 
 
 def _text(repository: str, published: "Published", dry_run: bool) -> str:

@@ -147,6 +147,14 @@ def test_what_only_a_registry_has_is_told_with_its_whole_name(formation, rest):
     assert "docker://" not in formation("inspect", f"formation/base{rest}").stderr
 
 
+def test_what_holds_no_image_is_not_published(formation, server):
+    server.add_manifest("team/base", OCI_INDEX, index_bytes(Index(())), "1.0.0")
+    name = f"docker://{server.host}/team/base:1.0.0"
+    ended = formation("publish", name, f"docker://{server.host}/a/b", "--plain-http")
+    assert (ended.code, ended.stdout) == (2, "")
+    assert f"error: {name} has no image: it is an index of none, or holds something else\n" in ended.stderr
+
+
 def test_publish_refuses_other_content_for_a_version(formation, server):
     repository = f"docker://{server.host}/team/base"
     keep(formation, "1.0.0")
