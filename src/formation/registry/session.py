@@ -135,7 +135,15 @@ class Session:
             response = self._authorised_send(method, url, headers or {}, body, scope, base, authorizer)
             if response.status >= 400 and not (response.status == 416 and "Range" in (headers or {})):
                 host, registry = urlsplit(url).netloc, self.repository.host
-                raise refusal(response, what, host, authorizer.secrets, authorizer.login, registry=registry)
+                error = refusal(response, what, host, authorizer.secrets, authorizer.login, registry=registry)
+                if (
+                    self.settings.plain_http
+                    and isinstance(error, RegistryError)
+                    and (error.status, error.codes) == (400, ())
+                ):
+                    # What servers with TLS answer to those who speak without.
+                    error.hint = "it may have TLS: leave --plain-http out"
+                raise error
             if response.status not in REDIRECTS:
                 return response
             drop(response)

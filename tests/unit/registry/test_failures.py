@@ -70,6 +70,13 @@ def test_an_upload_that_cannot_begin_is_refused_at_once(server, client, referenc
     assert pauses == []
 
 
+def test_a_server_that_may_have_tls_is_told_with_how_to_find_out(server, client, reference):
+    server.fail("GET", Fault(status=400, body=b"Client sent an HTTP request to an HTTPS server.\n"))
+    with pytest.raises(RegistryError) as caught:
+        tags(client.target(reference("a/b")))
+    assert caught.value.hint == "it may have TLS: leave --plain-http out"
+
+
 def test_a_registry_that_takes_no_uploads_is_told_to_be_read_only(server, client, reference):
     server.fail("POST", *[Fault(status=405)] * 5)
     with pytest.raises(RegistryError) as caught:
