@@ -63,6 +63,8 @@ def _in_the_way(taken: "Taken | None") -> str:
 
 def as_data(found: "Review") -> dict[str, Any]:
     """Everything, for JSON."""
+    from formation.release.changelog import in_order
+
     verdict = found.verdict
     return {
         "level": str(found.level),
@@ -71,7 +73,7 @@ def as_data(found: "Review") -> dict[str, Any]:
         "version": verdict.version if verdict else None,
         "enough": found.enough if verdict and not found.unknown else None,
         **_taken_data(found.taken),
-        "cves": sorted({cve for difference in found.differences for cve in difference.cves}),
+        "cves": in_order(cve for difference in found.differences for cve in difference.cves),
         "reasons": [
             {"level": str(each.level), "rule": each.rule, "text": each.text, "variant": each.variant or "runtime"}
             for each in found.reasons

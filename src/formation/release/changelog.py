@@ -4,7 +4,7 @@ A changelog has grown for decades, and many hands wrote it: what does not follow
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from formation.dataclass import dataclass
@@ -48,6 +48,11 @@ class ChangelogEntry:
 def cves_in(text: str) -> Iterator[str]:
     """Each CVE that `text` names, `CVE-2025-9230`, as often as it does."""
     return (f"CVE-{match[1]}-{match[2]}" for match in _CVE.finditer(text))
+
+
+def in_order(cves: Iterable[str]) -> list[str]:
+    """The CVEs by year and number, each once: CVE-2025-9999 before CVE-2025-10000."""
+    return sorted(set(cves), key=lambda cve: [int(part) for part in cve.split("-")[1:]])
 
 
 def parse_changelog(text: str) -> Iterator[ChangelogEntry]:

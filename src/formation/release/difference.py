@@ -6,6 +6,7 @@ from formation.dataclass import dataclass, field, replace
 from formation.lock.model import Lock
 from formation.oci.annotations import LAYER_KIND, layer_packages
 from formation.oci.image import Image, Layer
+from formation.release.changelog import in_order
 from formation.release.changelogs import PackageNews
 from formation.release.changes import BUILD_LABELS, TOPICS, Change, FileChange, LayerChange
 from formation.release.config_changes import config_changes, other_content
@@ -43,8 +44,8 @@ class Difference:
 
     @property
     def cves(self) -> tuple[str, ...]:
-        """Those that the changelogs of upgraded packages name, sorted."""
-        return tuple(sorted({cve for news in self.news.values() if not news.backwards for cve in news.cves}))
+        """Those that the changelogs of upgraded packages name, by year and number."""
+        return tuple(in_order(cve for news in self.news.values() if not news.backwards for cve in news.cves))
 
 
 def compare(old: Snapshot, new: Snapshot) -> Difference:

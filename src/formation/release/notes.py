@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
+from formation.release.changelog import in_order
 from formation.release.difference import Difference
 from formation.release.level import Level, Reason
 from formation.release.markdown import escaped
@@ -63,7 +64,7 @@ def _fixed(differences: Sequence[Difference]) -> list[str]:
             for cve in () if news.backwards else news.cves:
                 if source not in by_cve.setdefault(cve, []):
                     by_cve[cve].append(source)
-    return [f"- {cve} ({escaped(', '.join(sources))})" for cve, sources in sorted(by_cve.items())]
+    return [f"- {cve} ({escaped(', '.join(by_cve[cve]))})" for cve in in_order(by_cve)]
 
 
 def _packages(differences: Sequence[Difference]) -> list[str]:

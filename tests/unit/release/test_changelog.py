@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from formation.release.changelog import LONGEST_LINE, MOST_ENTRIES, MOST_LINES, parse_changelog
+from formation.release.changelog import LONGEST_LINE, MOST_ENTRIES, MOST_LINES, in_order, parse_changelog
 
 OPENSSL = """\
 openssl (3.5.1-1+deb13u1) trixie-security; urgency=medium
@@ -60,6 +60,12 @@ def test_numbers_that_only_look_like_cves_are_none():
         "a (1) b; urgency=low\n  * XCVE-2025-1111, CVE-2025-123, CVE-20251-1234, CVE-2025-12345\n"
     )
     assert entry.cves == ("CVE-2025-12345",)
+
+
+def test_cves_come_in_the_order_of_their_numbers():
+    assert in_order(["CVE-2025-10000", "CVE-2025-9999", "CVE-2024-123456", "CVE-2025-9999"]) == [
+        "CVE-2024-123456", "CVE-2025-9999", "CVE-2025-10000",
+    ]  # fmt: skip
 
 
 def test_a_changelog_without_end_is_bounded():
