@@ -38,6 +38,20 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--json", action="store_true", help="print what was copied as JSON")
 
 
+def _refuse_tagless(target: str) -> None:
+    """Raises UsageError for a name in a registry without a tag: `latest` goes back only where somebody says so."""
+    from formation.errors import UsageError
+    from formation.oci.name import Transport
+    from formation.oci.reference import parse_reference
+
+    named = parse_reference(target.removeprefix(Transport.REGISTRY.value), default_tag=None)
+    if named.tag is None and named.digest is None:
+        raise UsageError(
+            f"{target} has no tag, and latest is written only where it is named",
+            hint=f"name one: {target}:TAG (or publish a version: formation publish)",
+        )
+
+
 def run(arguments: Namespace, context: Context) -> int:
     """Runs the command."""
     from formation.oci.descriptor import parse_platform_name
@@ -46,6 +60,8 @@ def run(arguments: Namespace, context: Context) -> int:
     from formation.registry.platforms import machine_platform
 
     source, target = parse_name(arguments.source), parse_name(arguments.target)
+    if target.transport is Transport.REGISTRY:
+        _refuse_tagless(arguments.target)
     platform = parse_platform_name(arguments.platform) if arguments.platform else None
     if target.transport is Transport.DOCKER_ARCHIVE and target.path is not None and not arguments.dry_run:
         context = context.beside(context.directory / target.path)

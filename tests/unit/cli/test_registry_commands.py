@@ -439,6 +439,16 @@ def test_without_a_platform_the_only_image_is_taken_whatever_it_is_for(formation
     assert digest in formation("pull", f"{server.host}/a/b:1", "--plain-http").stdout
 
 
+def test_copy_moves_latest_only_where_it_is_named(formation, server):
+    keep(formation, "1.0.0")
+    target = f"docker://{server.host}/team/base"
+    ended = formation("copy", "formation/base:1.0.0", target, "--plain-http")
+    assert (ended.code, server.repository("team/base").tags) == (2, {})
+    assert f"error: {target} has no tag, and latest is written only where it is named\n" in ended.stderr
+    assert formation("copy", "formation/base:1.0.0", f"{target}:latest", "--plain-http").code == 0
+    assert list(server.repository("team/base").tags) == ["latest"]
+
+
 def test_copy_gives_a_published_version_no_other_content_unless_forced(formation, server):
     first, second = keep(formation, "1.0.0"), keep(formation, "1.1.0")
     target = f"docker://{server.host}/a/b"
