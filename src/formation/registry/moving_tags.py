@@ -3,9 +3,9 @@
 What is broken or gone is nobody's, for nobody can pull it: the list of versions alone then says whose the tag is.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 
 from formation.errors import IntegrityError, UnreachableError
 from formation.oci.config import parse_config
@@ -118,21 +118,21 @@ def held_by(session: Session, name: str, digest: str, variant: str) -> VersionTa
     """The version that the content of `digest` says it is, where it is one of the line of the moving tag `name`."""
     try:
         found = manifest(session, digest)
-        said = _stated(session, found, variant) or _by_option(session, found, variant)
+        said = _stated(session, found, *dict.fromkeys((variant, "")))
+        if said is not None and said.variant != variant:
+            said = _by_option(session, found, said, variant)
     except (IntegrityError, NotThere):
         return None
     return said if said is not None and name in said.moving else None
 
 
-def _by_option(session: Session, found: Found, variant: str) -> VersionTag | None:
-    """The version of an image that is of `variant` because `publish --variant` said so: its own lacks the suffix.
+def _by_option(session: Session, found: Found, plain: VersionTag, variant: str) -> VersionTag | None:
+    """The version of an image that is of `variant` because `publish --variant` said so: its own, `plain`, lacks the
+    suffix.
 
     None where the runtime variant has it under that version: then it was put here by mistake. Where that is broken
     nobody knows, and the tag only moves forward.
     """
-    plain = _stated(session, found, "") if variant else None
-    if plain is None:
-        return None
     with suppress(InternalError, IntegrityError):
         if tag_digest(session, plain.text) == found.descriptor.digest:
             return None
@@ -151,19 +151,29 @@ def other_version(session: Session, tag: VersionTag, digest: str) -> VersionTag 
     return said if said is not None and said.text != tag.text else None
 
 
-def _stated(session: Session, found: Found, variant: str) -> VersionTag | None:
-    """What `found` states, or else the first image of it. Raises IntegrityError, NotThere and as `manifest`."""
+def _stated(session: Session, found: Found, *variants: str) -> VersionTag | None:
+    """What `found` states, or else the first image of it, as a version of the first of `variants` that it can be.
+
+    The config is asked for once. Raises IntegrityError, NotThere and as `manifest`.
+    """
     for _ in range(DEEPEST):
         if not found.is_index:
             image = parse_manifest(found.data)
-            return stated_version(image.annotations, partial(_labels, session, image), variant)
+            return _first(image.annotations, cache(partial(_labels, session, image)), variants)
         index = parse_index(found.data)
-        said = stated_version(index.annotations, dict, variant)
+        said = _first(index.annotations, dict, variants)
         first = next((entry for entry in index.manifests if not entry.is_attestation), None)
         if said is not None or first is None:
             return said
         found = manifest(session, first.digest, size=first.size)
     return None
+
+
+def _first(
+    annotations: Mapping[str, str], labels: Callable[[], Mapping[str, str]], variants: Sequence[str]
+) -> VersionTag | None:
+    found = (stated_version(annotations, labels, variant) for variant in variants)
+    return next((said for said in found if said is not None), None)
 
 
 def _labels(session: Session, image: Manifest) -> Mapping[str, str]:

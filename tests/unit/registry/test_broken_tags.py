@@ -15,6 +15,7 @@ from formation.oci.media_types import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from formation.progress import Silent
 from formation.registry.lease import is_lease
 from formation.registry.listing import list_tags
+from formation.registry.moving_tags import held_by
 from formation.registry.publish import publications, publish
 from formation.registry.refusal import NotThere, RegistryError
 from formation.registry.tag_plan import version_tag
@@ -80,6 +81,9 @@ def test_an_image_that_is_of_a_variant_by_option_alone_holds_its_tags_without_it
     publish(publications([(version_tag("2.0.0-dev", "dev"), image)]), reference("team/base"), client)
     for tag in ("2.0.0-dev", "2.0-dev", "2-dev"):
         del tags()[tag]
+    before = len(server.asked("GET", f"/blobs/{image.manifest.config.digest}"))
+    assert held_by(client.target(reference("team/base")), "latest-dev", image.digest, "dev") == version_tag("2.0.0-dev")
+    assert len(server.asked("GET", f"/blobs/{image.manifest.config.digest}")) == before + 1
     if runtime != "nothing":
         server.add_image("team/base", image if "same" in runtime else image_of("2.0.0"), "2.0.0")
     publishing({"1.5.0-dev": image_of("1.5.0-dev")})
