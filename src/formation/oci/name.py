@@ -66,7 +66,9 @@ def parse_name(text: str) -> ImageName:
         if transport is not Transport.STORE and prefix + colon == transport.value:
             return _parse_rest(transport, rest, text)
     if prefix in _FOREIGN and (prefix not in ("podman", "registry", "dir") or rest.startswith("/")):
-        raise UsageError(f"{_shown(text)}: images cannot be read from {prefix}:", hint=f"accepted: {ACCEPTED}")
+        raise UsageError(
+            f"{_shown(text)}: images are neither read from {prefix}: nor written to it", hint=f"accepted: {ACCEPTED}"
+        )
     if text.startswith((".", "/")):
         raise UsageError(
             f"{_shown(text)} is a path, not an image name", hint=f"a layout is oci:{blotted_reference(text)[:300]}"

@@ -166,3 +166,8 @@ def test_a_tag_of_a_layout_can_be_written(tag):
 def test_a_tag_that_other_tools_would_not_read_is_not_written(tag):
     with pytest.raises(UsageError, match="cannot be a tag in a layout"):
         check_layout_tag(tag)
+
+
+def test_a_place_that_only_other_tools_know_is_told_for_source_and_target_alike():
+    with pytest.raises(UsageError, match="images are neither read from dir: nor written to it"):
+        parse_name("dir:/x")
