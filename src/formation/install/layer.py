@@ -82,9 +82,9 @@ def _directories(contents: Iterable[Iterable[Entry]], owners: Mapping[str, Owner
         for entry in entries:
             if entry.type == "directory":
                 times[entry.path] = max(times.get(entry.path, 0), entry.mtime)
-            else:
-                for parent in parents(entry.path):
-                    implied[parent] = max(implied.get(parent, 0), entry.mtime)
+            # Of a directory too: behind a symlink, as /var/lock → /run/lock is, the package does not ship those above.
+            for parent in parents(entry.path):
+                implied[parent] = max(implied.get(parent, 0), entry.mtime)
     times = {path: time for path, time in (implied | times).items() if path}
     found = []
     for path in sorted(times, key=encode_path):

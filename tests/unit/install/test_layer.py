@@ -37,9 +37,11 @@ def store(tmp_path: Path) -> LayerStore:
     return LayerStore(*places, "gzip")
 
 
-def segment(store: LayerStore, where: Path, name: str, *files: object) -> Segment:
+def segment(
+    store: LayerStore, where: Path, name: str, *files: object, renames: tuple[tuple[str, str], ...] = ()
+) -> Segment:
     deb = make_deb(where, name, files=files)  # type: ignore[arg-type]
-    made = make_segment(deb, sha256_file(deb), SegmentSpec(EPOCH), kept=None, out=store.segments)
+    made = make_segment(deb, sha256_file(deb), SegmentSpec(EPOCH, renames=renames), kept=None, out=store.segments)
     # Only root can unpack a package with its owners; the content is all that a layer reads.
     plain = gzip.decompress((store.segments / f"{made.key}.seg").read_bytes()) + bytes(1024)
     with tarfile.open(fileobj=io.BytesIO(plain)) as archive:
@@ -79,6 +81,14 @@ def test_a_layer_names_every_directory_once_before_its_files(store: LayerStore, 
         8,
     )
     assert built.size == (store.blobs / built.digest.removeprefix("sha256:")).stat().st_size
+
+
+def test_a_directory_behind_a_symlink_has_those_above_it_in_the_layer(store: LayerStore, tmp_path: Path) -> None:
+    # A package ships /var/lock, which leads to /run/lock.
+    shipped = segment(store, tmp_path, "one", directory("var/lock", mtime=5), renames=(("var/lock", "run/lock"),))
+    built = package_layer([shipped], store, {})
+    found = members(store, built.digest, built.diff_id)
+    assert [(name, found[name].mtime) for name in found if name.startswith("run")] == [("run", 5), ("run/lock", 5)]
 
 
 def test_a_layer_is_put_together_once(store: LayerStore, tmp_path: Path) -> None:
