@@ -95,7 +95,13 @@ def _add_output_options(parser: Parser) -> None:
         default=[],
         help="also write it to oci:DIR[:TAG] or docker-archive:FILE; may be repeated",
     )
-    parser.add_argument("--load", choices=("docker", "podman"), help="also give it to an engine on this machine")
+    parser.add_argument(
+        "--load",
+        choices=("docker", "podman"),
+        action="append",
+        default=[],
+        help="also give it to an engine on this machine; may be repeated",
+    )
 
 
 def _add_lock_options(parser: Parser) -> None:

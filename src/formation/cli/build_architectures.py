@@ -96,7 +96,7 @@ def _deliver(
     for output in arguments.output:
         _write_index(context, output, built[0].references[0], root)
         places.append(f"written to {output}")
-    if arguments.load is not None:
+    if arguments.load:
         alone = Namespace(**{**vars(arguments), "output": []})
         places += deliver(alone, context, _of_this_machine(built), progress)
     return places

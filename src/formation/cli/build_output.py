@@ -66,15 +66,15 @@ def deliver(arguments: Namespace, context: Context, built: "BuiltImage", progres
         _write(context, output, built)
         progress.finish("output", output)
         places.append(f"written to {output}")
-    if arguments.load is not None:
+    for engine in dict.fromkeys(arguments.load):
         from formation.engines.engine import Engine
         from formation.engines.load import load
 
         progress.start("load", 0)
         for reference in built.references:
-            load(built.image, parse_reference(reference), Engine(arguments.load, context.environment))
-        progress.finish("load", arguments.load)
-        places.append(f"loaded into {arguments.load}")
+            load(built.image, parse_reference(reference), Engine(engine, context.environment))
+        progress.finish("load", engine)
+        places.append(f"loaded into {engine}")
     return places
 
 
@@ -182,7 +182,7 @@ def told(built: "BuiltImage", seconds: float, context: Context, places: Sequence
 
 def _run_line(arguments: Namespace, context: Context, built: "BuiltImage") -> str:
     """What to type to run the image, loading it first unless an engine has it already."""
-    engine = arguments.load or "docker"
+    engine = next(iter(arguments.load), "docker")
     run = f"{engine} run --rm {built.references[0]}"
     if arguments.load:
         return run

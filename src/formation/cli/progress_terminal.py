@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 PATIENCE = 0.5
 """Seconds before the first bar."""
 
+_NAME_WIDTH = len("indexes of bookworm-security")
+
 
 @contextmanager
 def open_progress(
@@ -55,7 +57,7 @@ class Lines:
         with self._lock:
             began = self._began.pop(stage, None)
             seconds = "" if began is None else f"{self._clock() - began:6.1f} s"
-            self._write(f"{stage:<24}{seconds:>8}  {result}".rstrip())
+            self._write(f"{stage:<{_NAME_WIDTH}}{seconds:>8}  {result}".rstrip())
 
     def note(self, message: str) -> None:
         with self._lock:

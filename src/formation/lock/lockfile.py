@@ -72,7 +72,8 @@ def parse_lock(text: str, name: str, *, has_checksum: bool = False) -> Lock:
         _check_sum(tables[0], text, lock)
         return lock
     except WrongLine as error:
-        raise DefinitionError(f"{name}:{error.line}: {error.reason}", hint=error.hint or _hint(Path(name))) from None
+        hint = _hint(Path(name)) if error.instead is None else f"{error.instead}, or {_hint(Path(name))}"
+        raise DefinitionError(f"{name}:{error.line}: {error.reason}", hint=hint) from None
 
 
 def lock_text(lock: Lock) -> str:
@@ -179,7 +180,7 @@ def _lock(tables: list[Table]) -> Lock:
     top, *rest = tables
     if top.values.get("format", FORMAT) != FORMAT:
         reason = f"its format is {str(top.values['format'])[:20]}, and this formation reads {FORMAT}"
-        raise WrongLine(top.lines["format"], reason, hint="update formation, or write the lock anew: formation lock")
+        raise WrongLine(top.lines["format"], reason, instead="update formation")
     head = fields.checked(top, fields.TOP)
     suites = tuple(LockedSuite(**fields.checked(table, fields.SUITE)) for table in rest if table.name == "suite")
     known = {(suite.archive, suite.suite) for suite in suites}

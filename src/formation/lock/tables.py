@@ -28,12 +28,12 @@ _LINE_SHOWN: Final = 80
 class WrongLine(Exception):
     """A line that does not belong there. It never leaves this package: `lockfile` knows the name of the file."""
 
-    def __init__(self, line: int, reason: str, *, hint: str | None = None) -> None:
+    def __init__(self, line: int, reason: str, *, instead: str | None = None) -> None:
         super().__init__(reason)
         self.line = line
         self.reason = reason
-        self.hint = hint
-        """None: writing the lock anew helps."""
+        self.instead = instead
+        """What to do rather than write the lock anew, which always helps; None: nothing else."""
 
 
 @dataclass(slots=True)

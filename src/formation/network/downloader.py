@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 _NO_PROXIES: Final = Proxies()
 _OPEN: Final = Access()
 _NAMES_SHOWN: Final = 5
-_OFFLINE_HINT: Final = "run again without --offline; packages are kept for such runs by: formation vendor"
+_OFFLINE_HINT: Final = "run again without --offline; packages are kept for such runs by: formation vendor DIR"
 
 
 class Downloader:

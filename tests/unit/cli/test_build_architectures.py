@@ -167,6 +167,19 @@ def test_the_last_line_runs_what_was_built(formation, workshop, built, monkeypat
     assert result.stdout.splitlines()[-1] == f"run       {run}"
 
 
+def test_each_engine_that_is_named_gets_the_image(formation, workshop, built, monkeypatch):
+    engines = []
+    monkeypatch.setattr("formation.engines.load.load", lambda _image, _reference, engine: engines.append(engine.name))
+    words = ["build", "base", "--arch", "amd64", "--load", "docker", "--load", "podman", "--load", "docker"]
+    result = formation(*words)
+    assert result.code == 0, result.stderr
+    assert engines == ["docker", "podman"]
+    assert [line for line in result.stdout.splitlines() if line.startswith("also")] == [
+        "also      loaded into docker",
+        "also      loaded into podman",
+    ]
+
+
 def test_a_dry_run_says_what_each_architecture_takes(formation, workshop):
     result = formation("build", "base", "--all-architectures", "--dry-run", now=int(time.time()))
     assert result.code == 0, result.stderr

@@ -58,8 +58,8 @@ def test_the_program_is_called_as_it_was_typed(context: Context, called: str, pr
         ("free some space: formation cache prune", "free some space: X cache prune"),
         ("such as formation/base:1; `formation build` takes both", "such as formation/base:1; `X build` takes both"),
         (
-            "update formation, or write the lock anew: formation lock",
-            "update formation, or write the lock anew: X lock",
+            "update formation, or write it anew: formation lock docker/base",
+            "update formation, or write it anew: X lock docker/base",
         ),
         ("wait until the other formation has ended", "wait until the other formation has ended"),
         ("it has: formation/base:1.0.0", "it has: formation/base:1.0.0"),

@@ -26,10 +26,19 @@ def test_a_line_is_written_when_a_stage_ends():
         progress.note("something")
         progress.finish("never begun", "x")
     assert stream.getvalue().splitlines() == [
-        "download                   1.5 s  3 packages",
+        "download                       1.5 s  3 packages",
         "note: something",
-        "never begun                       x",
+        "never begun                           x",
     ]
+
+
+def test_the_lines_of_all_suites_stand_below_each_other():
+    stream = io.StringIO()
+    progress = Lines(stream, ticking())
+    for suite in ("trixie", "trixie-updates", "bookworm-security"):
+        progress.start(f"indexes of {suite}", 1)
+        progress.finish(f"indexes of {suite}", "1 file")
+    assert len({line.index("1 file") for line in stream.getvalue().splitlines()}) == 1
 
 
 def test_a_note_shows_no_password():
@@ -51,7 +60,7 @@ def test_quick_work_draws_no_bars():
     with open_progress(stream, terminal=True, colour=True, quiet=False, clock=ticking()) as progress:
         progress.start("resolve", 0)
         progress.finish("resolve", "104 packages")
-    assert stream.getvalue() == "resolve                    1.5 s  104 packages\n"
+    assert stream.getvalue() == "resolve                        1.5 s  104 packages\n"
 
 
 def test_bars_show_running_stages_and_leave_only_the_lines_of_ended_ones():
@@ -68,7 +77,7 @@ def test_bars_show_running_stages_and_leave_only_the_lines_of_ended_ones():
     display.note("after")
     text = stream.getvalue()
     assert "1.0 MB of 2.0 MB" in text
-    assert "download                   3.0 s  done" in text
+    assert "download                       3.0 s  done" in text
     assert "between" in text
     assert text.endswith("note: after\n")
 
