@@ -343,7 +343,9 @@ def test_offline_names_what_is_missing_and_reads_local_files_still(tmp_path):
         assert downloader.get((tmp_path / "local").as_uri(), max_size=len(BODY)) == BODY
         with pytest.raises(UnreachableError, match=r"p\+0\.deb, .* and 2 more are needed, .* offline") as caught:
             list(downloader.fetch_all(jobs))
-        assert caught.value.hint == "run again without --offline; packages are kept for such runs by: formation vendor DIR"
+        assert (
+            caught.value.hint == "run again without --offline; packages are kept for such runs by: formation vendor DIR"
+        )
         with pytest.raises(UnreachableError, match=r"http://deb.example/InRelease is needed"):
             downloader.get("http://deb.example/InRelease", max_size=1)
 

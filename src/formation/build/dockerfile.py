@@ -31,12 +31,15 @@ def copied(source: str, target: str, *, owner: str | None = None, stage: str | N
     return f"COPY {option}{json.dumps([literal(source), target], ensure_ascii=False)}\n"
 
 
-def written(path: str, content: bytes, *, owner: str = "root", group: str = "root", mode: int = 0o644) -> Iterator[str]:
-    """The shell commands that make the file `path` with `content`, and its missing parents."""
+def written(path: str, content: bytes, *, owner: str = "", mode: int = 0o644) -> Iterator[str]:
+    """The shell commands that make the file `path` with `content`, and its missing parents.
+
+    `owner` is USER:GROUP. Without it the file is root's, with the group of its directory where that is setgid.
+    """
     yield shlex.join(["mkdir", "-p", str(PurePosixPath(path).parent)])
     yield f"{_printf(content)} > {shlex.quote(path)}"
-    if (owner, group) != ("root", "root"):
-        yield shlex.join(["chown", f"{owner}:{group}", path])
+    if owner:
+        yield shlex.join(["chown", owner, path])
     yield shlex.join(["chmod", f"{mode:04o}", path])
 
 

@@ -127,28 +127,40 @@ def _set_by_architecture(packages: Iterable[PackageRequest]) -> str:
     return " ".join(['case "$(dpkg --print-architecture)" in', *cases, "*) set --;; esac"])
 
 
-def groupadd(group: Group) -> str:
-    """The command that creates `group`."""
+def group_step(group: Group) -> str:
+    """The command that creates `group`, unless a package made it, with the declared id if there is one."""
     words = ["groupadd", *(["--system"] if group.system else [])]
     words += ["--gid", str(group.gid)] if group.gid is not None else []
-    return shlex.join([*words, group.name])
+    return _unless_there("group", group.name, group.gid, [*words, group.name])
 
 
-def useradd(user: User) -> str:
-    """The command that creates `user`, without password and home directory."""
+def user_steps(user: User) -> Iterator[str]:
+    """The commands that create `user`, without password and home directory, unless a package made it, with the declared
+    id if there is one; and that make it a member of its groups.
+    """
     words = ["useradd"]
     # useradd gives everyone else a range of /etc/subuid, which no container needs.
     words += ["--system"] if user.system else ["--key", "SUB_UID_COUNT=0", "--key", "SUB_GID_COUNT=0"]
     words += ["--uid", str(user.uid)] if user.uid is not None else []
     words += ["--gid", user.group]
-    words += ["--groups", ",".join(user.groups)] if user.groups else []
     words += ["--no-create-home", "--home-dir", user.home, "--shell", user.shell, "--comment", user.comment]
-    return shlex.join([*words, user.name])
+    yield _unless_there("passwd", user.name, user.uid, [*words, user.name])
+    if user.groups:
+        yield shlex.join(["usermod", "--append", "--groups", ",".join(user.groups), user.name])
+
+
+def _unless_there(database: str, name: str, number: int | None, create: Sequence[str]) -> str:
+    """`create`, which fails for an account that is there with another id than `number`."""
+    found = f"getent {database} {name} > /dev/null"
+    if number is not None:
+        found = f"getent {database} {name} | grep -q '^{name}:x:{number}:'"
+    return f"{found} || {shlex.join(create)}"
 
 
 def directory_step(directory: Directory) -> str:
     """The command that makes `directory`, or gives it its owner and mode."""
-    words = ["install", "-d", "-o", directory.owner, "-g", directory.group, "-m", f"{directory.mode:04o}"]
+    # Only a fifth digit takes away the setgid bit that it has, or gets from the directory above.
+    words = ["install", "-d", "-o", directory.owner, "-g", directory.group, "-m", f"{directory.mode:05o}"]
     return shlex.join([*words, directory.path])
 
 
@@ -168,7 +180,7 @@ def hardening_steps(hardening: Hardening, lineage: Sequence[Variant]) -> Iterato
         yield r"sed -i 's|^\(sync:.*:\)/bin/sync$|\1/usr/sbin/nologin|' /etc/passwd"
     if hardening.modes:
         directories = {directory.path for each in lineage for directory in each.directories}
-        # Of a directory, chmod removes setgid only when told so by a fifth digit.
+        # The fifth digit: as in `directory_step`.
         tight = ((path, mode) for path, mode in TIGHT_DIRECTORIES.items() if path not in directories)
         yield from (f"[ ! -d {path} ] || chmod {mode:05o} {path}" for path, mode in tight)
     if hardening.traces:

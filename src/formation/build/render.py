@@ -18,11 +18,11 @@ from formation.build.dockerfile_steps import (
     certificate_steps,
     config_lines,
     directory_step,
-    groupadd,
+    group_step,
     hardening_steps,
     install_steps,
     key_copies,
-    useradd,
+    user_steps,
 )
 from formation.definition.hardening import SAFE_APT, SAFE_APT_CHOICES
 from formation.definition.image_files import APT_CHOICES, DPKG_FILTERS, apt_choices, dpkg_filters, key_file
@@ -118,14 +118,14 @@ def _stage(definition: Definition, variant: Variant) -> str:
     if variant.extends is None:
         lines += key_copies(definition.archives)
     steps = [*_apt_setup(definition, variant), *_installs(definition, variant)]
-    steps += [groupadd(group) for group in variant.groups]
-    steps += [useradd(user) for user in variant.users]
+    steps += [group_step(group) for group in variant.groups]
+    steps += [step for user in variant.users for step in user_steps(user)]
     # As in the native build: a directory comes after the one that holds it.
     for directory in sorted(variant.directories, key=lambda each: each.path):
         steps.append(directory_step(directory))
     for file in variant.files:
         if file.content is not None:
-            steps += written(file.path, file.content, owner=file.owner, group=file.group, mode=file.mode)
+            steps += written(file.path, file.content, owner=f"{file.owner}:{file.group}", mode=file.mode)
     if steps:
         steps += hardening_steps(definition.hardening, definition.lineage(variant.name))
         # One `mkdir -p` for all files of a directory.

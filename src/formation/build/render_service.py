@@ -17,10 +17,10 @@ from formation.build.dockerfile_steps import (
     certificate_steps,
     config_lines,
     directory_step,
-    groupadd,
+    group_step,
     install_steps,
     key_copies,
-    useradd,
+    user_steps,
 )
 from formation.build.labels import NOT_INHERITED, REVISION, SOURCE
 from formation.dataclass import replace
@@ -183,8 +183,9 @@ def _system_steps(service: ServiceDefinition) -> Iterator[str]:
         yield from certificate_steps(own, service.packages)
         yield from archive_steps(own)
     yield from install_steps(service.packages, service.without, own, recommends=service.recommends)
-    yield from map(groupadd, service.groups)
-    yield from map(useradd, service.users)
+    yield from map(group_step, service.groups)
+    for user in service.users:
+        yield from user_steps(user)
 
 
 def _content_steps(service: ServiceDefinition, staged: list[ServiceFile]) -> Iterator[str]:
@@ -206,7 +207,7 @@ def _entry_steps(entry: CollectedFile) -> Iterator[str]:
     elif entry.kind is Kind.SYMLINK:
         yield shlex.join(["ln", "-sfn", entry.target or "", entry.path])
     else:
-        yield from written(entry.path, entry.content or b"", owner=entry.owner, group=entry.group, mode=entry.mode)
+        yield from written(entry.path, entry.content or b"", owner=f"{entry.owner}:{entry.group}", mode=entry.mode)
 
 
 def _health_check(check: HealthCheck) -> str:

@@ -107,8 +107,9 @@ def test_what_is_left_out_is_configured_before_anything_is_installed(base: Defin
 
 
 def test_accounts_come_before_the_directories_that_they_own(base: Definition):
-    commands = [words[0] for words in steps(render_dockerfile(base), "runtime") if words]
-    assert commands.index("groupadd") < commands.index("useradd") < commands.index("install")
+    commands = [words[:2] for words in steps(render_dockerfile(base), "runtime")]
+    group, user = commands.index(["getent", "group"]), commands.index(["getent", "passwd"])
+    assert group < user < commands.index(["install", "-d"])
 
 
 def test_no_instruction_needs_buildkit(base: Definition):
@@ -163,11 +164,52 @@ def test_fixed_ids_and_memberships_are_kept(tmp_path: Path):
         define(tmp_path, "users: [{name: a, uid: 700, groups: [adm, tty], comment: 'A b'}, {name: c, system: false}]\n")
     )
     commands = steps(text, "runtime")
-    assert ["groupadd", "--system", "--gid", "700", "a"] in commands
-    first, second = [words for words in commands if words and words[0] == "useradd"]
-    assert first[:7] == ["useradd", "--system", "--uid", "700", "--gid", "a", "--groups"]
+    created = [words[words.index("||") + 1 :] for words in commands if words[:1] == ["getent"]]
+    assert created[0] == ["groupadd", "--system", "--gid", "700", "a"]
+    first, second = [words for words in created if words[0] == "useradd"]
+    assert first[:6] == ["useradd", "--system", "--uid", "700", "--gid", "a"]
     assert first[first.index("--comment") + 1] == "A b"
     assert "SUB_UID_COUNT=0" in second
+    assert ["usermod", "--append", "--groups", "adm,tty", "a"] in commands
+
+
+@pytest.mark.parametrize(
+    ("line", "ran"),
+    [
+        (None, ["groupadd --system --gid 700 q", "groupadd --system p", "useradd", "usermod --append --groups p u"]),
+        ("x:700:", ["usermod --append --groups p u"]),
+        ("x:701:", ["groupadd --system --gid 700 q", "usermod --append --groups p u"]),
+    ],
+)
+def test_accounts_that_a_package_made_are_left(tmp_path: Path, line: str | None, ran: list[str]):
+    """As the native build does it; groupadd fails for one that is there with another id."""
+    declared = "groups: [{name: p}, {name: q, gid: 700}]\nusers: [{name: u, group: p, groups: [p]}]\n"
+    commands = render_dockerfile(define(tmp_path, declared)).replace("\\\n", "").split(";")
+    script = "\n".join(each for each in commands if "getent" in each or "usermod" in each)
+    found = "exit 2" if line is None else f'echo "$2:{line}"'
+    for name in ("getent", "groupadd", "useradd", "usermod"):
+        does = found if name == "getent" else f'echo {name} "$@"'
+        (tmp_path / name).write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / name).chmod(0o755)
+    shell = ["/bin/sh", "-euc", script]
+    output = subprocess.run(
+        shell, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=True
+    )
+    told = output.stdout.splitlines()
+    assert [each if each.split()[0] != "useradd" else "useradd" for each in told] == ran
+
+
+def test_nothing_below_a_directory_with_setgid_takes_its_group(tmp_path: Path):
+    text = render_dockerfile(
+        define(
+            tmp_path,
+            "directories: [{path: /srv/shared, group: adm, mode: '2775'}, {path: /srv/shared/own}]\n"
+            "files: [{path: /srv/shared/file, content: x}]\n",
+        )
+    )
+    commands = steps(text, "runtime")
+    assert ["install", "-d", "-o", "root", "-g", "root", "-m", "00755", "/srv/shared/own"] in commands
+    assert ["chown", "root:root", "/srv/shared/file"] in commands
 
 
 def test_a_left_out_package_is_told_to_apt_in_every_variant(tmp_path: Path):

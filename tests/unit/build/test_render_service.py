@@ -136,7 +136,7 @@ def test_text_with_variables_is_written_into_the_dockerfile(tmp_path: Path):
         "files:\n  - {path: /etc/x, source: conf/, variables: {zone: example.com.}, group: formation, mode: '0640'}\n",
     )
     assert "printf '%s\\n' \\\n        'origin example.com.' > /etc/x/dns.conf" in text
-    assert "install -d -o root -g formation -m 0750 /etc/x" in text
+    assert "install -d -o root -g formation -m 00750 /etc/x" in text
     assert "chmod 0640 /etc/x/dns.conf" in text
     assert "ln -sfn dns.conf /etc/x/link" in text
     assert "AS files" not in text
