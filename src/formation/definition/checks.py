@@ -5,6 +5,7 @@ Each check appends every Problem that it finds, with paths of the model.
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
+from typing import get_args
 
 from formation.dataclass import dataclass
 from formation.debian.request import PackageRequest
@@ -12,12 +13,16 @@ from formation.definition import grammar, owned
 from formation.definition.accounts import STATIC_GROUPS, STATIC_USERS
 from formation.definition.data_path import DataPath
 from formation.definition.model import BaseDefinition, DirectoryEntry, FileEntry, Identity, VariantEntry
+from formation.definition.model_parts import Architecture
 from formation.definition.owned import instead_of
 from formation.definition.problems import Problem, nearest
 from formation.definition.sections import Part
 from formation.definition.service_grammar import is_directory
 from formation.definition.values import variant_tag
 from formation.registry.tag_plan import parse_version_tag
+
+# A user's groups are named, not numbered; a group that is declared and that a package creates is the package's.
+_GROUP_OF_USER = "declare it under `groups:`, also if a package creates it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +81,9 @@ def check_accounts(part: Part, set_aside: SetAside, problems: list[Problem]) -> 
         _declare("user", user.name, users, STATIC_USERS, path, problems)
         _take("uid", user.uid, user.name, uids, STATIC_USERS, path, problems)
         if user.group is not None:
-            _refer("group", user.group, known, (*path, "group"), problems)
+            _refer("group", user.group, known, (*path, "group"), problems, _GROUP_OF_USER)
         for place, name in enumerate(user.groups):
-            _refer("group", name, known, (*path, "groups", place), problems)
+            _refer("group", name, known, (*path, "groups", place), problems, _GROUP_OF_USER)
 
 
 def check_owners(part: Part, set_aside: SetAside, problems: list[Problem]) -> None:
@@ -168,10 +173,14 @@ def check_packages(part: Part, model: Identity, suites: tuple[str, ...], problem
         if line.startswith("-"):
             continue
         if request.suite is not None and suites and request.suite not in suites:
-            hint = nearest(request.suite, suites) or f"suites are {', '.join(suites)}"
+            # All suites of a release begin alike: trixie-backports is no slip for trixie-updates.
+            hint = nearest(request.suite, suites, likeness=0.8)
+            hint = hint or f"suites are {', '.join(suites)}; name an archive with others under `archives:`"
             problems.append(Problem(path, f"no archive here has the suite {request.suite!r}", hint))
         if request.architecture is not None and request.architecture not in model.architectures:
             hint = nearest(request.architecture, model.architectures) or "see `architectures:`"
+            if request.architecture in get_args(Architecture):
+                hint = "add it to `architectures:`"
             problems.append(Problem(path, f"{line!r} is not for an architecture of this definition", hint))
 
 
@@ -238,8 +247,11 @@ def _take(
     taken[number] = name
 
 
-def _refer(kind: str, name: str, known: Iterable[str], path: DataPath, problems: list[Problem]) -> None:
+def _refer(
+    kind: str, name: str, known: Iterable[str], path: DataPath, problems: list[Problem], otherwise: str = ""
+) -> None:
     if name.isdecimal() or name in known:
         return
-    hint = nearest(name, known) or f"declare it under `{kind}s:`, or write its number if a package creates it"
+    otherwise = otherwise or f"declare it under `{kind}s:`, or write its number if a package creates it"
+    hint = nearest(name, known) or otherwise
     problems.append(Problem(path, f"the {kind} {name!r} is not declared here, and not one of Debian's own", hint))

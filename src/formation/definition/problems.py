@@ -32,9 +32,12 @@ class Problem:
     hint: str | None = None
 
 
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """`did you mean 'X'?` for the one of `words` that `word` probably stands for; None when nothing is near."""
-    matches = difflib.get_close_matches(word, list(words), n=1, cutoff=0.6)
+def nearest(word: str, words: Iterable[str], *, likeness: float = 0.6) -> str | None:
+    """`did you mean 'X'?` for the one of `words` that `word` probably stands for; None when nothing is near.
+
+    `likeness`, up to 1, is how near that is (difflib's ratio).
+    """
+    matches = difflib.get_close_matches(word, list(words), n=1, cutoff=likeness)
     return f"did you mean {matches[0]!r}?" if matches else None
 
 

@@ -19,6 +19,9 @@ _PLACEHOLDERS = {"name": "unnamed", "version": "0.0.0", "base": "unnamed:0.0.0"}
 
 _DIGITS = re.compile(r"-?[1-9][0-9]*")
 
+_BOOLEANS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
+"""What YAML 1.1 reads as a boolean, and quotes make a text; all in small letters."""
+
 _TYPES = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -98,12 +101,20 @@ class Validated(Generic[Model]):
             path: DataPath = detail["loc"]
             if path[-1:] == ("[key]",):
                 path = path[:-1]
-            if report:
+            if report and not (detail["type"] == "missing" and self._keep_null(self.original(path))):
                 self.problems.append(_problem(self.original(path), path, detail, schema))
             # An item without a key that it needs cannot stand; a definition can, with a placeholder.
             removals.add(path[:-1] if detail["type"] == "missing" and len(path) > 1 else path)
         for path in sorted(removals, key=_removal_order, reverse=True):
             self._remove(path)
+
+    def _keep_null(self, path: DataPath) -> bool:
+        """Whether the key at `path`, which must be there, is, without a value: then it is not to be left out."""
+        for index, problem in enumerate(self.problems):
+            if problem.path == path:
+                self.problems[index] = Problem(path, problem.reason)
+                return True
+        return False
 
     def _remove(self, path: DataPath) -> None:
         *parents, last = path
@@ -160,6 +171,8 @@ def _problem(path: DataPath, model_path: DataPath, detail: Mapping[str, Any], sc
         return Problem(path, f"{label(path)} must be a whole number, not the text {value!r}", f"write {value}")
     if kind in _TYPES:
         hint = f'write "{_plain(value)}"' if kind == "string_type" and isinstance(value, (int, bool)) else None
+        if kind == "bool_type" and isinstance(value, str) and (meant := _BOOLEANS.get(value.lower())):
+            hint = f"write {meant}"
         return Problem(path, f"{label(path)} must be {_TYPES[kind]}, not {_kind(value)}", hint)
     if kind == "too_short":
         # A command that is text is a list by now.
