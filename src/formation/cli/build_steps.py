@@ -100,9 +100,10 @@ def require_relock(error: "FormationError", arguments: Namespace, context: Conte
     if not isinstance(error, PackageGoneError):
         raise error
     if not arguments.relock_when_gone:
-        hint = f"formation lock {quoted(arguments.directory)}"
+        directory = quoted(arguments.directory)
+        hint = f"formation lock {directory}"
         if not arguments.locked:
-            hint += ", or for this build alone: formation build --relock-when-gone"
+            hint += f", or for this build alone: formation build {directory} --relock-when-gone"
         raise PackageGoneError(error.message, hint=hint) from None
     told = f"{error.message}; locking afresh for this build, the lock file stays as it is"
     if context.quiet:

@@ -85,7 +85,7 @@ def test_who_did_not_ask_for_a_fresh_lock_hears_of_both_ways_out(tmp_path):
     arguments = Namespace(relock_when_gone=False, locked=False, directory="base")
     with pytest.raises(PackageGoneError) as caught:
         require_relock(gone, arguments, quiet_context(tmp_path, quiet=True), Silent())
-    assert caught.value.hint == "formation lock base, or for this build alone: formation build --relock-when-gone"
+    assert caught.value.hint == "formation lock base, or for this build alone: formation build base --relock-when-gone"
 
 
 def quiet_context(directory: Path, *, quiet: bool) -> Context:
