@@ -24,6 +24,18 @@ from formation.entry import decode_lines
 from formation.oci.annotations import LAYER_KIND
 
 _DPKG_CONFIGURATION = ("etc/dpkg/dpkg.cfg", "etc/dpkg/dpkg.cfg.d")
+_MADE_AGAIN = frozenset(
+    {
+        "var/cache/apt",
+        "var/cache/apt/archives",
+        "var/cache/apt/archives/partial",
+        "var/lib/apt/lists",
+        "var/lib/apt/lists/partial",
+        "var/log/apt",
+    }
+)
+"""Directories that apt ships and makes when it needs them (its CreateAPTDirectory). Every other Dockerfile removes some,
+with `rm -rf /var/lib/apt/lists/*`."""
 _MOST = 200
 """Findings of one kind that are told; of a database that is all wrong nobody reads more."""
 _MOST_RULES = 100
@@ -105,7 +117,7 @@ def _listed(package: InstalledPackage, listing: Listing, unpacking: _Unpacking) 
     conffiles = {path for path, _ in package.conffiles}
     for listed in listing.paths:
         path = unpacking.place(listed, package)
-        if path in files or path in conffiles or unpacking.leaves_out(path):
+        if path in files or path in conffiles or path in _MADE_AGAIN or unpacking.leaves_out(path):
             continue
         place = files.resolve(path, follow_last=False)
         if place is None or place not in files:

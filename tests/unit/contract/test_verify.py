@@ -123,6 +123,14 @@ def test_paths_that_dpkg_leaves_out_are_not_missed_and_diverted_ones_are_looked_
     assert found(layer) == ["package-file-missing"]
 
 
+def test_a_dockerfile_may_remove_the_lists_of_apt_with_their_directory():
+    """As `rm -rf /var/lib/apt/lists/*` does, which `audit` and `lint` advise."""
+    listed = b"/.\n/usr\n/usr/bin\n/usr/bin/tool\n/var/lib/apt/lists/partial\n/var/cache/apt/archives/partial\n"
+    assert found([changed("var/lib/dpkg/info/tool.list", listed)]) == []
+    listed += b"/var/lib/apt/mirrors\n"
+    assert found([changed("var/lib/dpkg/info/tool.list", listed)]) == ["package-file-missing"]
+
+
 def test_diverted_files_are_looked_for_where_they_are():
     diverted = [
         changed("var/lib/dpkg/diversions", b"/usr/bin/tool\n/usr/bin/tool.real\nother\n"),
