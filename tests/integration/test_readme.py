@@ -1,6 +1,7 @@
 """The README's tour runs as it is written, in a checkout after `make base`."""
 
 import os
+import re
 import shutil
 import socket
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from built_images import Built
+from built_images import Built, Command
 from conftest import require_tool
 from engines import Docker, Podman, find_tool
 from formation.store.images import list_images, remove_image
@@ -115,3 +116,12 @@ def test_a_release_a_patch_and_a_feature_are_published_and_pulled(
     for tool in ("openssl", "curl", "docker-registry", "skopeo"):
         require_tool(tool)
     run_tour("Publish it", **podman.environment)
+
+
+def test_the_definition_can_be_locked_in_all_its_variants(formation: Command, tmp_path: Path):
+    shown = README.split("## The definition\n```yaml\n")[1].split("```")[0]
+    # The archive has the next version one day.
+    (tmp_path / "formation.yaml").write_text(re.sub(r"openssl=\S+", "openssl", shown))
+    formation.succeed("lock", tmp_path)
+    for package in ("apt", "openssl", "build-essential"):
+        formation.succeed("why", package, tmp_path)

@@ -107,9 +107,14 @@ class _Explanation:
             return f"the archives have {name} {candidate.version}{self._not_chosen(candidate, relation)}"
         provided = self._choices.universe.providers(name)
         if provided:
-            offers = {f"{package.name} as {version or 'no version'}" for package, version in provided}
-            return f"{name} is provided by {', '.join(sorted(offers)[:5])}"
+            offers = {f"{each.name} as {version or 'no version'}" for each, version in provided if self._kept(each)}
+            told = [f"{name} is provided by {', '.join(sorted(offers)[:5])}"] if offers else []
+            out = sorted({each.name for each, _ in provided if not self._kept(each)})
+            return "; ".join([*told, *(f"{each} is left out by the definition" for each in out)])
         return f"no archive has {name}, and nothing provides it"
+
+    def _kept(self, package: BinaryPackage) -> bool:
+        return package.name not in self._without
 
     def _not_chosen(self, candidate: BinaryPackage, relation: Relation) -> str:
         """The other versions of `candidate`, each once. One that satisfies `relation` becomes advice."""

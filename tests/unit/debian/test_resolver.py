@@ -208,6 +208,19 @@ def test_a_package_that_is_left_out_is_never_chosen():
     assert "x is requested, and left out" in reason(archive, "x", without=frozenset({"x"}))
 
 
+def test_what_is_left_out_is_told_where_it_is_wanted_by_another_name():
+    archive = universe(
+        stanza("perl", **{"Multi-Arch": "allowed"}),
+        stanza("a", Depends="perl:any"),
+        stanza("b", Depends="mta (>= 2)"),
+        stanza("exim", Provides="mta (= 2)"),
+        stanza("nullmailer", Provides="mta (= 1)"),
+    )
+    assert "\n    perl is left out by the definition" in reason(archive, "a", without=frozenset({"perl"}))
+    told = reason(archive, "b", without=frozenset({"exim"}))
+    assert "\n    mta is provided by nullmailer as 1; exim is left out by the definition" in told
+
+
 def test_what_is_installed_stays_and_satisfies():
     archive = universe(stanza("a", Depends="x | y, z (>= 1)"), stanza("x"), stanza("y"), stanza("z", "2"))
     installed = [package(stanza("y", Recommends="x")), package(stanza("z", "1.5"))]
