@@ -34,7 +34,7 @@ _MADE_AGAIN = frozenset(
         "var/log/apt",
     }
 )
-"""Directories that apt ships and makes when it needs them (its CreateAPTDirectory). Every other Dockerfile removes some,
+"""Directories that apt ships and makes when it needs them (CreateAPTDirectory in its source). Dockerfiles remove some,
 with `rm -rf /var/lib/apt/lists/*`."""
 _MOST = 200
 """Findings of one kind that are told; of a database that is all wrong nobody reads more."""
