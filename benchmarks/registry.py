@@ -12,7 +12,7 @@ from contestants import FORMATION, Formation, one_package_changes
 from measure import Cost, measure
 
 from engines import Docker, Registry, Skopeo
-from services import Service
+from services import SERVICE, Service
 
 REPOSITORY = "formation/base"
 _UPLOADED = re.compile(r'"PUT /v2/[^ ]+/blobs/uploads/[^ ]* HTTP/1\.[01]" 201 ')
@@ -123,8 +123,12 @@ class Pull:
         images.formation("publish", f"{REPOSITORY}:{tag}", f"docker://{registry.address}/{REPOSITORY}")
         images.forget()
         # The daemon must not have the layers from elsewhere, as from the other variant.
-        if docker is not None and (loaded := docker.run("images", "--quiet", REPOSITORY).stdout.split()):
-            docker.run("rmi", "--force", *loaded)
+        if docker is not None:
+            # Services that were built on it first, tagged or not.
+            docker.run("image", "rm", SERVICE, check=False)
+            docker.run("image", "prune", "--force")
+            if loaded := docker.run("images", "--quiet", REPOSITORY).stdout.split():
+                docker.run("image", "rm", "--force", *loaded)
 
     def formation(self) -> Cost:
         """`formation pull` into an empty store."""

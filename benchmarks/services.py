@@ -57,6 +57,10 @@ def programs(first: int) -> Iterator[bytes]:
             yield small + file.read(BINARY - len(small))
 
 
+SERVICE = "bench:service"
+"""The image that Docker builds."""
+
+
 class Service:
     """One service on a base that the store has."""
 
@@ -115,7 +119,7 @@ class DockerService:
         self._build()
 
     def _build(self, *options: str) -> Cost:
-        command = [self._docker.client, "build", *options, "--network", "host", "--tag", "bench:service"]
+        command = [self._docker.client, "build", *options, "--network", "host", "--tag", SERVICE]
         log = self._scratch / "docker-service.log"
         return measure([*command, self._service.directory], log=log, environment=self._docker.environment)
 
