@@ -1,6 +1,6 @@
 """Whether the programs of an image can start: every library and symbol version that they need is there."""
 
-from collections.abc import Container, Iterator, Sequence, Set
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
 
 from formation.contents.elf import Elf
 from formation.contents.libraries import Libraries, Library
@@ -38,6 +38,7 @@ def _missing(facts: Facts) -> Iterator[Finding]:
     loaders: dict[str, list[tuple[str, Elf]]] = {}
     unfound: list[tuple[str, int, Elf, str]] = []
     unstarted: list[Finding] = []
+    users: dict[str, list[str]] = {}
     for path, node in facts.files:
         if node.entry.type != "file":
             continue
@@ -53,16 +54,17 @@ def _missing(facts: Facts) -> Iterator[Finding]:
             if library is None:
                 unfound.append((path, node.layer, elf, name))
                 continue
+            users.setdefault(library.path, []).append(path)
             if library.path not in public:
                 loaders.setdefault(library.path, []).append((path, elf))
             yield from _versions(path, node.layer, elf, library)
         if elf.interpreter.startswith("/") and facts.files.find(elf.interpreter) is None:
             what = f"/{path} needs the dynamic linker {elf.interpreter}, which is missing"
             unstarted.append(Finding("libraries", "interpreter-missing", what, path=f"/{path}", layer=node.layer))
-    left_to_packages = _left_to_packages(facts, public) if unfound or unstarted else ()
-    yield from (finding for finding in unstarted if finding.path[1:] not in left_to_packages)
+    packaged = _packaged(facts) if unfound or unstarted else frozenset()
+    yield from (finding for finding in unstarted if _matters(finding.path[1:], packaged, public, users))
     for path, layer, elf, name in unfound:
-        if path in left_to_packages:
+        if not _matters(path, packaged, public, users):
             continue
         left -= sum(1 + len(loader.needed) for _, loader in loaders.get(path, ()))
         if left < 0:
@@ -76,16 +78,30 @@ def _missing(facts: Facts) -> Iterator[Finding]:
         yield Finding("libraries", "library-missing", what, path=f"/{path}", layer=layer)
 
 
-def _left_to_packages(facts: Facts, public: Container[str]) -> Set[str]:
-    """What whole packages keep away from PATH and the linker's directories: plugins, private libraries, test data.
-
-    dpkg's dependencies are there for what a package cannot do without. These may be loaded by a program that has what
-    they need before (libjvm.so), need what is only recommended (collectd's plugins), or be for another system.
-    """
+def _packaged(facts: Facts) -> Set[str]:
+    """The files of whole packages, but for commands."""
     both = zip(facts.packages, facts.listings, strict=True)
-    whole = {path for package, listing in both if package.installed for path in listing.paths or ()}
-    commands = set(facts.commands.values())
-    return {path for path in places_of(facts, whole) if path not in public and path not in commands}
+    listed = {path for package, listing in both if package.installed for path in listing.paths or ()}
+    return places_of(facts, listed) - set(facts.commands.values())
+
+
+def _matters(path: str, packaged: Container[str], public: Container[str], users: Mapping[str, Sequence[str]]) -> bool:
+    """Whether somebody would miss what the file `path` needs: a command, or what is of no package, such as a service.
+
+    dpkg's dependencies are there for what a package cannot do without. What is neither a command nor needed by one may
+    be loaded by a program that has what it needs before (libjvm.so), need what is only recommended (plugins of collectd
+    and Subversion), or be for another system (QEMU's firmware). `users` are by library; those of private ones are of
+    the same package.
+    """
+    seen, waiting = {path}, [path]
+    while waiting:
+        current = waiting.pop()
+        if current not in packaged:
+            return True
+        above = [user for user in users.get(current, ()) if user not in seen] if current in public else []
+        seen.update(above)
+        waiting += above
+    return False
 
 
 def _unchecked(path: str) -> Finding:

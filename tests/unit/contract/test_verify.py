@@ -444,12 +444,16 @@ def test_what_a_package_keeps_for_itself_is_its_own_affair():
     parent = directory("usr/lib/tool")
     assert found([parent, plugin, listed]) == []
     assert {"library-missing", "interpreter-missing"} <= set(found([parent, plugin]))
-    # What programs are linked to, and programs themselves, are not.
+    # What commands and services are linked to, and they themselves, are not.
     needy = elf_bytes(interpreter=None, soname="libtool.so.1", needed=("libnowhere.so.1",))
     listed = changed(
         "var/lib/dpkg/info/tool.list", f"/etc/tool.conf\n/usr/bin/tool\n/{TRIPLET}/libtool.so.1\n".encode()
     )
-    assert found([file(f"{TRIPLET}/libtool.so.1", needy), listed]) == ["library-missing"]
+    library = file(f"{TRIPLET}/libtool.so.1", needy)
+    assert found([library, listed]) == []
+    service = elf_bytes(needed=("libtool.so.1",))
+    assert found([library, listed, file("usr/local/bin/service", service, mode=0o755)]) == ["library-missing"]
+    assert "library-missing" in found([library, listed, changed("usr/bin/tool", service, mode=0o755)])
     assert "library-missing" in found([changed("usr/bin/tool", elf_bytes(needed=("libnowhere.so.1",)), mode=0o755)])
 
 
