@@ -1,12 +1,16 @@
 """Whether the programs of an image can start: every library and symbol version that they need is there."""
 
-from collections.abc import Container, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 
 from formation.contents.elf import Elf
 from formation.contents.libraries import Libraries, Library
+from formation.contents.packages import InstalledPackage
 from formation.contract.database import places_of
 from formation.contract.facts import Facts
 from formation.contract.findings import Finding
+from formation.debian.relation import parse_provides, parse_relations
+from formation.errors import MalformedError
 
 _MOST = 200
 _MOST_STEPS = 2_000_000
@@ -61,10 +65,12 @@ def _missing(facts: Facts) -> Iterator[Finding]:
         if elf.interpreter.startswith("/") and facts.files.find(elf.interpreter) is None:
             what = f"/{path} needs the dynamic linker {elf.interpreter}, which is missing"
             unstarted.append(Finding("libraries", "interpreter-missing", what, path=f"/{path}", layer=node.layer))
-    packaged = _packaged(facts) if unfound or unstarted else frozenset()
+    packaged = _packaged(facts) if unfound or unstarted else {}
+    present = {path.rpartition("/")[2] for path, _ in facts.files} if unfound else set()
     yield from (finding for finding in unstarted if _matters(finding.path[1:], packaged, public, users))
     for path, layer, elf, name in unfound:
-        if not _matters(path, packaged, public, users):
+        is_lost = packaged.get(path) is False and name not in present
+        if not is_lost and not _matters(path, packaged, public, users):
             continue
         left -= sum(1 + len(loader.needed) for _, loader in loaders.get(path, ()))
         if left < 0:
@@ -78,11 +84,33 @@ def _missing(facts: Facts) -> Iterator[Finding]:
         yield Finding("libraries", "library-missing", what, path=f"/{path}", layer=layer)
 
 
-def _packaged(facts: Facts) -> Set[str]:
-    """The files of whole packages, but for commands."""
-    both = zip(facts.packages, facts.listings, strict=True)
-    listed = {path for package, listing in both if package.installed for path in listing.paths or ()}
-    return places_of(facts, listed) - set(facts.commands.values())
+def _packaged(facts: Facts) -> Mapping[str, bool]:
+    """The files of packages, but for commands; True for those of packages whose dependencies are there."""
+    both = [each for each in zip(facts.packages, facts.listings, strict=True) if each[0].installed]
+    there = {name for package, _ in both for name in _names(package)}
+    found: dict[str, bool] = {}
+    for whole in (False, True):
+        paths = {path for each, listing in both if _is_whole(each, there) == whole for path in listing.paths or ()}
+        found |= dict.fromkeys(places_of(facts, paths).difference(facts.commands.values()), whole)
+    return found
+
+
+def _names(package: InstalledPackage) -> Iterator[str]:
+    """What other packages may depend on it by."""
+    yield package.name
+    with suppress(MalformedError):
+        text = package.stanza.get("Provides", "")
+        yield from (relation.name for relation in parse_provides(text, package.architecture))
+
+
+def _is_whole(package: InstalledPackage, there: Container[str]) -> bool:
+    """Whether what it depends on is `there`, by name: not in a minimal variant, nor after dpkg --force-depends."""
+    needs = [package.stanza.get(field, "") for field in ("Pre-Depends", "Depends")]
+    try:
+        groups = [group for text in needs for group in parse_relations(text, package.architecture)]
+    except MalformedError:
+        return False
+    return all(any(relation.name in there for relation in group) for group in groups)
 
 
 def _matters(path: str, packaged: Container[str], public: Container[str], users: Mapping[str, Sequence[str]]) -> bool:

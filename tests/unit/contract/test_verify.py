@@ -457,6 +457,24 @@ def test_what_a_package_keeps_for_itself_is_its_own_affair():
     assert "library-missing" in found([changed("usr/bin/tool", elf_bytes(needed=("libnowhere.so.1",)), mode=0o755)])
 
 
+def test_a_private_file_is_no_affair_of_a_package_that_lacks_what_it_depends_on():
+    # As after `dpkg --purge --force-depends`, and in a minimal variant, which has packages without their dependencies.
+    plugin = file("usr/lib/tool/plugin.so", elf_bytes(interpreter=None, soname="plugin.so", needed=("libgone.so.1",)))
+    listed = changed("var/lib/dpkg/info/tool.list", b"/usr/bin/tool\n/etc/tool.conf\n/usr/lib/tool/plugin.so\n")
+
+    def with_status(fields: str, *more: tuple[Entry, bytes]) -> list[str]:
+        status = STATUS.replace("Version: 1.0-1\n", f"Version: 1.0-1\n{fields}").encode()
+        return found([directory("usr/lib/tool"), plugin, listed, changed("var/lib/dpkg/status", status), *more])
+
+    assert with_status("Pre-Depends: libc6 (>= 2.38)\nDepends: other | libc6:any, virtual\nProvides: virtual\n") == []
+    assert with_status("Depends: libc6, libgone1 (>= 1)\n") == ["library-missing"]
+    assert with_status("Pre-Depends: libgone1\n") == ["library-missing"]
+    assert with_status("Depends: (what)\n") == ["library-missing"]
+    # Who loads the plugin may have loaded this before.
+    elsewhere = file("usr/lib/tool/server/libgone.so.1", elf_bytes(interpreter=None, soname="libgone.so.1"))
+    assert "library-missing" not in with_status("Depends: libgone1\n", directory("usr/lib/tool/server"), elsewhere)
+
+
 def test_what_is_in_formations_own_layers_besides_packages_needs_no_package():
     image = sound_image([file("usr/share/tool.cache")])
     *below, top = image.manifest.layers
