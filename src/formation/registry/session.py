@@ -46,6 +46,7 @@ class Session:
         self._login = login
         self._authorizer: Authorizer | None = None
         self._lock = threading.Lock()
+        self._only_400 = True
         self.run = run
 
     def scope(self, *rights: str) -> Scope:
@@ -133,14 +134,11 @@ class Session:
         url = urljoin(base, target)
         for _ in range(MOST_REDIRECTS):
             response = self._authorised_send(method, url, headers or {}, body, scope, base, authorizer)
+            self._only_400 &= response.status == 400
             if response.status >= 400 and not (response.status == 416 and "Range" in (headers or {})):
                 host, registry = urlsplit(url).netloc, self.repository.host
                 error = refusal(response, what, host, authorizer.secrets, authorizer.login, registry=registry)
-                if (
-                    self.settings.plain_http
-                    and isinstance(error, RegistryError)
-                    and (error.status, error.codes) == (400, ())
-                ):
+                if self.settings.plain_http and self._only_400 and isinstance(error, RegistryError) and not error.codes:
                     # What servers with TLS answer to those who speak without.
                     error.hint = "it may have TLS: leave --plain-http out"
                 raise error

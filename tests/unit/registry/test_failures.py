@@ -77,6 +77,13 @@ def test_a_server_that_may_have_tls_is_told_with_how_to_find_out(server, client,
     assert caught.value.hint == "it may have TLS: leave --plain-http out"
 
 
+def test_a_registry_that_has_answered_without_tls_has_none(server, client, reference):
+    server.fail("PUT", Fault(status=400, body=b"no"), where="/manifests/")
+    with pytest.raises(RegistryError) as caught:
+        push_image(tiny_image([{"a": b"a"}]), reference("a/b:1"), client)
+    assert (caught.value.status, caught.value.hint) == (400, None)
+
+
 def test_a_registry_that_takes_no_uploads_is_told_to_be_read_only(server, client, reference):
     server.fail("POST", *[Fault(status=405)] * 5)
     with pytest.raises(RegistryError) as caught:
