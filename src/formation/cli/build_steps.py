@@ -72,8 +72,7 @@ def lock_or_new(
     It is not written for a --dry-run. Raises UsageError when there is none under --locked or --offline.
     """
     from formation.errors import UsageError, quoted
-    from formation.files import output_file
-    from formation.lock.lockfile import file_text, lock_path, lock_text, read_lock
+    from formation.lock.lockfile import lock_path, lock_text, read_lock, write_lock
 
     path = lock_path(definition.path)
     if path.exists():
@@ -83,8 +82,7 @@ def lock_or_new(
         raise UsageError(f"there is no lock {path}", hint=f"formation lock {quoted(arguments.directory)}")
     lock = make()
     if not arguments.dry_run:
-        with output_file(path) as file:
-            file.write(file_text(lock).encode())
+        write_lock(path, lock)
         progress.note(f"wrote {path}, since there was none; commit it")
     return lock, lock_text(lock)
 

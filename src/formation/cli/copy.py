@@ -5,7 +5,7 @@ from argparse import Namespace
 
 from formation.cli.context import Context
 from formation.cli.parser import Subparsers, add_command
-from formation.cli.registry_options import add_registry_options, open_registry
+from formation.cli.registry_options import add_registry_options, named_repository, open_registry
 
 
 def register(subparsers: Subparsers) -> None:
@@ -41,10 +41,8 @@ def register(subparsers: Subparsers) -> None:
 def _refuse_tagless(target: str) -> None:
     """Raises UsageError for a name in a registry without a tag: `latest` goes back only where somebody says so."""
     from formation.errors import UsageError
-    from formation.oci.name import Transport
-    from formation.oci.reference import parse_reference
 
-    named = parse_reference(target.removeprefix(Transport.REGISTRY.value), default_tag=None)
+    named = named_repository(target)
     if named.tag is None and named.digest is None:
         raise UsageError(
             f"{target} has no tag, and latest is written only where it is named",

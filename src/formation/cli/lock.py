@@ -96,17 +96,15 @@ def _check(arguments: Namespace, context: Context, definition: "Definition | Ser
 
 
 def _lock(arguments: Namespace, context: Context, definition: "Definition | ServiceDefinition", path: Path) -> int:
-    from formation.files import output_file
     from formation.lock.changes import is_same, lock_changes
-    from formation.lock.lockfile import file_text
+    from formation.lock.lockfile import write_lock
 
     with context.progress() as progress:
         previous = _previous(path, progress)
         lock = _made(arguments, context, definition, previous, progress)
     keep = previous is not None and is_same(previous, lock) and not arguments.refresh
     if not keep and not arguments.dry_run:
-        with output_file(path) as file:
-            file.write(file_text(lock).encode())
+        write_lock(path, lock)
     shown = previous if keep and previous is not None else lock
     if arguments.json:
         # As in the table: in a first lock everything is new.

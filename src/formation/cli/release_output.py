@@ -43,10 +43,9 @@ def _conclusion(found: "Review") -> str:
     verdict = found.verdict
     if verdict is None:
         return f"the change is {found.level}; nothing says which version came before"
-    told = all(side.facts is not None for each in found.differences for side in (each.old, each.new))
     if verdict.level:
         said = f"a {verdict.level} change since {verdict.previous}: it deserves {verdict.deserved}"
-    elif told:
+    elif found.files_compared:
         said = f"nothing changed since {verdict.previous}"
     else:
         said = f"nothing that was compared changed since {verdict.previous}; what else did, only two images tell"

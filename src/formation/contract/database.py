@@ -223,7 +223,8 @@ _MADE_BY_SCRIPTS = re.compile(
     r"|usr/share/(?:info/dir(?:\.old)?|mime/.*|icons/.*/icon-theme\.cache|applications/mimeinfo\.cache|fonts/.*"
     r"|man/(?:.*/)?(?:index\.db|CACHEDIR\.TAG)|glib-2\.0/schemas/gschemas\.compiled)"
     r"|usr/lib/(?:locale/.*|udev/hwdb\.bin|ssl/.*)|usr/sbin/policy-rc\.d"
-    r"|usr/lib/[^/]+/(?:gconv/gconv-modules\.cache|(?:gdk-pixbuf|gtk)-[0-9.]+/.*/(?:loaders|immodules)\.cache|gio/modules/giomodule\.cache)"
+    r"|usr/lib/[^/]+/(?:gconv/gconv-modules\.cache|gio/modules/giomodule\.cache"
+    r"|(?:gdk-pixbuf|gtk)-[0-9.]+/.*/(?:loaders|immodules)\.cache)"
 )
 """What maintainer scripts and triggers leave in the directories of packages, and the one file that invoke-rc.d(8) wants
 an administrator to put there."""

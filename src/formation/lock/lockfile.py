@@ -17,6 +17,7 @@ from typing import Final
 
 from formation.digest import sha256
 from formation.errors import DefinitionError, UsageError, quoted
+from formation.files import output_file
 from formation.lock import fields
 from formation.lock.model import Lock, LockedBase, LockedPackage, LockedSuite
 from formation.lock.tables import Table, Value, WrongLine, read_tables, time_of, write_table
@@ -84,6 +85,12 @@ def lock_text(lock: Lock) -> str:
 def file_text(lock: Lock) -> str:
     """`lock` as the content of formation.lock: with its checksum."""
     return _text(lock, {"checksum": lock_digest(lock_text(lock))})
+
+
+def write_lock(path: Path, lock: Lock) -> None:
+    """Makes `path`, or what it leads to where it is a link, the file of `lock`, in one step. Raises OSError."""
+    with output_file(path) as file:
+        file.write(file_text(lock).encode())
 
 
 def as_file(text: str) -> str:

@@ -261,8 +261,8 @@ def blob_size(session: Session, descriptor: Descriptor, right: str, *more: str) 
     scope = session.scope(right, *more)
     try:
         head = _head(session, target, what, scope)
-        length = None if head is None else head.headers.get("Content-Length")
-        if head is not None and head.status == 200 and length in (None, str(descriptor.size)):
+        right_length = (None, str(descriptor.size))
+        if head is not None and head.status == 200 and head.headers.get("Content-Length") in right_length:
             return descriptor.size
         # A gateway may give the length of its own empty body. What comes with the bytes is theirs.
         answer = session.open(target, what, scope, start=0)

@@ -41,9 +41,13 @@ class Review:
     @property
     def unknown(self) -> bool:
         """Whether nothing changed of what was compared, and more than that may have: then no version is enough."""
-        sides = (side for each in self.differences for side in (each.old, each.new))
-        compared = self.level or self.verdict is None or not self.enough
-        return not compared and any(side.facts is None for side in sides)
+        decided = self.level or self.verdict is None or not self.enough
+        return not decided and not self.files_compared
+
+    @property
+    def files_compared(self) -> bool:
+        """Whether two images were compared each time, and not a lock, which says nothing of files."""
+        return all(side.facts is not None for each in self.differences for side in (each.old, each.new))
 
     @property
     def differences(self) -> tuple[Difference, ...]:
